@@ -80,10 +80,20 @@ def load(source):
 
 
 def use_double():
-    """From here on, "float32" written into the reference's source means float64: tables, time embedding, softmax."""
+    """From here on, "float32" written into the reference's source means float64: tables, time embedding, softmax.
+
+    Also goes around a fault of torch 1.13: for small matrices baddbmm with beta = 0 multiplies memory that nobody
+    wrote by 0, so that attention scores are now and then NaN.
+    """
     torch.set_default_dtype(torch.float64)
     torch.float32 = torch.float64
     torch.Tensor.float = torch.Tensor.double
+    original = torch.baddbmm
+
+    def baddbmm(added, a, b, *, beta=1, alpha=1):
+        return alpha * torch.bmm(a, b) if beta == 0 else original(added, a, b, beta=beta, alpha=alpha)
+
+    torch.baddbmm = baddbmm
 
 
 def header(commit, **more):

@@ -1,0 +1,197 @@
+"""Writes the folders unet-*: three tiny UNet2DModels in diffusers' layout, each with expected.safetensors.
+
+    python3 make_unets.py DIFFUSERS_CHECKOUT COMMIT
+
+Weights are drawn by numpy, rounded to float32 and used in float64: forward pass, gradients and AdamW all run in
+float64 (reference.use_double()) and are stored as float32. config.json and scheduler_config.json are written by
+diffusers' own save_config.
+"""
+
+import json
+import os
+import sys
+
+sys.dont_write_bytecode = True
+import numpy as np
+import reference
+import torch
+
+source, commit = sys.argv[1:]
+UNet, DDPM, DDIM = reference.load(source)
+here = os.path.dirname(os.path.abspath(__file__))
+configs = {}
+
+configs["unet-attention"] = dict(
+    seed=1,
+    size=8,
+    timesteps=[0.0, 17.5, 999.0],
+    labels=[3, 10, 0],
+    scheduler=lambda: DDPM(
+        beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing"
+    ),
+    config=dict(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        down_block_types=["DownBlock2D", "AttnDownBlock2D"],
+        up_block_types=["AttnUpBlock2D", "UpBlock2D"],
+        block_out_channels=[4, 12],
+        layers_per_block=1,
+        norm_num_groups=2,
+        attention_head_dim=4,
+        num_class_embeds=11,
+    ),
+)
+configs["unet-padding0"] = dict(
+    seed=2,
+    size=8,
+    timesteps=[1.0, 499.0],
+    labels=None,
+    scheduler=lambda: DDIM(beta_schedule="linear", prediction_type="epsilon", clip_sample=True),
+    config=dict(
+        sample_size=8,
+        in_channels=3,
+        out_channels=3,
+        down_block_types=["AttnDownBlock2D", "DownBlock2D"],
+        up_block_types=["UpBlock2D", "AttnUpBlock2D"],
+        block_out_channels=[4, 8],
+        layers_per_block=2,
+        norm_num_groups=2,
+        norm_eps=1e-6,
+        attention_head_dim=None,
+        downsample_padding=0,
+        freq_shift=1,
+        flip_sin_to_cos=False,
+    ),
+)
+configs["unet-scale-shift"] = dict(
+    seed=3,
+    size=12,
+    timesteps=[250.25, 3.0],
+    labels=[1, 2],
+    scheduler=lambda: DDPM(
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        prediction_type="sample",
+        clip_sample=False,
+        variance_type="fixed_large",
+    ),
+    config=dict(
+        sample_size=12,
+        in_channels=1,
+        out_channels=1,
+        down_block_types=["DownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
+        up_block_types=["UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+        block_out_channels=[4, 8, 8],
+        layers_per_block=1,
+        norm_num_groups=2,
+        attention_head_dim=4,
+        resnet_time_scale_shift="scale_shift",
+        num_class_embeds=3,
+    ),
+)
+
+
+def draw(model, rng):
+    """Weights that make every part count: affine norms, biases, attention logits of about unit size."""
+    for name, p in model.named_parameters():
+        noise = rng.standard_normal(tuple(p.shape))
+        if "norm" in name:
+            value = (1 if name.endswith("weight") else 0) + 0.3 * noise
+        elif name.endswith("bias"):
+            value = 0.2 * noise
+        elif name == "class_embedding.weight":
+            value = 0.7 * noise
+        else:
+            gain = 2 if "to_q" in name or "to_k" in name else 2.5 if name == "conv_out.weight" else 1
+            value = gain * noise / np.sqrt(p[0].numel())
+        if name.startswith("conv_in"):
+            value *= 0.3  # small activations, so that the first norms' epsilon shows
+        p.data = torch.from_numpy(value.astype("<f4").astype("<f8"))
+
+
+def train(model, loss, max_norm=None):
+    """Three AdamW steps on a model that is left as it was; returns (parameters, losses, gradient norms)."""
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+    losses, norms = [], []
+    for _ in range(3):
+        optimizer.zero_grad()
+        losses.append(loss())
+        losses[-1].backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm or float("inf"))))
+        optimizer.step()
+    after = {name: p.detach().clone() for name, p in model.named_parameters()}
+    model.load_state_dict(before)
+    return after, [float(v) for v in losses], norms
+
+
+made = {name: (UNet(**spec["config"]), spec["scheduler"]()) for name, spec in configs.items()}
+reference.use_double()
+for name, spec in configs.items():
+    folder = os.path.join(here, name)
+    os.makedirs(os.path.join(folder, "unet"), exist_ok=True)
+    model, scheduler = made[name]
+    rng = np.random.default_rng(spec["seed"])
+    draw(model, rng)
+    weights = {key: p.detach().clone() for key, p in model.named_parameters()}
+    assert list(model.state_dict()) == list(weights)
+
+    shape = (len(spec["timesteps"]), spec["config"]["in_channels"], spec["size"], spec["size"])
+    sample, target = (torch.from_numpy(rng.standard_normal(shape).astype("<f4").astype("<f8")) for _ in range(2))
+    timestep = torch.tensor(spec["timesteps"])
+    labels = None if spec["labels"] is None else torch.tensor(spec["labels"])
+    expected = {"sample": sample, "timestep": timestep, "target": target}
+    if labels is not None:
+        expected["class_labels"] = labels
+
+    hooks = []
+    if name == "unet-attention":
+        blocks = range(len(model.down_blocks))
+        modules = [f"down_blocks.{i}" for i in blocks] + ["mid_block"] + [f"up_blocks.{i}" for i in blocks]
+        for module in ["conv_in"] + modules:
+
+            def keep(_, inputs, output, module=module):
+                expected["act." + module] = output[0] if isinstance(output, tuple) else output
+
+            hooks.append(model.get_submodule(module).register_forward_hook(keep))
+    out = model(sample, timestep, labels).sample
+    for hook in hooks:
+        hook.remove()
+    expected["out"] = out
+
+    def loss():
+        return ((model(sample, timestep, labels).sample - target) ** 2).mean()
+
+    model.zero_grad()
+    loss().backward()
+    gradients = {key: p.grad.clone() for key, p in model.named_parameters()}
+    expected.update({"grad." + key: g for key, g in gradients.items()})
+    after, losses, norms = train(model, loss)
+    expected.update({"adamw3." + key: p for key, p in after.items()})
+    expected.update({"losses": torch.tensor(losses), "grad_norms": torch.tensor(norms)})
+    if name == "unet-attention":
+        after, losses, norms = train(model, loss, max_norm=0.1)
+        expected.update({"clipped3." + key: p for key, p in after.items()})
+        expected.update({"clipped_losses": torch.tensor(losses), "clipped_grad_norms": torch.tensor(norms)})
+
+    # what has no influence on the loss in exact arithmetic: in float32 its AdamW step is rounding noise over eps
+    zero = [key for key, g in gradients.items() if float(g.abs().max()) < 1e-12]
+    head = reference.header(commit, zero_gradient=zero)
+    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in head.items()}
+    reference.write_safetensors(os.path.join(folder, "expected.safetensors"), expected, metadata)
+    reference.write_safetensors(
+        os.path.join(folder, "unet", "diffusion_pytorch_model.safetensors"), weights, {"format": "pt"}
+    )
+    model.save_config(os.path.join(folder, "unet"))
+    scheduler.save_config(os.path.join(folder, "scheduler"))
+    index = {
+        "_class_name": type(scheduler).__name__.replace("Scheduler", "Pipeline"),
+        "_diffusers_version": head["version"],
+        "scheduler": ["diffusers", type(scheduler).__name__],
+        "unet": ["diffusers", "UNet2DModel"],
+    }
+    with open(os.path.join(folder, "model_index.json"), "w", encoding="utf-8") as file:
+        file.write(json.dumps(index, indent=2) + "\n")
+    print(name, sum(p.numel() for p in weights.values()), "parameters, out sd", float(out.std()), losses, norms, zero)
