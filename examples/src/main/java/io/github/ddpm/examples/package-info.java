@@ -1,0 +1,2 @@
+/** Programs that train a model and write its pictures. */
+package io.github.ddpm.examples;
