@@ -1,0 +1,245 @@
+package io.github.ddpm;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import java.util.Arrays;
+import java.util.Objects;
+import java.util.OptionalDouble;
+import java.util.function.IntToDoubleFunction;
+
+/**
+ * How much of the image is left at each training timestep: the table of ᾱ_t = Π_{s≤t} (1 - β_s), in double.
+ *
+ * <p>A noisy image is {@code x = √ᾱ·x0 + √(1-ᾱ)·ε} (Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eq.
+ * 4). Timesteps run from 0 (almost clean) to {@code timesteps() - 1} (almost noise).
+ *
+ * <p>Immutable. Two schedules are equal when they have the same name and the same table.
+ */
+public final class BetaSchedule {
+  /** Training timesteps when none are given: Ho et al. 2020, section 4. */
+  public static final int DEFAULT_TIMESTEPS = 1000;
+
+  private static final double MAX_COSINE_BETA = 0.999;
+
+  private final String name;
+  private final OptionalDouble betaStart;
+  private final OptionalDouble betaEnd;
+  private final boolean zeroTerminalSnr;
+  private final double[] alphaBar;
+
+  private BetaSchedule(
+      String name, OptionalDouble betaStart, OptionalDouble betaEnd, boolean zeroTerminalSnr, double[] alphaBar) {
+    this.name = name;
+    this.betaStart = betaStart;
+    this.betaEnd = betaEnd;
+    this.zeroTerminalSnr = zeroTerminalSnr;
+    this.alphaBar = alphaBar;
+  }
+
+  /** {@link #linear(int)} with 1000 timesteps. */
+  public static BetaSchedule linear() {
+    return linear(DEFAULT_TIMESTEPS);
+  }
+
+  /** β from 1e-4 to 0.02 (Ho et al. 2020, section 4); the range stays the same for any number of timesteps. */
+  public static BetaSchedule linear(int timesteps) {
+    return linear(timesteps, 1e-4, 0.02);
+  }
+
+  /**
+   * β evenly spaced.
+   *
+   * @param timesteps at least 1
+   * @param start β_0, in (0, 1)
+   * @param end β_{T-1}, in (0, 1)
+   */
+  public static BetaSchedule linear(int timesteps, double start, double end) {
+    checkBeta("start", start);
+    checkBeta("end", end);
+    return fromBetas("linear", start, end, timesteps, t -> evenly(start, end, t, timesteps));
+  }
+
+  /**
+   * √β evenly spaced (latent diffusion, Rombach et al. 2022).
+   *
+   * @param timesteps at least 1
+   * @param start β_0, in (0, 1)
+   * @param end β_{T-1}, in (0, 1)
+   */
+  public static BetaSchedule scaledLinear(int timesteps, double start, double end) {
+    checkBeta("start", start);
+    checkBeta("end", end);
+    return fromBetas(
+        "scaled_linear",
+        start,
+        end,
+        timesteps,
+        t -> {
+          double root = evenly(Math.sqrt(start), Math.sqrt(end), t, timesteps);
+          return root * root;
+        });
+  }
+
+  /** {@link #cosine(int)} with 1000 timesteps. */
+  public static BetaSchedule cosine() {
+    return cosine(DEFAULT_TIMESTEPS);
+  }
+
+  /**
+   * ᾱ follows a squared cosine with offset 0.008, each β at most 0.999 (Nichol and Dhariwal 2021, "Improved Denoising
+   * Diffusion Probabilistic Models", eq. 17).
+   *
+   * @param timesteps at least 1
+   */
+  public static BetaSchedule cosine(int timesteps) {
+    return fromBetas(
+        "squaredcos_cap_v2",
+        OptionalDouble.empty(),
+        OptionalDouble.empty(),
+        timesteps,
+        t -> Math.min(1 - cosineSquared(t + 1, timesteps) / cosineSquared(t, timesteps), MAX_COSINE_BETA));
+  }
+
+  /**
+   * Any table of β.
+   *
+   * @param betas β_0 … β_{T-1}, each in (0, 1)
+   */
+  public static BetaSchedule of(double... betas) {
+    double[] copy = betas.clone();
+    for (int t = 0; t < copy.length; t++) {
+      checkBeta("betas[" + t + "]", copy[t]);
+    }
+    return fromBetas("trained_betas", OptionalDouble.empty(), OptionalDouble.empty(), copy.length, t -> copy[t]);
+  }
+
+  /**
+   * This schedule with √ᾱ shifted and scaled so that the last timestep is noise alone, ᾱ_{T-1} = 0, and the first is as
+   * before (Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1). A model that
+   * predicts ε can't be used with it: at the last timestep ε says nothing of the image.
+   *
+   * @throws IllegalArgumentException if there is only one timestep
+   */
+  public BetaSchedule zeroTerminalSnr() {
+    if (zeroTerminalSnr) {
+      return this;
+    }
+    checkArgument(timesteps() > 1, "zero terminal SNR needs at least 2 timesteps, got %s", timesteps());
+    double first = Math.sqrt(alphaBar[0]);
+    double last = Math.sqrt(alphaBar[timesteps() - 1]);
+    double[] rescaled =
+        Arrays.stream(alphaBar)
+            .map(value -> (Math.sqrt(value) - last) * first / (first - last))
+            .map(signal -> signal * signal)
+            .toArray();
+    return new BetaSchedule(name, betaStart, betaEnd, true, rescaled);
+  }
+
+  /** The name in a diffusers {@code scheduler_config.json}, such as {@code linear} or {@code squaredcos_cap_v2}. */
+  public String name() {
+    return name;
+  }
+
+  /** β_0 of a schedule that is defined by a range, before {@link #zeroTerminalSnr()}; otherwise empty. */
+  public OptionalDouble betaStart() {
+    return betaStart;
+  }
+
+  /** β_{T-1} of a schedule that is defined by a range, before {@link #zeroTerminalSnr()}; otherwise empty. */
+  public OptionalDouble betaEnd() {
+    return betaEnd;
+  }
+
+  /** Whether the last timestep is noise alone. */
+  public boolean isZeroTerminalSnr() {
+    return zeroTerminalSnr;
+  }
+
+  /** The number of training timesteps T. */
+  public int timesteps() {
+    return alphaBar.length;
+  }
+
+  /** β_0 … β_{T-1}, as ᾱ has them: β_t = 1 - ᾱ_t/ᾱ_{t-1}. */
+  public double[] betas() {
+    double[] betas = new double[alphaBar.length];
+    for (int t = 0; t < betas.length; t++) {
+      betas[t] = 1 - alphaBar[t] / (t == 0 ? 1 : alphaBar[t - 1]);
+    }
+    return betas;
+  }
+
+  /**
+   * ᾱ at a timestep, in [0, 1). Between two whole timesteps the logarithm of the signal-to-noise ratio is linear; beside
+   * a timestep without signal, where that is infinite, √ᾱ is.
+   *
+   * @param timestep in [0, T-1]
+   */
+  public double alphaBar(double timestep) {
+    checkArgument(
+        timestep >= 0 && timestep <= timesteps() - 1,
+        "timestep must be in [0, %s], got %s",
+        timesteps() - 1,
+        String.valueOf(timestep));
+    int below = (int) timestep;
+    double part = timestep - below;
+    if (part == 0) {
+      return alphaBar[below];
+    }
+    double low = alphaBar[below];
+    double high = alphaBar[below + 1];
+    if (high == 0) {
+      double signal = (1 - part) * Math.sqrt(low);
+      return signal * signal;
+    }
+    double logSnr = (1 - part) * Math.log(low / (1 - low)) + part * Math.log(high / (1 - high));
+    return 1 / (1 + Math.exp(-logSnr));
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof BetaSchedule that
+        && name.equals(that.name)
+        && Arrays.equals(alphaBar, that.alphaBar);
+  }
+
+  @Override
+  public int hashCode() {
+    return Objects.hash(name, Arrays.hashCode(alphaBar));
+  }
+
+  @Override
+  public String toString() {
+    return name + "[" + timesteps() + (zeroTerminalSnr ? " timesteps, zero terminal SNR]" : " timesteps]");
+  }
+
+  private static BetaSchedule fromBetas(
+      String name, double start, double end, int timesteps, IntToDoubleFunction beta) {
+    return fromBetas(name, OptionalDouble.of(start), OptionalDouble.of(end), timesteps, beta);
+  }
+
+  private static BetaSchedule fromBetas(
+      String name, OptionalDouble start, OptionalDouble end, int timesteps, IntToDoubleFunction beta) {
+    checkArgument(timesteps >= 1, "a schedule needs at least 1 timestep, got %s", timesteps);
+    double[] alphaBar = new double[timesteps];
+    double product = 1;
+    for (int t = 0; t < timesteps; t++) {
+      product *= 1 - beta.applyAsDouble(t);
+      alphaBar[t] = product;
+    }
+    return new BetaSchedule(name, start, end, false, alphaBar);
+  }
+
+  private static double evenly(double start, double end, int t, int timesteps) {
+    return timesteps == 1 ? start : start + (end - start) * t / (timesteps - 1);
+  }
+
+  private static double cosineSquared(int t, int timesteps) {
+    double cosine = Math.cos(((double) t / timesteps + 0.008) / 1.008 * Math.PI / 2);
+    return cosine * cosine;
+  }
+
+  private static void checkBeta(String what, double beta) {
+    checkArgument(beta > 0 && beta < 1, "%s must be in (0, 1), got %s", what, beta);
+  }
+}

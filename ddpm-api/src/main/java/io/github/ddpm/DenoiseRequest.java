@@ -1,0 +1,136 @@
+package io.github.ddpm;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkElementIndex;
+import static com.google.common.base.Preconditions.checkPositionIndexes;
+import static java.util.Objects.requireNonNull;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.function.Predicate;
+
+/**
+ * What {@link Predictor#denoise} is asked for. {@link Sampler} makes one; who implements {@link Predictor} reads it.
+ *
+ * @param steps the rows to run, in order
+ * @param count number of images n, at least 0
+ * @param seed of all randomness
+ * @param first index of the first image, at least 0: image k is the same whatever the request it is part of
+ * @param labels image k gets label {@code labels[k mod labels.size()]}; empty for none
+ * @param guidance weight w of classifier-free guidance, {@code out_null + w·(out_label - out_null)} (Ho and Salimans
+ *     2022, "Classifier-Free Diffusion Guidance", with their w + 1 as ours); 1 is off; finite
+ * @param clip estimates of the image are clipped to [-clip, clip]; above 0; infinity is off
+ * @param listener told after each row; sampling is cancelled when it answers {@code false}
+ */
+public record DenoiseRequest(
+    List<Step> steps,
+    int count,
+    long seed,
+    long first,
+    List<Integer> labels,
+    double guidance,
+    double clip,
+    Predicate<Progress> listener) {
+
+  /**
+   * Checks the ranges above.
+   *
+   * @throws IllegalArgumentException if a value is outside of its range
+   */
+  public DenoiseRequest {
+    steps = List.copyOf(steps);
+    labels = List.copyOf(labels);
+    requireNonNull(listener, "listener");
+    checkArgument(count >= 0, "the number of images must be at least 0, got %s", count);
+    checkArgument(first >= 0, "the first image must be at least 0, got %s", first);
+    checkArgument(Double.isFinite(guidance), "guidance must be finite, got %s", guidance);
+    checkArgument(clip > 0, "clip must be above 0, got %s", clip);
+  }
+
+  /** Whether the network must be called with and without labels. */
+  public boolean isGuided() {
+    return guidance != 1;
+  }
+
+  /**
+   * The request for some of the images, to work off a large one in batches.
+   *
+   * @param from position in this request, in [0, count]
+   * @param to end, exclusive, in [from, count]
+   */
+  public DenoiseRequest slice(int from, int to) {
+    checkPositionIndexes(from, to, count);
+    return new DenoiseRequest(steps, to - from, seed, first + from, labels, guidance, clip, listener);
+  }
+
+  /**
+   * The label of each image, checked against the model.
+   *
+   * @return n labels; the model's null label where none is asked for; an empty array for a model without labels
+   * @throws IllegalArgumentException for labels or guidance that the model doesn't know, or a missing label that it needs
+   */
+  public int[] labels(ModelInfo model) {
+    model.check(this);
+    checkArgument(
+        model.classes() == 0 || model.nullLabel() || !labels.isEmpty(),
+        "the model has %s classes and no null label, so it needs labels: call labels(…)",
+        model.classes());
+    checkArgument(
+        !isGuided() || !labels.isEmpty(), "guidance needs labels, got guidance %s and no labels", guidance);
+    int[] result = new int[model.classes() == 0 ? 0 : count];
+    for (int i = 0; i < result.length; i++) {
+      result[i] = labels.isEmpty() ? model.classes() : labels.get((int) ((first + i) % labels.size()));
+    }
+    return result;
+  }
+
+  /** The null label for each image, for the unguided half of guidance. */
+  public int[] nullLabels(ModelInfo model) {
+    int[] result = new int[count];
+    Arrays.fill(result, model.classes());
+    return result;
+  }
+
+  /**
+   * The noise that sampling starts from.
+   *
+   * @param imageSize floats in an image
+   * @return N(0, 1) numbers [n, imageSize], a function of seed and image index alone
+   */
+  public float[] initialNoise(int imageSize) {
+    return noise(GaussianNoise.INITIAL, imageSize);
+  }
+
+  /**
+   * The fresh noise z of a row.
+   *
+   * @param row in [0, steps.size())
+   * @param imageSize floats in an image
+   * @return N(0, 1) numbers [n, imageSize], a function of seed, image index and row alone
+   */
+  public float[] stepNoise(int row, int imageSize) {
+    return noise(1 + checkElementIndex(row, steps.size(), "row"), imageSize);
+  }
+
+  /**
+   * Tells the listener of a finished row.
+   *
+   * @param row in [0, steps.size())
+   * @param x0 the estimate of the images after it
+   * @throws CancellationException if the listener answers {@code false}
+   */
+  public void report(int row, Images x0) {
+    if (!listener.test(new Progress(row, steps.size(), steps.get(row).timestep(), first, x0))) {
+      throw new CancellationException("sampling was cancelled after row " + (row + 1) + " of " + steps.size());
+    }
+  }
+
+  private float[] noise(int stream, int imageSize) {
+    float[] noise = new float[Math.multiplyExact(count, imageSize)];
+    for (int i = 0; i < count; i++) {
+      GaussianNoise.fill(noise, i * imageSize, imageSize, seed, first + i, stream);
+    }
+    return noise;
+  }
+}

@@ -1,0 +1,264 @@
+package io.github.ddpm;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkElementIndex;
+import static com.google.common.base.Preconditions.checkPositionIndexes;
+
+import com.google.common.base.Strings;
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
+import javax.imageio.ImageIO;
+
+/**
+ * Pictures of one size as floats: [n, height, width, channels] in row-major order, black -1 and white 1.
+ *
+ * <p>Immutable. Values outside of [-1, 1] are kept (they come from sampling without clipping) and shown as black or
+ * white. Files are written whole or not at all: an existing one stays as it is until the new one is complete.
+ */
+public final class Images {
+  private static final int GRID_GAP = 2;
+
+  private final int count;
+  private final int height;
+  private final int width;
+  private final int channels;
+  private final float[] values;
+
+  private Images(int count, int height, int width, int channels, float[] values) {
+    this.count = count;
+    this.height = height;
+    this.width = width;
+    this.channels = channels;
+    this.values = values;
+  }
+
+  /**
+   * Pictures from floats.
+   *
+   * @param count n, at least 0
+   * @param height in pixels, at least 1
+   * @param width in pixels, at least 1
+   * @param channels at least 1
+   * @param values n · height · width · channels finite numbers, [n, height, width, channels]; copied
+   */
+  public static Images of(int count, int height, int width, int channels, float... values) {
+    checkArgument(
+        count >= 0 && height > 0 && width > 0 && channels > 0,
+        "images need a count of at least 0 and sizes of at least 1, got %sx%sx%sx%s",
+        count,
+        height,
+        width,
+        channels);
+    checkArgument(
+        values.length == (long) count * height * width * channels,
+        "%sx%sx%sx%s images have %s values, got %s",
+        count,
+        height,
+        width,
+        channels,
+        (long) count * height * width * channels,
+        values.length);
+    for (int i = 0; i < values.length; i++) {
+      checkArgument(
+          Float.isFinite(values[i]), "image %s has a value that is not finite: %s", i / (values.length / count), String.valueOf(values[i]));
+    }
+    return new Images(count, height, width, channels, values.clone());
+  }
+
+  /** The number of pictures n. */
+  public int count() {
+    return count;
+  }
+
+  /** The height of each in pixels. */
+  public int height() {
+    return height;
+  }
+
+  /** The width of each in pixels. */
+  public int width() {
+    return width;
+  }
+
+  /** 1 for grey, 3 for RGB. */
+  public int channels() {
+    return channels;
+  }
+
+  /** A copy of the values, [n, height, width, channels]. */
+  public float[] toArray() {
+    return values.clone();
+  }
+
+  /**
+   * Some of the pictures.
+   *
+   * @param from in [0, n]
+   * @param to end, exclusive, in [from, n]
+   */
+  public Images slice(int from, int to) {
+    checkPositionIndexes(from, to, count);
+    int size = height * width * channels;
+    return new Images(to - from, height, width, channels, Arrays.copyOfRange(values, from * size, to * size));
+  }
+
+  /**
+   * One picture with 8 bits a channel: byte = round((value + 1) · 127.5).
+   *
+   * @param index in [0, n)
+   * @throws IllegalStateException if the pictures are neither grey nor RGB
+   */
+  public BufferedImage toBufferedImage(int index) {
+    checkElementIndex(index, count, "picture");
+    BufferedImage picture = blank(width, height);
+    draw(index, picture, 0, 0);
+    return picture;
+  }
+
+  /**
+   * All pictures side by side on black, 2 pixels apart.
+   *
+   * @param columns at least 1
+   * @throws IllegalStateException if there is none, or they are neither grey nor RGB
+   */
+  public BufferedImage toGrid(int columns) {
+    checkArgument(columns >= 1, "columns must be at least 1, got %s", columns);
+    if (count == 0) {
+      throw new IllegalStateException("a grid needs at least 1 picture, got 0");
+    }
+    int across = Math.min(columns, count);
+    int down = (count + columns - 1) / columns;
+    BufferedImage grid =
+        blank(across * (width + GRID_GAP) - GRID_GAP, down * (height + GRID_GAP) - GRID_GAP);
+    for (int i = 0; i < count; i++) {
+      draw(i, grid, i % columns * (width + GRID_GAP), i / columns * (height + GRID_GAP));
+    }
+    return grid;
+  }
+
+  /**
+   * Writes one picture as PNG.
+   *
+   * @param index in [0, n)
+   * @param file replaced if it exists
+   * @throws IllegalStateException if the pictures are neither grey nor RGB
+   */
+  public void writePng(int index, Path file) throws IOException {
+    writePng(toBufferedImage(index), file);
+  }
+
+  /**
+   * Writes all pictures as one PNG, as nearly square as their number allows.
+   *
+   * @param file replaced if it exists
+   * @throws IllegalStateException if there is none, or they are neither grey nor RGB
+   */
+  public void writeGrid(Path file) throws IOException {
+    writePng(toGrid((int) Math.ceil(Math.sqrt(count))), file);
+  }
+
+  /**
+   * Writes the values as NumPy's {@code .npy} (version 1.0): little-endian float32 [n, height, width, channels].
+   *
+   * @param file replaced if it exists
+   */
+  public void writeNpy(Path file) throws IOException {
+    String shape =
+        String.format(
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d, %d, %d), }",
+            count, height, width, channels);
+    // Magic, version and length are 10 bytes; the whole header is a multiple of 64 and ends in a newline.
+    int length = (10 + shape.length() + 1 + 63) / 64 * 64 - 10;
+    ByteBuffer header = ByteBuffer.allocate(10 + length).order(ByteOrder.LITTLE_ENDIAN);
+    header.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.US_ASCII)).put((byte) 1).put((byte) 0);
+    header.putShort((short) length);
+    header.put((Strings.padEnd(shape, length - 1, ' ') + "\n").getBytes(StandardCharsets.US_ASCII));
+    replace(
+        file,
+        out -> {
+          out.write(header.array());
+          int size = height * width * channels;
+          ByteBuffer picture = ByteBuffer.allocate(size * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+          for (int i = 0; i < count; i++) {
+            picture.asFloatBuffer().put(values, i * size, size);
+            out.write(picture.array());
+          }
+        });
+  }
+
+  @Override
+  public boolean equals(Object other) {
+    return other instanceof Images that
+        && count == that.count
+        && height == that.height
+        && width == that.width
+        && channels == that.channels
+        && Arrays.equals(values, that.values);
+  }
+
+  @Override
+  public int hashCode() {
+    return Arrays.hashCode(values);
+  }
+
+  @Override
+  public String toString() {
+    return "Images[" + count + " of " + height + "x" + width + "x" + channels + "]";
+  }
+
+  private BufferedImage blank(int width, int height) {
+    return new BufferedImage(
+        width,
+        height,
+        switch (channels) {
+          case 1 -> BufferedImage.TYPE_BYTE_GRAY;
+          case 3 -> BufferedImage.TYPE_INT_RGB;
+          default -> throw new IllegalStateException("a picture needs 1 or 3 channels, got " + channels);
+        });
+  }
+
+  private void draw(int index, BufferedImage onto, int left, int top) {
+    int size = height * width * channels;
+    int[] pixels = new int[size];
+    for (int i = 0; i < size; i++) {
+      pixels[i] = (int) Math.max(0, Math.min(255, Math.round((values[index * size + i] + 1) * 127.5)));
+    }
+    // The raster, not setRGB, which would put grey through a color profile.
+    onto.getRaster().setPixels(left, top, width, height, pixels);
+  }
+
+  private static void writePng(BufferedImage picture, Path file) throws IOException {
+    replace(
+        file,
+        out -> {
+          if (!ImageIO.write(picture, "png", out)) {
+            throw new IOException("this Java runtime has no PNG writer");
+          }
+        });
+  }
+
+  private static void replace(Path file, Content content) throws IOException {
+    Path folder = file.toAbsolutePath().getParent();
+    Path temporary = Files.createTempFile(folder, "." + file.getFileName(), ".tmp");
+    try {
+      try (OutputStream out = Files.newOutputStream(temporary)) {
+        content.write(out);
+      }
+      Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
+    } finally {
+      Files.deleteIfExists(temporary);
+    }
+  }
+
+  private interface Content {
+    void write(OutputStream out) throws IOException;
+  }
+}

@@ -1,0 +1,76 @@
+package io.github.ddpm;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static java.util.Objects.requireNonNull;
+
+import java.util.List;
+
+/**
+ * What a model is: everything that sampling has to know about a network without running it.
+ *
+ * @param height of an image in pixels, at least 1
+ * @param width of an image in pixels, at least 1
+ * @param channels of an image, at least 1: 1 is grey, 3 is RGB
+ * @param classes number of classes its labels choose from; 0 for a model without labels
+ * @param nullLabel whether the label {@code classes} stands for "no label", so that the model also samples without
+ *     labels and with guidance
+ * @param schedule the noise it was trained with
+ * @param predictionType what it predicts
+ */
+public record ModelInfo(
+    int height,
+    int width,
+    int channels,
+    int classes,
+    boolean nullLabel,
+    BetaSchedule schedule,
+    PredictionType predictionType) {
+
+  /**
+   * Checks the description.
+   *
+   * @throws IllegalArgumentException if a size is out of its range, there is a null label without classes, or the model
+   *     predicts ε with a schedule of zero terminal SNR
+   */
+  public ModelInfo {
+    checkArgument(
+        height > 0 && width > 0 && channels > 0,
+        "height, width and channels must be at least 1, got %sx%sx%s",
+        height,
+        width,
+        channels);
+    checkArgument(classes >= 0, "classes must be at least 0, got %s", classes);
+    checkArgument(classes > 0 || !nullLabel, "a null label needs classes, got 0");
+    requireNonNull(schedule, "schedule");
+    requireNonNull(predictionType, "predictionType");
+    int last = schedule.timesteps() - 1;
+    predictionType.checkSignal(schedule.alphaBar(last), last);
+  }
+
+  /** Floats in one image: height · width · channels. */
+  public int imageSize() {
+    return height * width * channels;
+  }
+
+  /**
+   * Pictures of this model's size.
+   *
+   * @param values finite, [n, height, width, channels]; copied
+   */
+  public Images images(float... values) {
+    return Images.of(values.length / imageSize(), height, width, channels, values);
+  }
+
+  /** Refuses labels and guidance that this model doesn't know. */
+  void check(DenoiseRequest request) {
+    List<Integer> labels = request.labels();
+    checkArgument(classes > 0 || labels.isEmpty(), "the model was trained without labels, got labels %s", labels);
+    for (int label : labels) {
+      checkArgument(label >= 0 && label < classes, "labels must be in [0, %s], got %s", classes - 1, label);
+    }
+    checkArgument(
+        !request.isGuided() || nullLabel,
+        "guidance needs a model that was trained with label dropout, this one was not; got guidance %s",
+        request.guidance());
+  }
+}

@@ -1,0 +1,105 @@
+package io.github.ddpm;
+
+import io.github.ddpm.spi.PredictorProvider;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+
+/**
+ * A trained network, ready to be called. Thread-safe; who opens one closes it.
+ *
+ * <p>To run a network of another kind with these samplers, implement {@link #info} and {@link #predict}.
+ */
+public interface Predictor extends AutoCloseable {
+  /** What the model is. */
+  ModelInfo info();
+
+  /**
+   * Calls the network once.
+   *
+   * @param x noisy images [n, height, width, channels] in row-major order, about [-4, 4]
+   * @param timestep in [0, T-1], the same for all; whole or fractional
+   * @param labels one label per image, in [0, classes), or {@code classes} for the null label of a model that has one;
+   *     empty for a model without labels
+   * @return the prediction, of the shape of x: what {@link ModelInfo#predictionType} says
+   * @throws IllegalArgumentException if an argument is not of that shape or range
+   * @throws IllegalStateException after {@link #close}
+   */
+  float[] predict(float[] x, double timestep, int... labels);
+
+  /**
+   * Makes images of noise by running the rows of a table.
+   *
+   * @return {@code request.count()} images
+   * @throws IllegalArgumentException if the request doesn't fit the model
+   * @throws java.util.concurrent.CancellationException if the listener asks for it
+   * @throws IllegalStateException after {@link #close}, or if the network returned a number that is not finite
+   * @implSpec calls {@link #predict} once per row, twice with guidance, for all images together. An override may be
+   *     faster but must give the same images up to float rounding.
+   */
+  default Images denoise(DenoiseRequest request) {
+    ModelInfo model = info();
+    int[] labels = request.labels(model);
+    int[] nullLabels = request.isGuided() ? request.nullLabels(model) : labels;
+    float[] x = request.initialNoise(model.imageSize());
+    float[] x0 = new float[x.length];
+    float[] previousX0 = new float[x.length];
+    float[] olderX0 = new float[x.length];
+    List<Step> steps = request.steps();
+    for (int row = 0; row < steps.size() && request.count() > 0; row++) {
+      Step step = steps.get(row);
+      float[] out = predict(x, step.timestep(), labels);
+      if (request.isGuided()) {
+        float[] unguided = predict(x, step.timestep(), nullLabels);
+        for (int i = 0; i < out.length; i++) {
+          out[i] = (float) (unguided[i] + request.guidance() * (out[i] - unguided[i]));
+        }
+      }
+      float[] z = step.fromNoise() > 0 ? request.stepNoise(row, model.imageSize()) : new float[x.length];
+      float[] next = new float[x.length];
+      for (int i = 0; i < x.length; i++) {
+        double estimate = step.x0FromX() * x[i] + step.x0FromOut() * out[i];
+        x0[i] = (float) Math.max(-request.clip(), Math.min(request.clip(), estimate));
+        next[i] =
+            (float)
+                (step.fromX() * x[i]
+                    + step.fromOut() * out[i]
+                    + step.fromX0() * x0[i]
+                    + step.fromPreviousX0() * previousX0[i]
+                    + step.fromOlderX0() * olderX0[i]
+                    + step.fromNoise() * z[i]);
+      }
+      request.report(row, model.images(x0));
+      x = next;
+      float[] spare = olderX0;
+      olderX0 = previousX0;
+      previousX0 = x0;
+      x0 = spare;
+    }
+    return model.images(x);
+  }
+
+  /** Frees what the model holds. Closing twice does nothing. */
+  @Override
+  void close();
+
+  /**
+   * Opens a saved model.
+   *
+   * @param folder a model in the layout of diffusers: {@code model_index.json}, {@code unet/}, {@code scheduler/}
+   * @throws IOException if the folder can't be read or isn't a model; the message names the file and what is wrong
+   * @throws IllegalStateException if nothing on the class path can run models; the message says what to add
+   */
+  static Predictor load(Path folder) throws IOException {
+    return Predictors.provider().load(folder);
+  }
+
+  /**
+   * The digits model that comes with the library, loaded once and shared; closing it does nothing.
+   *
+   * @throws IllegalStateException if there is none on the class path; the message says what to add
+   */
+  static Predictor pretrained() {
+    return Predictors.provider().pretrained();
+  }
+}

@@ -1,0 +1,17 @@
+package io.github.ddpm.spi;
+
+import io.github.ddpm.Predictor;
+import java.io.IOException;
+import java.nio.file.Path;
+
+/**
+ * Runs models: what stands behind {@link Predictor#load} and {@link Predictor#pretrained}. Found by {@link
+ * java.util.ServiceLoader}, so an implementation is named in {@code META-INF/services}.
+ */
+public interface PredictorProvider {
+  /** See {@link Predictor#load}. */
+  Predictor load(Path folder) throws IOException;
+
+  /** See {@link Predictor#pretrained}. */
+  Predictor pretrained();
+}

@@ -1,0 +1,2 @@
+/** The seam between the API and what runs models. Users of the library need none of it. */
+package io.github.ddpm.spi;
