@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import java.util.Arrays;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.IntToDoubleFunction;
 
@@ -24,15 +25,15 @@ public final class BetaSchedule {
   private final String name;
   private final OptionalDouble betaStart;
   private final OptionalDouble betaEnd;
-  private final boolean zeroTerminalSnr;
+  private final Optional<BetaSchedule> rescaled;
   private final double[] alphaBar;
 
   private BetaSchedule(
-      String name, OptionalDouble betaStart, OptionalDouble betaEnd, boolean zeroTerminalSnr, double[] alphaBar) {
+      String name, OptionalDouble betaStart, OptionalDouble betaEnd, Optional<BetaSchedule> rescaled, double[] alphaBar) {
     this.name = name;
     this.betaStart = betaStart;
     this.betaEnd = betaEnd;
-    this.zeroTerminalSnr = zeroTerminalSnr;
+    this.rescaled = rescaled;
     this.alphaBar = alphaBar;
   }
 
@@ -121,18 +122,18 @@ public final class BetaSchedule {
    * @throws IllegalArgumentException if there is only one timestep
    */
   public BetaSchedule zeroTerminalSnr() {
-    if (zeroTerminalSnr) {
+    if (isZeroTerminalSnr()) {
       return this;
     }
     checkArgument(timesteps() > 1, "zero terminal SNR needs at least 2 timesteps, got %s", timesteps());
     double first = Math.sqrt(alphaBar[0]);
     double last = Math.sqrt(alphaBar[timesteps() - 1]);
-    double[] rescaled =
+    double[] table =
         Arrays.stream(alphaBar)
             .map(value -> (Math.sqrt(value) - last) * first / (first - last))
             .map(signal -> signal * signal)
             .toArray();
-    return new BetaSchedule(name, betaStart, betaEnd, true, rescaled);
+    return new BetaSchedule(name, betaStart, betaEnd, Optional.of(this), table);
   }
 
   /** The name in a diffusers {@code scheduler_config.json}, such as {@code linear} or {@code squaredcos_cap_v2}. */
@@ -152,7 +153,12 @@ public final class BetaSchedule {
 
   /** Whether the last timestep is noise alone. */
   public boolean isZeroTerminalSnr() {
-    return zeroTerminalSnr;
+    return rescaled.isPresent();
+  }
+
+  /** The schedule that {@link #zeroTerminalSnr()} was called on; this one if it was not. */
+  public BetaSchedule beforeZeroTerminalSnr() {
+    return rescaled.orElse(this);
   }
 
   /** The number of training timesteps T. */
@@ -210,7 +216,7 @@ public final class BetaSchedule {
 
   @Override
   public String toString() {
-    return name + "[" + timesteps() + (zeroTerminalSnr ? " timesteps, zero terminal SNR]" : " timesteps]");
+    return name + "[" + timesteps() + (isZeroTerminalSnr() ? " timesteps, zero terminal SNR]" : " timesteps]");
   }
 
   private static BetaSchedule fromBetas(
@@ -227,7 +233,7 @@ public final class BetaSchedule {
       product *= 1 - beta.applyAsDouble(t);
       alphaBar[t] = product;
     }
-    return new BetaSchedule(name, start, end, false, alphaBar);
+    return new BetaSchedule(name, start, end, Optional.empty(), alphaBar);
   }
 
   private static double evenly(double start, double end, int t, int timesteps) {

@@ -1,0 +1,233 @@
+package io.github.ddpm.tf;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.common.collect.ImmutableMap;
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.PredictionType;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import java.util.stream.StreamSupport;
+
+/** The configuration files of diffusers. What is absent has diffusers' default; what we can't do is refused by name. */
+final class DiffusersConfig {
+  /** Marks a model whose last class embedding means "no label"; diffusers leaves keys with an underscore alone. */
+  private static final String NULL_LABEL = "_null_class_label";
+
+  private static final String SCALE_SHIFT = "scale_shift";
+  private static final String TRAINED_BETAS = "trained_betas";
+
+  /** Options of {@code UNet2DModel} for which there is one value we can do, which is also diffusers' default. */
+  private static final Map<String, Object> FIXED =
+      ImmutableMap.<String, Object>builder()
+          .put("act_fn", "silu")
+          .put("center_input_sample", false)
+          .put("downsample_type", "conv")
+          .put("mid_block_scale_factor", 1)
+          .put("mid_block_type", "UNetMidBlock2D")
+          .put("time_embedding_type", "positional")
+          .put("upsample_type", "conv")
+          .build();
+
+  /** Options of {@code UNet2DModel} that must be left out. */
+  private static final List<String> ABSENT =
+      List.of("attn_norm_num_groups", "class_embed_type", "time_embedding_dim");
+
+  private DiffusersConfig() {}
+
+  /**
+   * The network of a {@code unet/config.json}.
+   *
+   * @throws IllegalArgumentException if it is none that we can build
+   */
+  static UNetConfig unet(JsonNode json) {
+    String type = json.path("_class_name").asText("UNet2DModel");
+    checkArgument(type.equals("UNet2DModel"), "_class_name must be UNet2DModel, got %s", type);
+    FIXED.forEach(
+        (key, value) ->
+            checkArgument(
+                json.path(key).asText(value.toString()).equals(value.toString())
+                    || (value instanceof Number number
+                        && json.path(key).asDouble() == number.doubleValue()),
+                "%s must be %s, got %s",
+                key,
+                value,
+                json.get(key)));
+    for (String key : ABSENT) {
+      checkArgument(!json.hasNonNull(key), "%s is not supported, got %s", key, json.get(key));
+    }
+    JsonNode size = json.path("sample_size");
+    checkArgument(
+        size.isInt() || (size.isArray() && size.size() == 2),
+        "sample_size must be a number or two, got %s",
+        size);
+    int channels = integer(json, "in_channels", 3);
+    checkArgument(
+        integer(json, "out_channels", 3) == channels,
+        "out_channels must equal in_channels %s, got %s",
+        channels,
+        json.get("out_channels"));
+    String conditioning = json.path("resnet_time_scale_shift").asText("default");
+    checkArgument(
+        conditioning.equals("default") || conditioning.equals(SCALE_SHIFT),
+        "resnet_time_scale_shift must be default or scale_shift, got %s",
+        conditioning);
+    return new UNetConfig(
+        size.isInt() ? size.intValue() : size.get(0).asInt(),
+        size.isInt() ? size.intValue() : size.get(1).asInt(),
+        channels,
+        list(json, "block_out_channels").stream().map(JsonNode::asInt).toList(),
+        integer(json, "layers_per_block", 2),
+        attention(json, "down_block_types", "DownBlock2D", "AttnDownBlock2D"),
+        attention(json, "up_block_types", "UpBlock2D", "AttnUpBlock2D"),
+        json.path("add_attention").asBoolean(true),
+        // An explicit null is one head; without the key, diffusers takes 8.
+        json.has("attention_head_dim") && json.get("attention_head_dim").isNull()
+            ? OptionalInt.empty()
+            : OptionalInt.of(integer(json, "attention_head_dim", 8)),
+        integer(json, "norm_num_groups", 32),
+        json.path("norm_eps").asDouble(1e-5),
+        integer(json, "downsample_padding", 1),
+        conditioning.equals(SCALE_SHIFT),
+        json.path("flip_sin_to_cos").asBoolean(true),
+        json.path("freq_shift").asDouble(0),
+        json.path("dropout").asDouble(0),
+        integer(json, "num_class_embeds", 0),
+        json.path(NULL_LABEL).asBoolean(false));
+  }
+
+  /** The {@code unet/config.json} of a network. */
+  static ObjectNode ofUnet(UNetConfig config, String version) {
+    ObjectNode json = ModelFolder.JSON.createObjectNode();
+    json.put("_class_name", "UNet2DModel").put("_diffusers_version", version);
+    if (config.nullLabel()) {
+      json.put(NULL_LABEL, true);
+    }
+    if (config.height() == config.width()) {
+      json.put("sample_size", config.height());
+    } else {
+      json.putArray("sample_size").add(config.height()).add(config.width());
+    }
+    json.put("in_channels", config.channels()).put("out_channels", config.channels());
+    ArrayNode channels = json.putArray("block_out_channels");
+    config.blockOutChannels().forEach(channels::add);
+    json.put("layers_per_block", config.layersPerBlock());
+    ArrayNode down = json.putArray("down_block_types");
+    config.downAttention().forEach(with -> down.add(with ? "AttnDownBlock2D" : "DownBlock2D"));
+    ArrayNode up = json.putArray("up_block_types");
+    config.upAttention().forEach(with -> up.add(with ? "AttnUpBlock2D" : "UpBlock2D"));
+    json.put("add_attention", config.addAttention());
+    if (config.attentionHeadDim().isPresent()) {
+      json.put("attention_head_dim", config.attentionHeadDim().getAsInt());
+    } else {
+      json.putNull("attention_head_dim");
+    }
+    json.put("norm_num_groups", config.normNumGroups()).put("norm_eps", config.normEps());
+    json.put("downsample_padding", config.downsamplePadding());
+    json.put("resnet_time_scale_shift", config.scaleShift() ? SCALE_SHIFT : "default");
+    json.put("flip_sin_to_cos", config.flipSinToCos());
+    json.put("freq_shift", (int) config.freqShift()).put("dropout", config.dropout());
+    if (config.classEmbeddings() > 0) {
+      json.put("num_class_embeds", config.classEmbeddings());
+    } else {
+      json.putNull("num_class_embeds");
+    }
+    FIXED.forEach(json::putPOJO);
+    return json;
+  }
+
+  /**
+   * The noise of a {@code scheduler_config.json}.
+   *
+   * @throws IllegalArgumentException for one that we don't know
+   */
+  static BetaSchedule schedule(JsonNode json) {
+    int timesteps = integer(json, "num_train_timesteps", BetaSchedule.DEFAULT_TIMESTEPS);
+    double start = json.path("beta_start").asDouble(1e-4);
+    double end = json.path("beta_end").asDouble(0.02);
+    String name = json.path("beta_schedule").asText("linear");
+    BetaSchedule schedule;
+    if (json.hasNonNull(TRAINED_BETAS)) {
+      schedule =
+          BetaSchedule.of(
+              list(json, TRAINED_BETAS).stream().mapToDouble(JsonNode::asDouble).toArray());
+    } else {
+      schedule =
+          switch (name) {
+            case "linear" -> BetaSchedule.linear(timesteps, start, end);
+            case "scaled_linear" -> BetaSchedule.scaledLinear(timesteps, start, end);
+            case "squaredcos_cap_v2" -> BetaSchedule.cosine(timesteps);
+            default ->
+                throw new IllegalArgumentException(
+                    "beta_schedule must be linear, scaled_linear or squaredcos_cap_v2, got " + name);
+          };
+    }
+    return json.path("rescale_betas_zero_snr").asBoolean(false)
+        ? schedule.zeroTerminalSnr()
+        : schedule;
+  }
+
+  /** What the model of a {@code scheduler_config.json} predicts. */
+  static PredictionType predictionType(JsonNode json) {
+    return PredictionType.ofConfigName(json.path("prediction_type").asText("epsilon"));
+  }
+
+  /** The {@code scheduler_config.json} of a model. */
+  static ObjectNode ofScheduler(BetaSchedule schedule, PredictionType type, String version) {
+    ObjectNode json = ModelFolder.JSON.createObjectNode();
+    json.put("_class_name", "DDPMScheduler").put("_diffusers_version", version);
+    json.put("num_train_timesteps", schedule.timesteps());
+    if (schedule.name().equals(TRAINED_BETAS)) {
+      ArrayNode betas = json.putArray(TRAINED_BETAS);
+      for (double beta : schedule.beforeZeroTerminalSnr().betas()) {
+        betas.add(beta);
+      }
+    } else {
+      json.put("beta_schedule", schedule.name());
+      schedule.betaStart().ifPresent(beta -> json.put("beta_start", beta));
+      schedule.betaEnd().ifPresent(beta -> json.put("beta_end", beta));
+    }
+    json.put("rescale_betas_zero_snr", schedule.isZeroTerminalSnr());
+    json.put("prediction_type", type.configName());
+    json.put("variance_type", "fixed_small");
+    json.put("clip_sample", true).put("clip_sample_range", 1.0);
+    json.put("timestep_spacing", "trailing").put("steps_offset", 0);
+    return json;
+  }
+
+  private static List<Boolean> attention(
+      JsonNode json, String key, String without, String with) {
+    return list(json, key).stream()
+        .map(
+            block -> {
+              String type = block.asText();
+              checkArgument(
+                  type.equals(without) || type.equals(with),
+                  "%s must be %s or %s, got %s",
+                  key,
+                  without,
+                  with,
+                  type);
+              return type.equals(with);
+            })
+        .toList();
+  }
+
+  private static List<JsonNode> list(JsonNode json, String key) {
+    checkArgument(json.path(key).isArray(), "%s must be a list, got %s", key, json.get(key));
+    return StreamSupport.stream(json.get(key).spliterator(), false).toList();
+  }
+
+  private static int integer(JsonNode json, String key, int absent) {
+    JsonNode value = json.path(key);
+    if (value.isMissingNode() || value.isNull()) {
+      return absent;
+    }
+    checkArgument(value.isInt(), "%s must be a whole number, got %s", key, value);
+    return value.intValue();
+  }
+}

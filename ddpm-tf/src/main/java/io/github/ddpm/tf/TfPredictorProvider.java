@@ -1,0 +1,28 @@
+package io.github.ddpm.tf;
+
+import io.github.ddpm.Predictor;
+import io.github.ddpm.spi.PredictorProvider;
+import java.io.IOException;
+import java.nio.file.Path;
+
+/** Runs models on TensorFlow. Made by {@link java.util.ServiceLoader}. */
+public final class TfPredictorProvider implements PredictorProvider {
+  /** For the service loader. */
+  public TfPredictorProvider() {}
+
+  @Override
+  public Predictor load(Path folder) throws IOException {
+    ModelFolder model = ModelFolder.read(folder);
+    return new TfPredictor(
+        model.config(),
+        model.config().info(model.schedule(), model.predictionType()),
+        model.weights());
+  }
+
+  @Override
+  public Predictor pretrained() {
+    throw new IllegalStateException(
+        "this version of ddpm-tf has no pretrained model: train one (the example TrainMnist does) and give it to the"
+            + " sampler by with(Predictor.load(folder))");
+  }
+}

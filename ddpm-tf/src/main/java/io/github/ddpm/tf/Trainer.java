@@ -1,0 +1,445 @@
+package io.github.ddpm.tf;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.tf.AdamW.State;
+import io.github.ddpm.tf.data.Dataset;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
+
+/**
+ * Trains a {@link UNet} to denoise (Ho et al. 2020, algorithm 1), by AdamW with a moving average of the weights.
+ *
+ * <pre>{@code
+ * try (Trainer trainer = Trainer.create(UNetConfig.small(28, 28, 1).withClasses(10),
+ *     BetaSchedule.cosine(), PredictionType.V_PREDICTION, TrainingOptions.defaults())) {
+ *   trainer.train(Mnist.train(), Duration.ofMinutes(15), progress -> true);
+ *   trainer.save(Path.of("model"));
+ * }
+ * }</pre>
+ *
+ * <p>All randomness is a function of the seed and the step, so training that was saved and resumed gives the weights of
+ * training in one go, bit for bit on the same machine. Not thread-safe; who opens one closes it.
+ */
+public final class Trainer implements AutoCloseable {
+  private static final String TRAINING = "training";
+  private static final String STATE = "state.json";
+
+  /** Steps before a speed is believed: the first few build and tune the graph. */
+  private static final int UNTIMED_STEPS = 3;
+
+  /** Steps that the total is estimated from when time is given instead. */
+  private static final int TIMED_STEPS = 20;
+
+  private final UNetConfig config;
+  private final BetaSchedule schedule;
+  private final PredictionType predictionType;
+  private final TrainingOptions options;
+  private final Parameters parameters;
+
+  private final Graph graph = new Graph();
+  private final Session session;
+  private final AdamW adam;
+  private final Operand<TFloat32> images;
+  private final Operand<TInt32> labels;
+  private final Operand<TInt64> randomness;
+  private final Operand<TFloat32> loss;
+  private final Op update;
+
+  private long step;
+  private long totalSteps;
+  private boolean closed;
+
+  private Trainer(
+      UNetConfig config,
+      BetaSchedule schedule,
+      PredictionType predictionType,
+      TrainingOptions options) {
+    checkArgument(
+        options.labelDropout() == 0 || config.nullLabel() || config.classEmbeddings() == 0,
+        "label dropout needs a network with a null label, got dropout %s",
+        options.labelDropout());
+    this.config = config;
+    this.schedule = schedule;
+    this.predictionType = predictionType;
+    this.options = options;
+    this.parameters = Parameters.of(config);
+    // Refuses what could not be sampled from.
+    ModelInfo info = config.info(schedule, predictionType);
+    Ops tf = Ops.create(graph);
+    this.adam = new AdamW(tf, parameters);
+    this.images =
+        tf.placeholder(
+            TFloat32.class,
+            Placeholder.shape(Shape.of(-1, info.height(), info.width(), info.channels())));
+    this.labels = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
+    this.randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
+    this.loss = loss(tf);
+    this.update = adam.step(adam.gradient(loss), options.maxGradientNorm());
+    this.session = Sessions.open(graph);
+  }
+
+  /**
+   * Training from the start.
+   *
+   * @throws IllegalArgumentException if these don't fit together, for instance ε with zero terminal SNR
+   */
+  public static Trainer create(
+      UNetConfig config,
+      BetaSchedule schedule,
+      PredictionType predictionType,
+      TrainingOptions options) {
+    Trainer trainer = new Trainer(config, schedule, predictionType, options);
+    float[] initial = trainer.parameters.initial(options.seed());
+    trainer.adam.set(trainer.session, State.WEIGHTS, initial);
+    trainer.adam.set(trainer.session, State.EMA, initial);
+    trainer.adam.set(trainer.session, State.ADAM_M, new float[initial.length]);
+    trainer.adam.set(trainer.session, State.ADAM_V, new float[initial.length]);
+    return trainer;
+  }
+
+  /**
+   * Training as {@link #save} left it.
+   *
+   * @param folder a model that was saved here; one without {@code training/} can be sampled from but not resumed
+   * @throws IOException if something is missing or wrong; the message names the file and what is wrong
+   */
+  public static Trainer resume(Path folder) throws IOException {
+    ModelFolder model = ModelFolder.read(folder);
+    Path training = folder.resolve(TRAINING);
+    Path stateFile = training.resolve(STATE);
+    if (!Files.exists(stateFile)) {
+      throw new IOException(folder + ": this model has no state of training to resume, " + stateFile + " is missing");
+    }
+    JsonNode state = ModelFolder.readJson(stateFile);
+    TrainingOptions options;
+    try {
+      options = ModelFolder.JSON.treeToValue(state.get("options"), TrainingOptions.class);
+    } catch (IOException | IllegalArgumentException e) {
+      throw new IOException(stateFile + ": options: " + e.getMessage(), e);
+    }
+    long step = state.path("step").asLong(-1);
+    if (options == null || step < 0) {
+      throw new IOException(stateFile + ": needs step and options, got " + state);
+    }
+    Parameters parameters = Parameters.of(model.config());
+    Map<State, float[]> vectors = new EnumMap<>(State.class);
+    for (State vector : State.values()) {
+      vectors.put(vector, parameters.pack(ModelFolder.readWeights(file(training, vector), parameters)));
+    }
+    Trainer trainer =
+        new Trainer(model.config(), model.schedule(), model.predictionType(), options);
+    vectors.forEach((vector, values) -> trainer.adam.set(trainer.session, vector, values));
+    trainer.step = step;
+    trainer.totalSteps = state.path("total_steps").asLong(0);
+    return trainer;
+  }
+
+  /** What the model is. */
+  public ModelInfo info() {
+    return config.info(schedule, predictionType);
+  }
+
+  /** How it is trained. */
+  public TrainingOptions options() {
+    return options;
+  }
+
+  /** Steps taken. */
+  public long step() {
+    return step;
+  }
+
+  /** Steps in all; 0 while not known. */
+  public long totalSteps() {
+    return totalSteps;
+  }
+
+  /**
+   * Fixes the number of steps in all, over which the learning rate falls to 0.
+   *
+   * @param steps at least 1, and not fewer than were taken
+   */
+  public void setTotalSteps(long steps) {
+    checkArgument(
+        steps >= Math.max(1, step), "total steps must be at least %s, got %s", Math.max(1, step), steps);
+    totalSteps = steps;
+  }
+
+  /**
+   * Takes one step.
+   *
+   * @param batch images x0 of the network's size, at least one
+   * @param classes the label of each, in [0, classes); none for a network without labels
+   * @return the loss: the mean squared error of the prediction, times the min-SNR weights if they are on
+   * @throws IllegalArgumentException if images or labels don't fit the network
+   * @throws IllegalStateException after {@link #close}, or if the loss is not finite
+   */
+  public double step(Images batch, int... classes) {
+    checkOpen();
+    checkBatch(batch, classes);
+    double learningRate = options.learningRate(step, totalSteps);
+    Shape shape = Shape.of(batch.count(), batch.height(), batch.width(), batch.channels());
+    Session.Runner runner = session.runner().fetch(loss).addTarget(update);
+    try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(batch.toArray()));
+        TInt32 labelTensor = TInt32.vectorOf(classes);
+        TInt64 seed = TInt64.vectorOf(options.seed(), step);
+        TFloat32 numbers =
+            adam.feed(
+                runner, step, learningRate, options.weightDecay(), options.emaDecay(step))) {
+      runner.feed(images, x0).feed(randomness, seed);
+      if (config.classEmbeddings() > 0) {
+        runner.feed(labels, labelTensor);
+      }
+      try (Result result = runner.run()) {
+        double value = ((TFloat32) result.get(0)).getFloat();
+        checkState(
+            Double.isFinite(value), "the loss is %s at step %s; try a lower learning rate", value, step);
+        step++;
+        return value;
+      }
+    }
+  }
+
+  /**
+   * Trains up to {@link #totalSteps}.
+   *
+   * @param data of the network's size; continues where the steps taken so far left off
+   * @param listener told after each step; training stops when it answers {@code false}
+   * @throws IllegalStateException if the number of steps in all is not known
+   */
+  public void train(Dataset data, Predicate<TrainingProgress> listener) {
+    checkState(totalSteps > 0, "the number of steps is not known: call setTotalSteps first");
+    run(data, Duration.ZERO, listener);
+  }
+
+  /**
+   * Trains for about that long: the first steps are timed, and fix the number of steps in all. If that is known already,
+   * as after {@link #resume}, it stays.
+   *
+   * @param data of the network's size; continues where the steps taken so far left off
+   * @param time above zero
+   * @param listener told after each step; training stops when it answers {@code false}
+   */
+  public void train(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
+    checkArgument(time.compareTo(Duration.ZERO) > 0, "time must be above zero, got %s", time);
+    run(data, time, listener);
+  }
+
+  private void run(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
+    long begin = System.nanoTime();
+    long firstStep = step;
+    double secondsPerStep = 0;
+    boolean goOn = true;
+    while (goOn && (totalSteps == 0 || step < totalSteps)) {
+      long start = System.nanoTime();
+      int[] indices =
+          data.batch(step * options.batchSize(), options.batchSize(), options.seed());
+      double learningRate = options.learningRate(step, totalSteps);
+      double value = step(data.images(indices), labels(data, indices));
+      double seconds = (System.nanoTime() - start) / 1e9;
+      long taken = step - firstStep;
+      if (taken <= UNTIMED_STEPS) {
+        secondsPerStep = seconds;
+      } else {
+        // The mean of the timed steps at first, then a moving average.
+        secondsPerStep += (seconds - secondsPerStep) / Math.min(taken - UNTIMED_STEPS, TIMED_STEPS);
+      }
+      if (totalSteps == 0 && taken == UNTIMED_STEPS + TIMED_STEPS) {
+        double left = time.toNanos() / 1e9 - (System.nanoTime() - begin) / 1e9;
+        setTotalSteps(step + Math.max(0, Math.round(left / secondsPerStep)));
+      }
+      Duration left =
+          Duration.ofMillis(Math.round(1000 * secondsPerStep * Math.max(0, totalSteps - step)));
+      goOn =
+          listener.test(
+              new TrainingProgress(
+                  step, totalSteps, value, learningRate, options.batchSize() / secondsPerStep, left));
+    }
+  }
+
+  /**
+   * The model as it is now, with the moving average of the weights, ready to sample; it doesn't change as training goes
+   * on. Who asks for it closes it.
+   */
+  public Predictor predictor() {
+    checkOpen();
+    return new TfPredictor(config, info(), parameters.unpack(adam.get(session, State.EMA)));
+  }
+
+  /**
+   * Saves the model in the layout of diffusers, with the moving average of the weights, and beside it, in {@code
+   * training/}, all that {@link #resume} needs.
+   *
+   * @param folder made if need be; what was saved there before is replaced, other files stay
+   * @throws IOException if it can't be written; what was there before stays
+   */
+  public void save(Path folder) throws IOException {
+    checkOpen();
+    Map<String, Weight> averaged = parameters.unpack(adam.get(session, State.EMA));
+    new ModelFolder(config, schedule, predictionType, averaged).write(folder);
+    ObjectNode state = ModelFolder.JSON.createObjectNode();
+    state.put("step", step).put("total_steps", totalSteps);
+    state.set("options", ModelFolder.JSON.valueToTree(options));
+    // All in one folder that is replaced at once, so that its parts are of the same step.
+    ModelFolder.replaceFolder(
+        folder.resolve(TRAINING),
+        part -> {
+          for (State vector : State.values()) {
+            SafeTensors.write(file(part, vector), parameters.unpack(adam.get(session, vector)));
+          }
+          ModelFolder.writeJson(part.resolve(STATE), state);
+        });
+  }
+
+  /** Frees what training holds. Closing twice does nothing. */
+  @Override
+  public void close() {
+    if (!closed) {
+      closed = true;
+      session.close();
+      graph.close();
+    }
+  }
+
+  /** Ho et al. 2020, algorithm 1, for any prediction type. */
+  private Operand<TFloat32> loss(Ops tf) {
+    Operand<TInt32> shape = tf.shape(images);
+    Operand<TInt32> count =
+        tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
+    Operand<TInt32> timesteps =
+        tf.random.statelessRandomUniformInt(
+            count, seed(tf, 0), tf.constant(0), tf.constant(schedule.timesteps()));
+    Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(tf, 1));
+    Operand<TFloat32> x = SchedulerOps.addNoise(tf, schedule, images, epsilon, timesteps);
+    Operand<TFloat32> out =
+        UNet.forward(
+            tf,
+            config,
+            adam,
+            x,
+            tf.dtypes.cast(timesteps, TFloat32.class),
+            config.classEmbeddings() == 0
+                ? Optional.empty()
+                : Optional.of(droppedLabels(tf, count)),
+            dropout(tf));
+    Operand<TFloat32> target =
+        SchedulerOps.target(tf, schedule, predictionType, images, epsilon, timesteps);
+    Operand<TFloat32> error = tf.math.sub(out, target);
+    Operand<TFloat32> squared = tf.math.mul(error, error);
+    if (options.minSnrGamma() > 0) {
+      squared =
+          tf.math.mul(
+              squared,
+              SchedulerOps.minSnrWeight(
+                  tf, schedule, predictionType, options.minSnrGamma(), timesteps));
+    }
+    return tf.math.mean(squared, tf.constant(new int[] {0, 1, 2, 3}));
+  }
+
+  private Operand<TInt32> droppedLabels(Ops tf, Operand<TInt32> count) {
+    if (options.labelDropout() == 0) {
+      return labels;
+    }
+    Operand<TFloat32> draw = tf.random.statelessRandomUniform(count, seed(tf, 2));
+    return tf.select(
+        tf.math.less(draw, tf.constant((float) options.labelDropout())),
+        tf.fill(count, tf.constant(config.classes())),
+        labels);
+  }
+
+  /** Sets a share of the hidden values to 0 and scales up the others; each call draws its own. */
+  private UnaryOperator<Operand<TFloat32>> dropout(Ops tf) {
+    if (config.dropout() == 0) {
+      return hidden -> hidden;
+    }
+    float kept = (float) (1 - config.dropout());
+    AtomicInteger draws = new AtomicInteger(3);
+    return hidden -> {
+      Operand<TFloat32> draw =
+          tf.random.statelessRandomUniform(tf.shape(hidden), seed(tf, draws.getAndIncrement()));
+      Operand<TFloat32> mask =
+          tf.math.mul(
+              tf.dtypes.cast(tf.math.less(draw, tf.constant(kept)), TFloat32.class),
+              tf.constant(1 / kept));
+      return tf.math.mul(hidden, tf.stopGradient(mask));
+    };
+  }
+
+  /** The seed of a step's draw: (seed, step) with the number of the draw in the step's upper half. */
+  private Operand<TInt64> seed(Ops tf, int draw) {
+    return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
+  }
+
+  private int[] labels(Dataset data, int[] indices) {
+    return config.classEmbeddings() == 0 ? new int[0] : data.labels(indices);
+  }
+
+  private void checkBatch(Images batch, int[] classes) {
+    ModelInfo info = info();
+    checkArgument(
+        batch.count() > 0
+            && batch.height() == info.height()
+            && batch.width() == info.width()
+            && batch.channels() == info.channels(),
+        "a batch needs at least 1 image of %sx%sx%s, got %s",
+        info.height(),
+        info.width(),
+        info.channels(),
+        batch);
+    int wanted = info.classes() == 0 ? 0 : batch.count();
+    checkArgument(
+        classes.length == wanted,
+        "a network with %s classes needs %s labels for %s images, got %s",
+        info.classes(),
+        wanted,
+        batch.count(),
+        classes.length);
+    for (int label : classes) {
+      checkArgument(
+          label >= 0 && label < info.classes(),
+          "labels must be in [0, %s], got %s",
+          info.classes() - 1,
+          label);
+    }
+  }
+
+  private void checkOpen() {
+    checkState(!closed, "the trainer is closed");
+  }
+
+  private static Path file(Path training, State vector) {
+    return training.resolve(vector.name().toLowerCase(Locale.ROOT) + ".safetensors");
+  }
+}
