@@ -46,7 +46,8 @@ public interface Spacing {
     checkArgument(n > 1, "leading spacing needs at least 2 steps, got %s: its one timestep would be 0", n);
     return trainTimesteps -> {
       checkFits(n, trainTimesteps);
-      return plan(n, i -> (double) (trainTimesteps / n) * (n - 1 - i));
+      int stride = trainTimesteps / n;
+      return plan(n, i -> stride * (n - 1 - i));
     };
   }
 

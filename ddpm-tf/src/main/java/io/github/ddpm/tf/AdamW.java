@@ -13,6 +13,7 @@ import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Gradients;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.op.core.Variable;
 import org.tensorflow.types.TFloat32;
@@ -82,14 +83,15 @@ final class AdamW implements Weights {
   Operand<TFloat32> gradient(Operand<TFloat32> loss) {
     List<Operand<TFloat32>> flat = new ArrayList<>();
     Operand<TInt32> vector = tf.constant(new int[] {-1});
-    for (Operand<TFloat32> gradient : tf.gradients(loss, slices.values()).<TFloat32>dy()) {
-      flat.add(tf.reshape(gradient, vector));
+    Gradients gradients = tf.gradients(loss, slices.values());
+    for (int i = 0; i < slices.size(); i++) {
+      flat.add(tf.reshape(gradients.<TFloat32>dy(i), vector));
     }
     return tf.concat(flat, tf.constant(0));
   }
 
   /**
-   * The operation that takes one step down a gradient; running it needs {@link #feed}.
+   * The operation that takes one step down a gradient; running it needs {@link #numbers} fed.
    *
    * @param maxNorm a longer gradient is scaled to this length, above 0; infinity is off
    */
@@ -104,7 +106,10 @@ final class AdamW implements Weights {
             tf.math.div(
                 tf.constant((float) maxNorm), tf.math.add(norm, tf.constant(NORM_EPSILON))));
     Variable<TFloat32> weights = variables.get(State.WEIGHTS);
-    Operand<TFloat32> decayed = tf.assignSub(weights, tf.math.mul(weights, number.get(1)));
+    // Not before the gradient is there: the network reads the variable in place.
+    Operand<TFloat32> decayed =
+        tf.withControlDependencies(gradient)
+            .assignSub(weights, tf.math.mul(weights, number.get(1)));
     Operand<TFloat32> updated =
         tf.train.applyAdam(
             decayed,
@@ -121,30 +126,30 @@ final class AdamW implements Weights {
     return tf.assignAdd(ema, tf.math.mul(tf.math.sub(updated, ema), number.get(5)));
   }
 
+  /** What a step is fed: {@link #numbers(long, double, double, double)}. */
+  Operand<TFloat32> numbers() {
+    return numbers;
+  }
+
   /**
-   * Gives a step its numbers.
+   * The numbers of a step.
    *
    * @param step steps taken before this one
    * @param learningRate at least 0
    * @param weightDecay share of a weight taken off per unit of learning rate, at least 0
    * @param emaDecay share of the moving average that stays, in [0, 1]
-   * @return the tensor to close after the run
    */
-  TFloat32 feed(
-      Session.Runner runner, long step, double learningRate, double weightDecay, double emaDecay) {
-    double power1 = Math.pow(BETA1, step + 1);
-    double power2 = Math.pow(BETA2, step + 1);
-    TFloat32 values =
-        TFloat32.vectorOf(
-            (float) learningRate,
-            (float) (learningRate * weightDecay),
-            (float) power1,
-            (float) power2,
-            // TensorFlow adds ε before it corrects the bias of the second moment; the paper and PyTorch, after.
-            (float) (EPSILON * Math.sqrt(1 - power2)),
-            (float) (1 - emaDecay));
-    runner.feed(numbers, values);
-    return values;
+  static TFloat32 numbers(long step, double learningRate, double weightDecay, double emaDecay) {
+    double power1 = Math.pow(BETA1, step + 1.0);
+    double power2 = Math.pow(BETA2, step + 1.0);
+    return TFloat32.vectorOf(
+        (float) learningRate,
+        (float) (learningRate * weightDecay),
+        (float) power1,
+        (float) power2,
+        // TensorFlow adds ε before it corrects the second moment's bias; the paper and PyTorch, after.
+        (float) (EPSILON * Math.sqrt(1 - power2)),
+        (float) (1 - emaDecay));
   }
 
   /** Sets a vector. */

@@ -92,7 +92,7 @@ record Parameters(Map<String, Shape> shapes) {
             } else if (name.equals("class_embedding.weight")) {
               vector.put((float) random.nextGaussian());
             } else {
-              vector.put((float) ((2 * random.nextDouble() - 1) / Math.sqrt(inputs(weight))));
+              vector.put((float) ((2 * random.nextDouble() - 1) / Math.sqrt((double) inputs(weight))));
             }
           }
         });

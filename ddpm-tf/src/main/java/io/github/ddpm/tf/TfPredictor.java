@@ -149,7 +149,7 @@ final class TfPredictor implements Predictor {
         timestep >= 0 && timestep <= info.schedule().timesteps() - 1,
         "timestep must be in [0, %s], got %s",
         info.schedule().timesteps() - 1,
-        timestep);
+        String.valueOf(timestep));
     checkArgument(
         labels.length == (info.classes() == 0 ? 0 : count),
         "the model has %s classes, so %s images need %s labels, got %s",

@@ -211,21 +211,28 @@ public final class Trainer implements AutoCloseable {
     checkBatch(batch, classes);
     double learningRate = options.learningRate(step, totalSteps);
     Shape shape = Shape.of(batch.count(), batch.height(), batch.width(), batch.channels());
-    Session.Runner runner = session.runner().fetch(loss).addTarget(update);
     try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(batch.toArray()));
         TInt32 labelTensor = TInt32.vectorOf(classes);
         TInt64 seed = TInt64.vectorOf(options.seed(), step);
         TFloat32 numbers =
-            adam.feed(
-                runner, step, learningRate, options.weightDecay(), options.emaDecay(step))) {
-      runner.feed(images, x0).feed(randomness, seed);
+            AdamW.numbers(step, learningRate, options.weightDecay(), options.emaDecay(step))) {
+      Session.Runner runner =
+          session
+              .runner()
+              .feed(images, x0)
+              .feed(randomness, seed)
+              .feed(adam.numbers(), numbers)
+              .fetch(loss)
+              .addTarget(update);
       if (config.classEmbeddings() > 0) {
         runner.feed(labels, labelTensor);
       }
       try (Result result = runner.run()) {
         double value = ((TFloat32) result.get(0)).getFloat();
         checkState(
-            Double.isFinite(value), "the loss is %s at step %s; try a lower learning rate", value, step);
+            Double.isFinite(value), "the loss is %s at step %s; try a lower learning rate",
+            String.valueOf(value),
+            step);
         step++;
         return value;
       }

@@ -39,7 +39,7 @@ record Weight(Shape shape, FloatBuffer values) {
   }
 
   /** Axis i of the result is axis {@code axes[i]} of this. */
-  private Weight transposed(int... axes) {
+  Weight transposed(int... axes) {
     long[] size = new long[4];
     int[] stride = new int[4];
     int[] strides = new int[4];

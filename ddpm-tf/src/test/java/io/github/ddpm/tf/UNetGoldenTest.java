@@ -1,0 +1,199 @@
+package io.github.ddpm.tf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Percentage.withPercentage;
+
+import io.github.ddpm.tf.AdamW.State;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * Against diffusers' own {@code UNet2DModel}, run in double; {@code src-test-resources/README.md} says what made the
+ * numbers. The tolerances are about four times what PyTorch's own float32 differs from its double.
+ */
+class UNetGoldenTest {
+  private static final float OUT = 2e-5f;
+  private static final float GRADIENT = 2e-4f;
+  private static final float WEIGHT = 2e-5f;
+  private static final float CLIPPED_WEIGHT = 5e-5f;
+
+  @ParameterizedTest
+  @ValueSource(strings = {"unet-attention", "unet-padding0", "unet-scale-shift"})
+  void theForwardPassIsThatOfDiffusers(String name) throws IOException {
+    try (Golden golden = new Golden(name)) {
+      golden.start();
+      assertClose(golden.run(golden.out), golden.images("out"), OUT, "out");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"unet-attention", "unet-padding0", "unet-scale-shift"})
+  void theGradientsAreThoseOfDiffusers(String name) throws IOException {
+    try (Golden golden = new Golden(name)) {
+      Operand<TFloat32> gradient = golden.adam.gradient(golden.loss);
+      golden.start();
+      golden.assertWeights("grad.", golden.run(gradient), GRADIENT);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"unet-attention", "unet-padding0", "unet-scale-shift"})
+  void threeStepsOfAdamWAreThoseOfPyTorch(String name) throws IOException {
+    try (Golden golden = new Golden(name)) {
+      golden.threeSteps(Double.POSITIVE_INFINITY, "losses");
+      golden.assertWeights("adamw3.", golden.adam.get(golden.session, State.WEIGHTS), WEIGHT);
+    }
+  }
+
+  @Test
+  void threeStepsWithClippedGradientsAreThoseOfPyTorch() throws IOException {
+    try (Golden golden = new Golden("unet-attention")) {
+      golden.threeSteps(0.1, "clipped_losses");
+      golden.assertWeights(
+          "clipped3.", golden.adam.get(golden.session, State.WEIGHTS), CLIPPED_WEIGHT);
+    }
+  }
+
+  private static void assertClose(float[] actual, float[] expected, float tolerance, String what) {
+    assertThat(actual).as(what).hasSameSizeAs(expected);
+    for (int i = 0; i < actual.length; i++) {
+      assertThat(Math.abs(actual[i] - expected[i]))
+          .as("%s[%s]: %s and %s", what, i, actual[i], expected[i])
+          .isLessThanOrEqualTo(tolerance);
+    }
+  }
+
+  /** A model of diffusers with what it made of its inputs, and our graph of it. */
+  private static final class Golden implements AutoCloseable {
+    final ModelFolder model;
+    final Map<String, Weight> expected;
+    final Parameters parameters;
+    final Graph graph = new Graph();
+    final Ops tf = Ops.create(graph);
+    final AdamW adam;
+    final Operand<TFloat32> out;
+    final Operand<TFloat32> loss;
+    Session session;
+
+    Golden(String name) throws IOException {
+      Path folder = Fixtures.path("golden/" + name);
+      model = ModelFolder.read(folder);
+      expected = SafeTensors.read(folder.resolve("expected.safetensors"));
+      parameters = Parameters.of(model.config());
+      adam = new AdamW(tf, parameters);
+      out =
+          UNet.forward(
+              tf,
+              model.config(),
+              adam,
+              constant("sample"),
+              constant("timestep"),
+              Optional.ofNullable(expected.get("class_labels"))
+                  .map(labels -> tf.constant(wholeNumbers(labels))));
+      Operand<TFloat32> error = tf.math.sub(out, constant("target"));
+      loss =
+          tf.math.mean(tf.math.mul(error, error), tf.constant(new int[] {0, 1, 2, 3}));
+    }
+
+    /** Opens the session, after which the graph must not change. */
+    void start() {
+      session = Sessions.open(graph);
+      adam.set(session, State.WEIGHTS, parameters.pack(model.weights()));
+      for (State state : new State[] {State.EMA, State.ADAM_M, State.ADAM_V}) {
+        adam.set(session, state, new float[parameters.size()]);
+      }
+    }
+
+    void threeSteps(double maxNorm, String losses) {
+      Op step = adam.step(adam.gradient(loss), maxNorm);
+      start();
+      for (int i = 0; i < 3; i++) {
+        try (TFloat32 numbers = AdamW.numbers(i, 1e-3, 0.01, 0);
+            Result result =
+                session
+                    .runner()
+                    .feed(adam.numbers(), numbers)
+                    .fetch(loss)
+                    .addTarget(step)
+                    .run()) {
+          assertThat(((TFloat32) result.get(0)).getFloat())
+              .isCloseTo(
+                  expected.get(losses).values().get(i),
+                  withPercentage(0.001));
+        }
+      }
+    }
+
+    float[] run(Operand<TFloat32> operand) {
+      try (Result result = session.runner().fetch(operand).run()) {
+        float[] values = new float[(int) result.get(0).size()];
+        ((TFloat32) result.get(0)).copyTo(DataBuffers.of(values));
+        return values;
+      }
+    }
+
+    /** All weights but those with no gradient but rounding errors: softmax ignores the keys' bias. */
+    void assertWeights(String prefix, float[] vector, float tolerance) {
+      Map<String, Weight> actual = parameters.unpack(vector);
+      assertThat(actual.keySet()).isEqualTo(model.weights().keySet());
+      actual.forEach(
+          (name, weight) -> {
+            if (!name.endsWith("to_k.bias")) {
+              assertClose(
+                  floats(weight.values()),
+                  floats(expected.get(prefix + name).values()),
+                  tolerance,
+                  name);
+            }
+          });
+    }
+
+    float[] images(String name) {
+      return floats(nhwc(expected.get(name)).values());
+    }
+
+    private Operand<TFloat32> constant(String name) {
+      Weight value = expected.get(name);
+      Weight array = value.shape().numDimensions() == 4 ? nhwc(value) : value;
+      return tf.constant(array.shape(), DataBuffers.of(array.values()));
+    }
+
+    private static Weight nhwc(Weight nchw) {
+      return nchw.transposed(0, 2, 3, 1);
+    }
+
+    private static int[] wholeNumbers(Weight weight) {
+      int[] numbers = new int[weight.values().remaining()];
+      for (int i = 0; i < numbers.length; i++) {
+        numbers[i] = (int) weight.values().get(i);
+      }
+      return numbers;
+    }
+
+    private static float[] floats(FloatBuffer buffer) {
+      float[] values = new float[buffer.remaining()];
+      buffer.duplicate().get(values);
+      return values;
+    }
+
+    @Override
+    public void close() {
+      session.close();
+      graph.close();
+    }
+  }
+}
