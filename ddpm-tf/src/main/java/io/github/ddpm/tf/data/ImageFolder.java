@@ -1,0 +1,121 @@
+package io.github.ddpm.tf.data;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import com.google.common.base.Joiner;
+import com.google.common.collect.ImmutableSortedSet;
+import com.google.common.io.MoreFiles;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.FileVisitOption;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collection;
+import java.util.Locale;
+import java.util.Set;
+import java.util.SortedMap;
+import java.util.TreeMap;
+import java.util.stream.Stream;
+
+/** A folder of PNG and JPEG pictures of any size, made equal in size. */
+public final class ImageFolder {
+  private static final Set<String> EXTENSIONS = Set.of("png", "jpg", "jpeg");
+  private static final int MAX_SIZE = 4096;
+
+  private ImageFolder() {}
+
+  /**
+   * Reads every file that ends with {@code .png}, {@code .jpg} or {@code .jpeg}; others are
+   * skipped, and so is whatever has a name that begins with a dot. If the folder has sub-folders,
+   * each that holds pictures, at any depth, is a class, and classes are numbered from 0 in the
+   * order of the sub-folders' names; if it has none, the pictures have no labels. Names are ordered
+   * by their UTF-16 code units, so the order is the same on every machine.
+   *
+   * <p>Each picture is scaled until its shorter side is {@code size}, averaging where it shrinks,
+   * and its middle is cut out. What is transparent becomes white, color becomes gray by its luma
+   * (ITU-R BT.601), and photos are turned upright as their EXIF orientation says.
+   *
+   * @param folder holds the pictures, or one sub-folder for each class
+   * @param size height and width of the pictures returned, in [1, 4096]
+   * @param channels 1 for gray, 3 for RGB
+   * @throws IOException if there are no pictures, there are pictures beside sub-folders with
+   *     pictures, or one is broken or of a kind that Java does not read, such as CMYK; the message
+   *     names the file
+   * @throws IllegalArgumentException if size or channels is out of range
+   */
+  public static Dataset load(Path folder, int size, int channels) throws IOException {
+    checkArgument(size >= 1 && size <= MAX_SIZE, "size must be in [1, %s], got %s", MAX_SIZE, size);
+    checkArgument(channels == 1 || channels == 3, "channels must be 1 or 3, got %s", channels);
+    SortedMap<String, Path> files = find(folder);
+    if (files.isEmpty()) {
+      throw new IOException(
+          folder + " must hold pictures: files that end with .png, .jpg or .jpeg");
+    }
+    ImmutableSortedSet<String> classes =
+        files.keySet().stream()
+            .map(ImageFolder::subFolder)
+            .collect(ImmutableSortedSet.toImmutableSortedSet(String::compareTo));
+    boolean labeled = !classes.contains("");
+    if (!labeled && classes.size() > 1) {
+      throw new IOException(
+          folder
+              + " must hold either pictures or sub-folders of pictures, but it holds both, such as "
+              + files.keySet().stream().filter(name -> subFolder(name).isEmpty()).findFirst().get()
+              + " and the sub-folder "
+              + classes.last());
+    }
+    int[] labels =
+        files.keySet().stream()
+            .mapToInt(name -> classes.asList().indexOf(subFolder(name)))
+            .toArray();
+    return new Dataset(
+        size,
+        size,
+        channels,
+        readAll(files.values(), size, channels),
+        labeled ? classes.size() : 0,
+        labeled ? labels : new int[0]);
+  }
+
+  /** The pictures below a folder by name, relative to it and with slashes on every machine. */
+  private static SortedMap<String, Path> find(Path folder) throws IOException {
+    SortedMap<String, Path> files = new TreeMap<>();
+    if (!Files.isDirectory(folder)) {
+      throw new IOException(folder + " must be a folder of pictures");
+    }
+    try (Stream<Path> paths = Files.walk(folder, FileVisitOption.FOLLOW_LINKS)) {
+      paths
+          .filter(
+              path ->
+                  EXTENSIONS.contains(MoreFiles.getFileExtension(path).toLowerCase(Locale.ROOT)))
+          .filter(Files::isRegularFile)
+          .forEach(path -> files.put(Joiner.on('/').join(folder.relativize(path)), path));
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
+    files.keySet().removeIf(name -> name.startsWith(".") || name.contains("/."));
+    return files;
+  }
+
+  private static String subFolder(String name) {
+    return name.substring(0, Math.max(0, name.indexOf('/')));
+  }
+
+  private static byte[][] readAll(Collection<Path> files, int size, int channels)
+      throws IOException {
+    try {
+      return files.parallelStream()
+          .map(
+              file -> {
+                try {
+                  return Picture.read(file, size, channels);
+                } catch (IOException e) {
+                  throw new UncheckedIOException(e);
+                }
+              })
+          .toArray(byte[][]::new);
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
+  }
+}

@@ -1,0 +1,183 @@
+package io.github.ddpm.tf.data;
+
+import java.awt.Color;
+import java.awt.Graphics2D;
+import java.awt.color.ColorSpace;
+import java.awt.image.BufferedImage;
+import java.awt.image.Raster;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Iterator;
+import java.util.concurrent.atomic.AtomicReference;
+import javax.imageio.ImageIO;
+import javax.imageio.ImageReader;
+import javax.imageio.stream.ImageInputStream;
+import net.coobird.thumbnailator.util.exif.ExifFilterUtils;
+import net.coobird.thumbnailator.util.exif.ExifUtils;
+import net.coobird.thumbnailator.util.exif.Orientation;
+
+/** One PNG or JPEG file made a square of bytes. */
+final class Picture {
+  /** More than a camera makes; what claims to be larger would take gigabytes to decode. */
+  private static final long MAX_PIXELS = 1 << 27;
+
+  private Picture() {}
+
+  /**
+   * Reads a picture, upright, on white, scaled and cropped around its middle.
+   *
+   * @return unsigned bytes [size, size, channels]
+   * @throws IOException that names the file
+   */
+  static byte[] read(Path file, int size, int channels) throws IOException {
+    try (ImageInputStream in = ImageIO.createImageInputStream(file.toFile())) {
+      Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
+      check(readers.hasNext(), "it is neither PNG nor JPEG");
+      ImageReader reader = readers.next();
+      try {
+        reader.setInput(in);
+        BufferedImage square = square(onWhite(decode(reader)), size);
+        // Turned last, because a small square is cheaper to turn than a photo.
+        return bytes(upright(square, reader), channels);
+      } finally {
+        reader.dispose();
+      }
+    } catch (IOException | RuntimeException e) { // A broken file makes ImageIO throw either.
+      throw new IOException(file + " cannot be read as a picture: " + e.getMessage(), e);
+    }
+  }
+
+  private static BufferedImage decode(ImageReader reader) throws IOException {
+    long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
+    check(pixels <= MAX_PIXELS, "it must have at most " + MAX_PIXELS + " pixels, got " + pixels);
+    // What is missing of a JPEG that was cut short becomes gray, and the reader only warns.
+    AtomicReference<String> damage = new AtomicReference<>();
+    reader.addIIOReadWarningListener(
+        (source, warning) -> {
+          if (warning.startsWith("Truncated File") || warning.startsWith("Corrupt JPEG")) {
+            damage.set(warning);
+          }
+        });
+    BufferedImage image = reader.read(0);
+    check(damage.get() == null, damage.get());
+    return image;
+  }
+
+  /** The same picture with 8 bits of red, green and blue, and white where it is transparent. */
+  private static BufferedImage onWhite(BufferedImage image) {
+    int width = image.getWidth();
+    int height = image.getHeight();
+    BufferedImage rgb = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
+    if (image.getColorModel().getColorSpace().getType() != ColorSpace.TYPE_GRAY) {
+      Graphics2D graphics = rgb.createGraphics();
+      graphics.drawImage(image, 0, 0, Color.WHITE, null);
+      graphics.dispose();
+      return rgb;
+    }
+    // By hand, because Java takes gray samples for linear light: drawn, some would be brighter.
+    Raster samples = image.getRaster();
+    boolean alpha = samples.getNumBands() == 2;
+    double max = (1 << image.getColorModel().getComponentSize(0)) - 1;
+    for (int y = 0; y < height; y++) {
+      for (int x = 0; x < width; x++) {
+        double opacity = alpha ? samples.getSample(x, y, 1) / max : 1;
+        double black = opacity * (1 - samples.getSample(x, y, 0) / max);
+        rgb.setRGB(x, y, 0x010101 * (int) Math.round(255 * (1 - black)));
+      }
+    }
+    return rgb;
+  }
+
+  /** Scales the shorter side to {@code size} and cuts the middle out of the longer. */
+  private static BufferedImage square(BufferedImage rgb, int size) {
+    int width = rgb.getWidth();
+    int height = rgb.getHeight();
+    double scale = Math.min(width, height) / (double) size;
+    int[] pixels = rgb.getRGB(0, 0, width, height, null, 0, width);
+    int[] square = new int[size * size];
+    for (int bits : new int[] {0, 8, 16}) {
+      float[] columns =
+          scaled(height, width, size, scale, (y, x) -> (pixels[y * width + x] >> bits) & 0xff);
+      float[] channel = scaled(size, height, size, scale, (x, y) -> columns[x * height + y]);
+      for (int i = 0; i < square.length; i++) {
+        square[i] |= Math.round(channel[i]) << bits;
+      }
+    }
+    BufferedImage result = new BufferedImage(size, size, BufferedImage.TYPE_INT_RGB);
+    result.setRGB(0, 0, size, size, square, 0, size);
+    return result;
+  }
+
+  private interface Pixels {
+    float at(int line, int position);
+  }
+
+  /**
+   * Scales lines by a triangle that is as wide as what a new pixel stands for, but at least two
+   * pixels: the filter that Pillow and torchvision call (antialiased) bilinear. Java2D's own one
+   * looks at two pixels only, which leaves moiré when it shrinks.
+   *
+   * @param scale old pixels a new one
+   * @return the middle of each line, transposed: [size, lines]
+   */
+  private static float[] scaled(int lines, int length, int size, double scale, Pixels pixels) {
+    float[] result = new float[size * lines];
+    double radius = Math.max(1, scale);
+    // Whole new pixels are cut off, so that nothing is blurred where nothing is scaled.
+    double start = scale * Math.floor((length / scale - size) / 2);
+    for (int i = 0; i < size; i++) {
+      double center = start + scale * (i + 0.5);
+      int from = Math.max(0, (int) Math.floor(center - radius));
+      int to = Math.min(length, (int) Math.ceil(center + radius));
+      double[] weights = new double[to - from];
+      double sum = 0;
+      for (int k = from; k < to; k++) {
+        weights[k - from] = Math.max(0, 1 - Math.abs(k + 0.5 - center) / radius);
+        sum += weights[k - from];
+      }
+      for (int line = 0; line < lines; line++) {
+        double value = 0;
+        for (int k = from; k < to; k++) {
+          value += weights[k - from] * pixels.at(line, k);
+        }
+        result[i * lines + line] = (float) (value / sum);
+      }
+    }
+    return result;
+  }
+
+  private static BufferedImage upright(BufferedImage square, ImageReader reader) {
+    Orientation orientation;
+    try {
+      orientation = ExifUtils.getExifOrientation(reader, 0);
+    } catch (IOException | RuntimeException e) {
+      return square; // PNG, or a JPEG with metadata that Java cannot read.
+    }
+    return ExifFilterUtils.getFilterForOrientation(orientation).apply(square);
+  }
+
+  private static byte[] bytes(BufferedImage square, int channels) {
+    int size = square.getWidth();
+    byte[] bytes = new byte[size * size * channels];
+    int at = 0;
+    for (int rgb : square.getRGB(0, 0, size, size, null, 0, size)) {
+      int red = (rgb >> 16) & 0xff;
+      int green = (rgb >> 8) & 0xff;
+      int blue = rgb & 0xff;
+      if (channels == 3) {
+        bytes[at++] = (byte) red;
+        bytes[at++] = (byte) green;
+        bytes[at++] = (byte) blue;
+      } else {
+        bytes[at++] = (byte) ((299 * red + 587 * green + 114 * blue + 500) / 1000);
+      }
+    }
+    return bytes;
+  }
+
+  private static void check(boolean condition, String rule) throws IOException {
+    if (!condition) {
+      throw new IOException(rule);
+    }
+  }
+}

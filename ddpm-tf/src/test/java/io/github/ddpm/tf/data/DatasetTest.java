@@ -1,0 +1,121 @@
+package io.github.ddpm.tf.data;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.Test;
+
+class DatasetTest {
+  private static final Dataset TWO =
+      Dataset.of(1, 2, 1, new byte[][] {{0, (byte) 255}, {127, (byte) 128}}, 5, new int[] {4, 2});
+
+  @Test
+  void scalesBytesToMinusOneToOne() {
+    assertThat(TWO.images(1, 0, 1).toArray())
+        .containsExactly(
+            127 / 127.5f - 1, 128 / 127.5f - 1, -1, 1, 127 / 127.5f - 1, 128 / 127.5f - 1);
+    assertThat(TWO.images(1, 0, 1).count()).isEqualTo(3);
+  }
+
+  @Test
+  void givesLabelsInTheOrderAskedFor() {
+    assertThat(TWO.labels(1, 0, 0)).containsExactly(2, 4, 4);
+    assertThatThrownBy(() -> TWO.label(2)).isInstanceOf(IndexOutOfBoundsException.class);
+    Dataset unlabeled = Dataset.of(1, 1, 1, new byte[1][1]);
+    assertThat(unlabeled.classes()).isZero();
+    assertThatThrownBy(() -> unlabeled.labels(0))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("these pictures have no labels");
+  }
+
+  @Test
+  void copiesWhatItIsGiven() {
+    byte[][] images = {{1}};
+    int[] labels = {1};
+    Dataset dataset = Dataset.of(1, 1, 1, images, 2, labels);
+    images[0][0] = 100;
+    labels[0] = 0;
+    assertThat(dataset.images(0).toArray()).containsExactly(1 / 127.5f - 1);
+    assertThat(dataset.label(0)).isEqualTo(1);
+  }
+
+  @Test
+  void refusesWhatDoesNotFit() {
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Dataset.of(1, 1, 1, new byte[0][]))
+        .withMessage("there must be at least 1 picture, got 0");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Dataset.of(2, 2, 1, new byte[][] {new byte[4], new byte[3]}))
+        .withMessageContaining("4 bytes, got 3 for picture 1");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Dataset.of(1, 1, 1, new byte[1][1], 2, new int[] {2}))
+        .withMessage("labels must be in [0, 2), got 2");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Dataset.of(1, 1, 1, new byte[2][1], 2, new int[1]))
+        .withMessage("there must be 2 labels for 2 pictures, got 1");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Dataset.of(0, 1, 1, new byte[1][0]))
+        .withMessage("height, width and channels must be at least 1, got 0x1x1");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> TWO.batch(-1, 1, 0))
+        .withMessage("position must be at least 0, got -1");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> TWO.batch(0, 0, 0))
+        .withMessage("size must be at least 1, got 0");
+  }
+
+  /**
+   * A saved training goes on in the order it began with, so the order must never change. The
+   * numbers come from a program in Python that has its own MurmurHash3 and java.util.Random,
+   * written from their specifications.
+   */
+  @Test
+  void orderIsPinned() {
+    assertThat(of(10).batch(0, 20, 0))
+        .containsExactly(7, 5, 9, 4, 8, 0, 1, 2, 3, 6, 1, 5, 6, 7, 3, 8, 4, 0, 2, 9);
+    assertThat(of(10).batch(10 * 123_456_789_012L, 10, -7))
+        .containsExactly(9, 3, 4, 1, 2, 8, 7, 6, 0, 5);
+  }
+
+  @Test
+  void eachEpochVisitsEachPictureOnceInAnOrderOfItsOwn() {
+    int[] two = of(100).batch(0, 200, 5);
+    int[] first = Arrays.copyOf(two, 100);
+    int[] second = Arrays.copyOfRange(two, 100, 200);
+    assertThat(first).containsExactlyInAnyOrder(IntStream.range(0, 100).toArray());
+    assertThat(second).containsExactlyInAnyOrder(IntStream.range(0, 100).toArray());
+    assertThat(first).isNotEqualTo(second);
+    assertThat(of(100).batch(0, 100, 6)).isNotEqualTo(first);
+  }
+
+  @Test
+  void anyCutIntoBatchesGivesTheSameSequence() {
+    int[] sequence = of(7).batch(0, 100, 3);
+    for (int size : new int[] {1, 3, 7, 16}) {
+      Dataset dataset = of(7);
+      for (int position = 0; position + size <= 100; position += size) {
+        assertThat(dataset.batch(position, size, 3))
+            .containsExactly(Arrays.copyOfRange(sequence, position, position + size));
+      }
+    }
+    assertThat(of(1).batch(5, 4, 3)).containsExactly(0, 0, 0, 0);
+  }
+
+  @Test
+  void threadsDoNotDisturbEachOther() {
+    Dataset shared = of(50);
+    IntStream.range(0, 2000)
+        .parallel()
+        .forEach(
+            i ->
+                assertThat(shared.batch(i % 120, 30, i % 3))
+                    .containsExactly(of(50).batch(i % 120, 30, i % 3)));
+  }
+
+  private static Dataset of(int n) {
+    return Dataset.of(1, 1, 1, new byte[n][1]);
+  }
+}
