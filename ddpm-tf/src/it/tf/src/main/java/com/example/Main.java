@@ -1,0 +1,64 @@
+package com.example;
+
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import org.tensorflow.Graph;
+import org.tensorflow.Session;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+
+/** A project whose only dependency is ddpm-tf. */
+public final class Main {
+  private Main() {}
+
+  public static void main(String[] args) {
+    try (Graph graph = new Graph();
+        Session session = new Session(graph)) {
+      Ops tf = Ops.create(graph);
+      var sum = tf.math.add(tf.constant(2f), tf.constant(3f));
+      try (var result = session.runner().fetch(sum).run()) {
+        check(((TFloat32) result.get(0)).getFloat() == 5f, "TensorFlow can't add");
+      }
+    }
+
+    Images images = Sampler.ddim(0.0).steps(3).with(new Black()).seed(1).sample(2);
+    for (float value : images.toArray()) {
+      check(value == -1f, "the model says black, got " + images);
+    }
+
+    try {
+      Sampler.ddim(0.0).sample(1);
+      throw new AssertionError("sampled without a model");
+    } catch (IllegalStateException e) {
+      check(e.getMessage().contains("pretrained"), e.getMessage());
+    }
+  }
+
+  private static void check(boolean condition, String message) {
+    if (!condition) {
+      throw new AssertionError(message);
+    }
+  }
+
+  /** Sees a black image in any noise. */
+  private static final class Black implements Predictor {
+    @Override
+    public ModelInfo info() {
+      return new ModelInfo(4, 4, 1, 0, false, BetaSchedule.linear(), PredictionType.SAMPLE);
+    }
+
+    @Override
+    public float[] predict(float[] x, double timestep, int... labels) {
+      float[] black = new float[x.length];
+      java.util.Arrays.fill(black, -1f);
+      return black;
+    }
+
+    @Override
+    public void close() {}
+  }
+}
