@@ -1,0 +1,47 @@
+package io.github.ddpm.examples;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.concurrent.Callable;
+import picocli.CommandLine;
+
+/** Runs the commands of this module. */
+final class Commands {
+  /** Exit code for what the user can mend: bad options, files or values. */
+  private static final int BAD_INPUT = 2;
+
+  private Commands() {}
+
+  /** Runs a command; ends the process unless all went well. Bad input is one line on stderr. */
+  static void main(Callable<Integer> command, String... args) {
+    int code =
+        new CommandLine(command)
+            .setParameterExceptionHandler((e, given) -> complain(e))
+            .setExecutionExceptionHandler(
+                (e, line, result) -> {
+                  if (e instanceof IOException
+                      || e instanceof UncheckedIOException
+                      || e instanceof IllegalArgumentException
+                      || e instanceof IllegalStateException) {
+                    return complain(e);
+                  }
+                  throw e;
+                })
+            .execute(args);
+    if (code != 0) {
+      System.exit(code);
+    }
+  }
+
+  /**
+   * An exception that keeps to the rules has one line; a file that isn't there says only its name.
+   */
+  private static int complain(Exception e) {
+    String kind =
+        e instanceof IOException && e.getMessage() != null && !e.getMessage().contains(" ")
+            ? e.getClass().getSimpleName().replace("Exception", "") + ": "
+            : "";
+    System.err.println("error: " + kind + e.getMessage());
+    return BAD_INPUT;
+  }
+}

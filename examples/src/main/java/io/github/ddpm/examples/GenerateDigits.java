@@ -1,0 +1,132 @@
+package io.github.ddpm.examples;
+
+import io.github.ddpm.Images;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Progress;
+import io.github.ddpm.Sampler;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.concurrent.Callable;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Ansi;
+import picocli.CommandLine.Option;
+
+/** Draws pictures with a trained model. */
+@Command(
+    name = "GenerateDigits",
+    mixinStandardHelpOptions = true,
+    showDefaultValues = true,
+    description = "Draws pictures with a trained model.")
+public final class GenerateDigits implements Callable<Integer> {
+  @Option(names = "--model", description = "folder of the model; default: the one in the library")
+  private Path model;
+
+  @Option(names = "--sampler", defaultValue = "ddim", description = "ddim or ddpm")
+  private String sampler;
+
+  @Option(
+      names = "--eta",
+      description = "share of DDPM's variance in DDIM, in [0, 1]; default: 0, deterministic")
+  private Double eta;
+
+  @Option(names = "--steps", description = "number of steps; default: 50 for ddim, all for ddpm")
+  private Integer steps;
+
+  @Option(names = "--count", defaultValue = "64", description = "number of pictures")
+  private int count;
+
+  @Option(
+      names = "--labels",
+      split = ",",
+      description = "what to draw, such as 7 or 0,1,2; repeated as needed; default: anything")
+  private int[] labels = {};
+
+  @Option(
+      names = "--guidance",
+      defaultValue = "1",
+      description = "how much more the labels weigh; 1 is off")
+  private double guidance;
+
+  @Option(names = "--seed", description = "for the same pictures again; default: a new one")
+  private Long seed;
+
+  @Option(
+      names = "--out",
+      defaultValue = "digits.png",
+      description = "file to write, .png (a grid) or .npy")
+  private Path out;
+
+  private GenerateDigits() {}
+
+  /** Run with {@code --help} for the options. */
+  public static void main(String... args) {
+    Commands.main(new GenerateDigits(), args);
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    boolean npy = out.toString().endsWith(".npy");
+    if (!npy && !out.toString().endsWith(".png")) {
+      throw new IllegalArgumentException("--out must end in .png or .npy, got " + out);
+    }
+    if (count < 1) {
+      throw new IllegalArgumentException("--count must be at least 1, got " + count);
+    }
+    long chosenSeed = seed != null ? seed : new SecureRandom().nextLong();
+    Sampler configured = sampler().labels(labels).guidance(guidance).seed(chosenSeed);
+    if (steps != null) {
+      configured = configured.steps(steps);
+    }
+    long start = System.nanoTime();
+    try (Predictor predictor = model == null ? Predictor.pretrained() : Predictor.load(model)) {
+      Images images = sample(configured.with(predictor));
+      if (npy) {
+        images.writeNpy(out);
+      } else {
+        images.writeGrid(out);
+      }
+    }
+    System.out.printf(
+        "%s: %d pictures, seed %d, %.1f s%n",
+        out, count, chosenSeed, (System.nanoTime() - start) / 1e9);
+    return 0;
+  }
+
+  private Sampler sampler() {
+    return switch (sampler) {
+      case "ddim" -> Sampler.ddim(eta == null ? 0 : eta);
+      case "ddpm" -> {
+        if (eta != null) {
+          throw new IllegalArgumentException("--eta is for --sampler ddim, got " + eta);
+        }
+        yield Sampler.ddpm();
+      }
+      default ->
+          throw new IllegalArgumentException("--sampler must be ddim or ddpm, got " + sampler);
+    };
+  }
+
+  private Images sample(Sampler configured) {
+    if (!Ansi.AUTO.enabled()) {
+      return configured.sample(count);
+    }
+    try (ProgressBar bar =
+        new ProgressBarBuilder().setTaskName("Denoising").setInitialMax(-1).build()) {
+      return configured
+          .listener(
+              progress -> {
+                bar.maxHint(maximum(progress));
+                bar.stepBy(progress.x0().count());
+                return true;
+              })
+          .sample(count);
+    }
+  }
+
+  /** Rows times pictures, since large requests are worked off in several batches. */
+  private long maximum(Progress progress) {
+    return (long) progress.rows() * count;
+  }
+}

@@ -1,0 +1,68 @@
+package io.github.ddpm.examples;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.knowm.xchart.ChartEncoder;
+import org.knowm.xchart.XYChart;
+import org.knowm.xchart.XYChartBuilder;
+import org.knowm.xchart.style.markers.SeriesMarkers;
+
+/** The loss of each step, kept as {@code loss.csv} and drawn, smoothed, as {@code loss.png}. */
+final class LossCurve {
+  private static final String HEADER = "step,loss";
+
+  /** Share of a new loss in the smoothed one: single steps differ by the timesteps they drew. */
+  private static final double SMOOTHING = 0.02;
+
+  private final Path folder;
+  private final List<Double> losses = new ArrayList<>();
+  private final List<Double> smoothed = new ArrayList<>();
+
+  /**
+   * Goes on with the curve in a folder.
+   *
+   * @param step steps taken so far; what was written of later ones, before training was resumed, is
+   *     dropped
+   */
+  LossCurve(Path folder, long step) throws IOException {
+    this.folder = folder;
+    Path csv = folder.resolve("loss.csv");
+    if (step > 0 && Files.exists(csv)) {
+      for (String line : Files.readAllLines(csv)) {
+        if (!line.equals(HEADER) && losses.size() < step) {
+          add(Double.parseDouble(line.substring(line.indexOf(',') + 1)));
+        }
+      }
+    }
+  }
+
+  void add(double loss) {
+    double before = smoothed.isEmpty() ? loss : smoothed.get(smoothed.size() - 1);
+    // The plain mean at first, so that the start doesn't weigh more than it should.
+    double share = Math.max(SMOOTHING, 1.0 / (losses.size() + 1));
+    losses.add(loss);
+    smoothed.add(before + share * (loss - before));
+  }
+
+  /** The smoothed loss now. */
+  double recent() {
+    return smoothed.get(smoothed.size() - 1);
+  }
+
+  void save() throws IOException {
+    List<String> lines = new ArrayList<>();
+    lines.add(HEADER);
+    for (int i = 0; i < losses.size(); i++) {
+      lines.add((i + 1) + "," + losses.get(i));
+    }
+    Files.write(folder.resolve("loss.csv"), lines);
+    XYChart chart =
+        new XYChartBuilder().width(800).height(450).xAxisTitle("step").yAxisTitle("loss").build();
+    chart.getStyler().setYAxisLogarithmic(true).setLegendVisible(false);
+    chart.addSeries("loss", null, smoothed).setMarker(SeriesMarkers.NONE);
+    ChartEncoder.saveChart(chart, folder.resolve("loss.png").toString(), "png");
+  }
+}
