@@ -9,10 +9,12 @@ import java.util.OptionalDouble;
 import java.util.function.IntToDoubleFunction;
 
 /**
- * How much of the image is left at each training timestep: the table of ᾱ_t = Π_{s≤t} (1 - β_s), in double.
+ * How much of the image is left at each training timestep: the table of ᾱ_t = Π_{s≤t} (1 - β_s), in
+ * double.
  *
- * <p>A noisy image is {@code x = √ᾱ·x0 + √(1-ᾱ)·ε} (Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eq.
- * 4). Timesteps run from 0 (almost clean) to {@code timesteps() - 1} (almost noise).
+ * <p>A noisy image is {@code x = √ᾱ·x0 + √(1-ᾱ)·ε} (Ho et al. 2020, "Denoising Diffusion
+ * Probabilistic Models", eq. 4). Timesteps run from 0 (almost clean) to {@code timesteps() - 1}
+ * (almost noise).
  *
  * <p>Immutable. Two schedules are equal when they have the same name and the same table.
  */
@@ -29,7 +31,11 @@ public final class BetaSchedule {
   private final double[] alphaBar;
 
   private BetaSchedule(
-      String name, OptionalDouble betaStart, OptionalDouble betaEnd, Optional<BetaSchedule> rescaled, double[] alphaBar) {
+      String name,
+      OptionalDouble betaStart,
+      OptionalDouble betaEnd,
+      Optional<BetaSchedule> rescaled,
+      double[] alphaBar) {
     this.name = name;
     this.betaStart = betaStart;
     this.betaEnd = betaEnd;
@@ -42,7 +48,10 @@ public final class BetaSchedule {
     return linear(DEFAULT_TIMESTEPS);
   }
 
-  /** β from 1e-4 to 0.02 (Ho et al. 2020, section 4); the range stays the same for any number of timesteps. */
+  /**
+   * β from 1e-4 to 0.02 (Ho et al. 2020, section 4); the range stays the same for any number of
+   * timesteps.
+   */
   public static BetaSchedule linear(int timesteps) {
     return linear(timesteps, 1e-4, 0.02);
   }
@@ -87,8 +96,8 @@ public final class BetaSchedule {
   }
 
   /**
-   * ᾱ follows a squared cosine with offset 0.008, each β at most 0.999 (Nichol and Dhariwal 2021, "Improved Denoising
-   * Diffusion Probabilistic Models", eq. 17).
+   * ᾱ follows a squared cosine with offset 0.008, each β at most 0.999 (Nichol and Dhariwal 2021,
+   * "Improved Denoising Diffusion Probabilistic Models", eq. 17).
    *
    * @param timesteps at least 1
    */
@@ -98,7 +107,10 @@ public final class BetaSchedule {
         OptionalDouble.empty(),
         OptionalDouble.empty(),
         timesteps,
-        t -> Math.min(1 - cosineSquared(t + 1, timesteps) / cosineSquared(t, timesteps), MAX_COSINE_BETA));
+        t ->
+            Math.min(
+                1 - cosineSquared(t + 1, timesteps) / cosineSquared(t, timesteps),
+                MAX_COSINE_BETA));
   }
 
   /**
@@ -111,13 +123,15 @@ public final class BetaSchedule {
     for (int t = 0; t < copy.length; t++) {
       checkBeta("betas[" + t + "]", copy[t]);
     }
-    return fromBetas("trained_betas", OptionalDouble.empty(), OptionalDouble.empty(), copy.length, t -> copy[t]);
+    return fromBetas(
+        "trained_betas", OptionalDouble.empty(), OptionalDouble.empty(), copy.length, t -> copy[t]);
   }
 
   /**
-   * This schedule with √ᾱ shifted and scaled so that the last timestep is noise alone, ᾱ_{T-1} = 0, and the first is as
-   * before (Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps are Flawed", algorithm 1). A model that
-   * predicts ε can't be used with it: at the last timestep ε says nothing of the image.
+   * This schedule with √ᾱ shifted and scaled so that the last timestep is noise alone, ᾱ_{T-1} = 0,
+   * and the first is as before (Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps
+   * are Flawed", algorithm 1). A model that predicts ε can't be used with it: at the last timestep
+   * ε says nothing of the image.
    *
    * @throws IllegalArgumentException if there is only one timestep
    */
@@ -125,7 +139,8 @@ public final class BetaSchedule {
     if (isZeroTerminalSnr()) {
       return this;
     }
-    checkArgument(timesteps() > 1, "zero terminal SNR needs at least 2 timesteps, got %s", timesteps());
+    checkArgument(
+        timesteps() > 1, "zero terminal SNR needs at least 2 timesteps, got %s", timesteps());
     double first = Math.sqrt(alphaBar[0]);
     double last = Math.sqrt(alphaBar[timesteps() - 1]);
     double[] table =
@@ -136,17 +151,26 @@ public final class BetaSchedule {
     return new BetaSchedule(name, betaStart, betaEnd, Optional.of(this), table);
   }
 
-  /** The name in a diffusers {@code scheduler_config.json}, such as {@code linear} or {@code squaredcos_cap_v2}. */
+  /**
+   * The name in a diffusers {@code scheduler_config.json}, such as {@code linear} or {@code
+   * squaredcos_cap_v2}.
+   */
   public String name() {
     return name;
   }
 
-  /** β_0 of a schedule that is defined by a range, before {@link #zeroTerminalSnr()}; otherwise empty. */
+  /**
+   * β_0 of a schedule that is defined by a range, before {@link #zeroTerminalSnr()}; otherwise
+   * empty.
+   */
   public OptionalDouble betaStart() {
     return betaStart;
   }
 
-  /** β_{T-1} of a schedule that is defined by a range, before {@link #zeroTerminalSnr()}; otherwise empty. */
+  /**
+   * β_{T-1} of a schedule that is defined by a range, before {@link #zeroTerminalSnr()}; otherwise
+   * empty.
+   */
   public OptionalDouble betaEnd() {
     return betaEnd;
   }
@@ -176,8 +200,8 @@ public final class BetaSchedule {
   }
 
   /**
-   * ᾱ at a timestep, in [0, 1). Between two whole timesteps the logarithm of the signal-to-noise ratio is linear; beside
-   * a timestep without signal, where that is infinite, √ᾱ is.
+   * ᾱ at a timestep, in [0, 1). Between two whole timesteps the logarithm of the signal-to-noise
+   * ratio is linear; beside a timestep without signal, where that is infinite, √ᾱ is.
    *
    * @param timestep in [0, T-1]
    */
@@ -216,7 +240,10 @@ public final class BetaSchedule {
 
   @Override
   public String toString() {
-    return name + "[" + timesteps() + (isZeroTerminalSnr() ? " timesteps, zero terminal SNR]" : " timesteps]");
+    return name
+        + "["
+        + timesteps()
+        + (isZeroTerminalSnr() ? " timesteps, zero terminal SNR]" : " timesteps]");
   }
 
   private static BetaSchedule fromBetas(
@@ -225,7 +252,11 @@ public final class BetaSchedule {
   }
 
   private static BetaSchedule fromBetas(
-      String name, OptionalDouble start, OptionalDouble end, int timesteps, IntToDoubleFunction beta) {
+      String name,
+      OptionalDouble start,
+      OptionalDouble end,
+      int timesteps,
+      IntToDoubleFunction beta) {
     checkArgument(timesteps >= 1, "a schedule needs at least 1 timestep, got %s", timesteps);
     double[] alphaBar = new double[timesteps];
     double product = 1;

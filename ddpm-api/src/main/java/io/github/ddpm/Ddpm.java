@@ -14,7 +14,9 @@ record Ddpm(boolean largeVariance) implements NoiseScheduler {
     return Spacing.trailing(trainTimesteps);
   }
 
-  /** Ho et al. 2020, eq. 7, with α the ratio of two ᾱ of the plan, so that it holds for any stride. */
+  /**
+   * Ho et al. 2020, eq. 7, with α the ratio of two ᾱ of the plan, so that it holds for any stride.
+   */
   private Step step(Step from, double alphaBar, double next) {
     double alpha = alphaBar / next;
     double beta = 1 - alpha;

@@ -11,15 +11,18 @@ import java.util.concurrent.CancellationException;
 import java.util.function.Predicate;
 
 /**
- * What {@link Predictor#denoise} is asked for. {@link Sampler} makes one; who implements {@link Predictor} reads it.
+ * What {@link Predictor#denoise} is asked for. {@link Sampler} makes one; who implements {@link
+ * Predictor} reads it.
  *
  * @param steps the rows to run, in order
  * @param count number of images n, at least 0
  * @param seed of all randomness
- * @param first index of the first image, at least 0: image k is the same whatever the request it is part of
+ * @param first index of the first image, at least 0: image k is the same whatever the request it is
+ *     part of
  * @param labels image k gets label {@code labels[k mod labels.size()]}; empty for none
- * @param guidance weight w of classifier-free guidance, {@code out_null + w·(out_label - out_null)} (Ho and Salimans
- *     2022, "Classifier-Free Diffusion Guidance", with their w + 1 as ours); 1 is off; finite
+ * @param guidance weight w of classifier-free guidance, {@code out_null + w·(out_label - out_null)}
+ *     (Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", with their w + 1 as ours); 1 is
+ *     off; finite
  * @param clip estimates of the image are clipped to [-clip, clip]; above 0; infinity is off
  * @param listener told after each row; sampling is cancelled when it answers {@code false}
  */
@@ -61,14 +64,17 @@ public record DenoiseRequest(
    */
   public DenoiseRequest slice(int from, int to) {
     checkPositionIndexes(from, to, count);
-    return new DenoiseRequest(steps, to - from, seed, first + from, labels, guidance, clip, listener);
+    return new DenoiseRequest(
+        steps, to - from, seed, first + from, labels, guidance, clip, listener);
   }
 
   /**
    * The label of each image, checked against the model.
    *
-   * @return n labels; the model's null label where none is asked for; an empty array for a model without labels
-   * @throws IllegalArgumentException for labels or guidance that the model doesn't know, or a missing label that it needs
+   * @return n labels; the model's null label where none is asked for; an empty array for a model
+   *     without labels
+   * @throws IllegalArgumentException for labels or guidance that the model doesn't know, or a
+   *     missing label that it needs
    */
   public int[] labels(ModelInfo model) {
     model.check(this);
@@ -77,10 +83,13 @@ public record DenoiseRequest(
         "the model has %s classes and no null label, so it needs labels: call labels(…)",
         model.classes());
     checkArgument(
-        !isGuided() || !labels.isEmpty(), "guidance needs labels, got guidance %s and no labels", guidance);
+        !isGuided() || !labels.isEmpty(),
+        "guidance needs labels, got guidance %s and no labels",
+        guidance);
     int[] result = new int[model.classes() == 0 ? 0 : count];
     for (int i = 0; i < result.length; i++) {
-      result[i] = labels.isEmpty() ? model.classes() : labels.get((int) ((first + i) % labels.size()));
+      result[i] =
+          labels.isEmpty() ? model.classes() : labels.get((int) ((first + i) % labels.size()));
     }
     return result;
   }
@@ -122,7 +131,8 @@ public record DenoiseRequest(
    */
   public void report(int row, Images x0) {
     if (!listener.test(new Progress(row, steps.size(), steps.get(row).timestep(), first, x0))) {
-      throw new CancellationException("sampling was cancelled after row " + (row + 1) + " of " + steps.size());
+      throw new CancellationException(
+          "sampling was cancelled after row " + (row + 1) + " of " + steps.size());
     }
   }
 

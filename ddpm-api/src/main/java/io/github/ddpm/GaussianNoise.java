@@ -1,8 +1,9 @@
 package io.github.ddpm;
 
 /**
- * N(0, 1) numbers as a pure function of (seed, image, stream, position), the same on every machine: Philox4x32-10
- * (Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3") and the Box-Muller transform.
+ * N(0, 1) numbers as a pure function of (seed, image, stream, position), the same on every machine:
+ * Philox4x32-10 (Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3") and the
+ * Box-Muller transform.
  */
 final class GaussianNoise {
   /** The stream of the noise that sampling starts from; row r draws from stream r + 1. */

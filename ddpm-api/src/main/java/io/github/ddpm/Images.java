@@ -18,10 +18,12 @@ import java.util.Arrays;
 import javax.imageio.ImageIO;
 
 /**
- * Pictures of one size as floats: [n, height, width, channels] in row-major order, black -1 and white 1.
+ * Pictures of one size as floats: [n, height, width, channels] in row-major order, black -1 and
+ * white 1.
  *
- * <p>Immutable. Values outside of [-1, 1] are kept (they come from sampling without clipping) and shown as black or
- * white. Files are written whole or not at all: an existing one stays as it is until the new one is complete.
+ * <p>Immutable. Values outside of [-1, 1] are kept (they come from sampling without clipping) and
+ * shown as black or white. Files are written whole or not at all: an existing one stays as it is
+ * until the new one is complete.
  */
 public final class Images {
   private static final int GRID_GAP = 2;
@@ -47,7 +49,8 @@ public final class Images {
    * @param height in pixels, at least 1
    * @param width in pixels, at least 1
    * @param channels at least 1
-   * @param values n · height · width · channels finite numbers, [n, height, width, channels]; copied
+   * @param values n · height · width · channels finite numbers, [n, height, width, channels];
+   *     copied
    */
   public static Images of(int count, int height, int width, int channels, float... values) {
     checkArgument(
@@ -68,7 +71,10 @@ public final class Images {
         values.length);
     for (int i = 0; i < values.length; i++) {
       checkArgument(
-          Float.isFinite(values[i]), "image %s has a value that is not finite: %s", i / (values.length / count), String.valueOf(values[i]));
+          Float.isFinite(values[i]),
+          "image %s has a value that is not finite: %s",
+          i / (values.length / count),
+          String.valueOf(values[i]));
     }
     return new Images(count, height, width, channels, values.clone());
   }
@@ -107,7 +113,8 @@ public final class Images {
   public Images slice(int from, int to) {
     checkPositionIndexes(from, to, count);
     int size = height * width * channels;
-    return new Images(to - from, height, width, channels, Arrays.copyOfRange(values, from * size, to * size));
+    return new Images(
+        to - from, height, width, channels, Arrays.copyOfRange(values, from * size, to * size));
   }
 
   /**
@@ -166,7 +173,8 @@ public final class Images {
   }
 
   /**
-   * Writes the values as NumPy's {@code .npy} (version 1.0): little-endian float32 [n, height, width, channels].
+   * Writes the values as NumPy's {@code .npy} (version 1.0): little-endian float32 [n, height,
+   * width, channels].
    *
    * @param file replaced if it exists
    */
@@ -175,10 +183,15 @@ public final class Images {
         String.format(
             "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d, %d, %d), }",
             count, height, width, channels);
-    // Magic, version and length are 10 bytes; the whole header is a multiple of 64 and ends in a newline.
+    // Magic, version and length are 10 bytes; the whole header is a multiple of 64 and ends in a
+    // newline.
     int length = (10 + shape.length() + 1 + 63) / 64 * 64 - 10;
     ByteBuffer header = ByteBuffer.allocate(10 + length).order(ByteOrder.LITTLE_ENDIAN);
-    header.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.US_ASCII)).put((byte) 1).put((byte) 0);
+    header
+        .put((byte) 0x93)
+        .put("NUMPY".getBytes(StandardCharsets.US_ASCII))
+        .put((byte) 1)
+        .put((byte) 0);
     header.putShort((short) length);
     header.put((Strings.padEnd(shape, length - 1, ' ') + "\n").getBytes(StandardCharsets.US_ASCII));
     replace(
@@ -186,7 +199,8 @@ public final class Images {
         out -> {
           out.write(header.array());
           int size = height * width * channels;
-          ByteBuffer picture = ByteBuffer.allocate(size * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+          ByteBuffer picture =
+              ByteBuffer.allocate(size * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
           for (int i = 0; i < count; i++) {
             picture.asFloatBuffer().put(values, i * size, size);
             out.write(picture.array());
@@ -221,7 +235,8 @@ public final class Images {
         switch (channels) {
           case 1 -> BufferedImage.TYPE_BYTE_GRAY;
           case 3 -> BufferedImage.TYPE_INT_RGB;
-          default -> throw new IllegalStateException("a picture needs 1 or 3 channels, got " + channels);
+          default ->
+              throw new IllegalStateException("a picture needs 1 or 3 channels, got " + channels);
         });
   }
 
@@ -229,7 +244,8 @@ public final class Images {
     int size = height * width * channels;
     int[] pixels = new int[size];
     for (int i = 0; i < size; i++) {
-      pixels[i] = (int) Math.max(0, Math.min(255, Math.round((values[index * size + i] + 1) * 127.5)));
+      pixels[i] =
+          (int) Math.max(0, Math.min(255, Math.round((values[index * size + i] + 1) * 127.5)));
     }
     // The raster, not setRGB, which would put grey through a color profile.
     onto.getRaster().setPixels(left, top, width, height, pixels);

@@ -12,8 +12,8 @@ import java.util.List;
  * @param width of an image in pixels, at least 1
  * @param channels of an image, at least 1: 1 is grey, 3 is RGB
  * @param classes number of classes its labels choose from; 0 for a model without labels
- * @param nullLabel whether the label {@code classes} stands for "no label", so that the model also samples without
- *     labels and with guidance
+ * @param nullLabel whether the label {@code classes} stands for "no label", so that the model also
+ *     samples without labels and with guidance
  * @param schedule the noise it was trained with
  * @param predictionType what it predicts
  */
@@ -29,8 +29,8 @@ public record ModelInfo(
   /**
    * Checks the description.
    *
-   * @throws IllegalArgumentException if a size is out of its range, there is a null label without classes, or the model
-   *     predicts ε with a schedule of zero terminal SNR
+   * @throws IllegalArgumentException if a size is out of its range, there is a null label without
+   *     classes, or the model predicts ε with a schedule of zero terminal SNR
    */
   public ModelInfo {
     checkArgument(
@@ -64,9 +64,13 @@ public record ModelInfo(
   /** Refuses labels and guidance that this model doesn't know. */
   void check(DenoiseRequest request) {
     List<Integer> labels = request.labels();
-    checkArgument(classes > 0 || labels.isEmpty(), "the model was trained without labels, got labels %s", labels);
+    checkArgument(
+        classes > 0 || labels.isEmpty(),
+        "the model was trained without labels, got labels %s",
+        labels);
     for (int label : labels) {
-      checkArgument(label >= 0 && label < classes, "labels must be in [0, %s], got %s", classes - 1, label);
+      checkArgument(
+          label >= 0 && label < classes, "labels must be in [0, %s], got %s", classes - 1, label);
     }
     checkArgument(
         !request.isGuided() || nullLabel,

@@ -3,10 +3,11 @@ package io.github.ddpm;
 import java.util.List;
 
 /**
- * A solver: turns a schedule and a plan of timesteps into rows of numbers, once, in double. Running the rows is somebody
- * else's work ({@link Predictor#denoise}).
+ * A solver: turns a schedule and a plan of timesteps into rows of numbers, once, in double. Running
+ * the rows is somebody else's work ({@link Predictor#denoise}).
  *
- * <p>A new solver is a function that returns rows; implement this interface and hand it to {@link Sampler#of}.
+ * <p>A new solver is a function that returns rows; implement this interface and hand it to {@link
+ * Sampler#of}.
  */
 @FunctionalInterface
 public interface NoiseScheduler {
@@ -15,10 +16,11 @@ public interface NoiseScheduler {
    *
    * @param schedule the model's schedule
    * @param type what the model predicts
-   * @param timesteps strictly falling, in [0, T-1], at least one; the row after the last one would have ᾱ = 1
+   * @param timesteps strictly falling, in [0, T-1], at least one; the row after the last one would
+   *     have ᾱ = 1
    * @return rows in the order they are run; a solver may need more than one for a timestep
-   * @throws IllegalArgumentException if the solver can't do it, for instance for {@link PredictionType#EPSILON} at a
-   *     timestep without signal
+   * @throws IllegalArgumentException if the solver can't do it, for instance for {@link
+   *     PredictionType#EPSILON} at a timestep without signal
    */
   List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps);
 
@@ -33,17 +35,21 @@ public interface NoiseScheduler {
   }
 
   /**
-   * DDIM (Song et al. 2021, "Denoising Diffusion Implicit Models", eq. 12), with ε re-derived from the clipped x0, so
-   * that η = 1 is DDPM whether anything was clipped or not.
+   * DDIM (Song et al. 2021, "Denoising Diffusion Implicit Models", eq. 12), with ε re-derived from
+   * the clipped x0, so that η = 1 is DDPM whether anything was clipped or not.
    *
-   * @param eta share of DDPM's variance, in [0, 1]: σ² = η·β̃. 0 is deterministic, 1 is {@link #ddpm()}. The paper's η
-   *     (and diffusers') multiplies σ, so it is the square root of this one.
+   * @param eta share of DDPM's variance, in [0, 1]: σ² = η·β̃. 0 is deterministic, 1 is {@link
+   *     #ddpm()}. The paper's η (and diffusers') multiplies σ, so it is the square root of this
+   *     one.
    */
   static NoiseScheduler ddim(double eta) {
     return new Ddim(eta);
   }
 
-  /** DDPM (Ho et al. 2020, eq. 6 and 7) with the posterior variance β̃, by default on all of the model's timesteps. */
+  /**
+   * DDPM (Ho et al. 2020, eq. 6 and 7) with the posterior variance β̃, by default on all of the
+   * model's timesteps.
+   */
   static NoiseScheduler ddpm() {
     return new Ddpm(false);
   }

@@ -3,8 +3,8 @@ package io.github.ddpm;
 import static com.google.common.base.Preconditions.checkArgument;
 
 /**
- * What a network was trained to predict from {@code x = signal·x0 + noise·ε}: always {@code fromNoise·ε + fromX0·x0},
- * two numbers per timestep, where signal is √ᾱ and noise is √(1-ᾱ).
+ * What a network was trained to predict from {@code x = signal·x0 + noise·ε}: always {@code
+ * fromNoise·ε + fromX0·x0}, two numbers per timestep, where signal is √ᾱ and noise is √(1-ᾱ).
  */
 public enum PredictionType {
   /** The noise ε (Ho et al. 2020, eq. 14). */
@@ -20,7 +20,10 @@ public enum PredictionType {
     }
   },
 
-  /** The velocity v = signal·ε - noise·x0 (Salimans and Ho 2022, "Progressive Distillation", section 4). */
+  /**
+   * The velocity v = signal·ε - noise·x0 (Salimans and Ho 2022, "Progressive Distillation", section
+   * 4).
+   */
   V_PREDICTION("v_prediction") {
     @Override
     public double fromNoise(double signal, double noise) {

@@ -1,6 +1,5 @@
 package io.github.ddpm;
 
-import io.github.ddpm.spi.PredictorProvider;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -8,7 +7,8 @@ import java.util.List;
 /**
  * A trained network, ready to be called. Thread-safe; who opens one closes it.
  *
- * <p>To run a network of another kind with these samplers, implement {@link #info} and {@link #predict}.
+ * <p>To run a network of another kind with these samplers, implement {@link #info} and {@link
+ * #predict}.
  */
 public interface Predictor extends AutoCloseable {
   /** What the model is. */
@@ -19,8 +19,8 @@ public interface Predictor extends AutoCloseable {
    *
    * @param x noisy images [n, height, width, channels] in row-major order, about [-4, 4]
    * @param timestep in [0, T-1], the same for all; whole or fractional
-   * @param labels one label per image, in [0, classes), or {@code classes} for the null label of a model that has one;
-   *     empty for a model without labels
+   * @param labels one label per image, in [0, classes), or {@code classes} for the null label of a
+   *     model that has one; empty for a model without labels
    * @return the prediction, of the shape of x: what {@link ModelInfo#predictionType} says
    * @throws IllegalArgumentException if an argument is not of that shape or range
    * @throws IllegalStateException after {@link #close}
@@ -33,9 +33,10 @@ public interface Predictor extends AutoCloseable {
    * @return {@code request.count()} images
    * @throws IllegalArgumentException if the request doesn't fit the model
    * @throws java.util.concurrent.CancellationException if the listener asks for it
-   * @throws IllegalStateException after {@link #close}, or if the network returned a number that is not finite
-   * @implSpec calls {@link #predict} once per row, twice with guidance, for all images together. An override may be
-   *     faster but must give the same images up to float rounding.
+   * @throws IllegalStateException after {@link #close}, or if the network returned a number that is
+   *     not finite
+   * @implSpec calls {@link #predict} once per row, twice with guidance, for all images together. An
+   *     override may be faster but must give the same images up to float rounding.
    */
   default Images denoise(DenoiseRequest request) {
     ModelInfo model = info();
@@ -55,7 +56,8 @@ public interface Predictor extends AutoCloseable {
           out[i] = (float) (unguided[i] + request.guidance() * (out[i] - unguided[i]));
         }
       }
-      float[] z = step.fromNoise() > 0 ? request.stepNoise(row, model.imageSize()) : new float[x.length];
+      float[] z =
+          step.fromNoise() > 0 ? request.stepNoise(row, model.imageSize()) : new float[x.length];
       float[] next = new float[x.length];
       for (int i = 0; i < x.length; i++) {
         double estimate = step.x0FromX() * x[i] + step.x0FromOut() * out[i];
@@ -86,9 +88,12 @@ public interface Predictor extends AutoCloseable {
   /**
    * Opens a saved model.
    *
-   * @param folder a model in the layout of diffusers: {@code model_index.json}, {@code unet/}, {@code scheduler/}
-   * @throws IOException if the folder can't be read or isn't a model; the message names the file and what is wrong
-   * @throws IllegalStateException if nothing on the class path can run models; the message says what to add
+   * @param folder a model in the layout of diffusers: {@code model_index.json}, {@code unet/},
+   *     {@code scheduler/}
+   * @throws IOException if the folder can't be read or isn't a model; the message names the file
+   *     and what is wrong
+   * @throws IllegalStateException if nothing on the class path can run models; the message says
+   *     what to add
    */
   static Predictor load(Path folder) throws IOException {
     return Predictors.provider().load(folder);

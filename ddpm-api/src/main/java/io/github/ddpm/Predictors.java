@@ -9,8 +9,11 @@ final class Predictors {
   private Predictors() {}
 
   static PredictorProvider provider() {
-    // The thread's loader sees the application in a container; the library's own one sees it everywhere else.
-    return Stream.of(Thread.currentThread().getContextClassLoader(), PredictorProvider.class.getClassLoader())
+    // The thread's loader sees the application in a container; the library's own one sees it
+    // everywhere else.
+    return Stream.of(
+            Thread.currentThread().getContextClassLoader(),
+            PredictorProvider.class.getClassLoader())
         .flatMap(loader -> ServiceLoader.load(PredictorProvider.class, loader).findFirst().stream())
         .findFirst()
         .orElseThrow(

@@ -9,16 +9,17 @@ import java.util.function.Predicate;
  * Images digits = Sampler.ddim(0).steps(50).with(model).labels(7).seed(1).sample(16);
  * }</pre>
  *
- * <p>Immutable and thread-safe: each method but {@link #sample} returns a new sampler and leaves this one as it is. What
- * doesn't fit together (more steps than the model has timesteps, a label it doesn't know) is refused by the call that
- * brings it in, with an {@link IllegalArgumentException} that names the value and the rule.
+ * <p>Immutable and thread-safe: each method but {@link #sample} returns a new sampler and leaves
+ * this one as it is. What doesn't fit together (more steps than the model has timesteps, a label it
+ * doesn't know) is refused by the call that brings it in, with an {@link IllegalArgumentException}
+ * that names the value and the rule.
  */
 public interface Sampler {
   /**
    * DDIM with 50 steps.
    *
-   * @param eta share of DDPM's variance, in [0, 1]: 0 is deterministic, 1 is {@link #ddpm()}. The paper's η (and
-   *     diffusers') is the square root of this one; see {@link NoiseScheduler#ddim}.
+   * @param eta share of DDPM's variance, in [0, 1]: 0 is deterministic, 1 is {@link #ddpm()}. The
+   *     paper's η (and diffusers') is the square root of this one; see {@link NoiseScheduler#ddim}.
    */
   static Sampler ddim(double eta) {
     return of(NoiseScheduler.ddim(eta));
@@ -29,14 +30,17 @@ public interface Sampler {
     return of(NoiseScheduler.ddpm());
   }
 
-  /** A sampler with that solver and its {@linkplain NoiseScheduler#defaultSpacing default} number of steps. */
+  /**
+   * A sampler with that solver and its {@linkplain NoiseScheduler#defaultSpacing default} number of
+   * steps.
+   */
   static Sampler of(NoiseScheduler scheduler) {
     return TableSampler.of(scheduler);
   }
 
   /**
-   * The number of timesteps to visit, {@link Spacing#trailing trailing}. For another spacing, or timesteps of your own,
-   * call {@link #spacing}, which replaces this.
+   * The number of timesteps to visit, {@link Spacing#trailing trailing}. For another spacing, or
+   * timesteps of your own, call {@link #spacing}, which replaces this.
    *
    * @param n in [1, T], the model's training timesteps
    */
@@ -51,26 +55,30 @@ public interface Sampler {
   Sampler with(Predictor model);
 
   /**
-   * What to draw: image k gets label {@code labels[k mod labels.length]}. Without labels, a model trained with label
-   * dropout draws whatever it likes.
+   * What to draw: image k gets label {@code labels[k mod labels.length]}. Without labels, a model
+   * trained with label dropout draws whatever it likes.
    *
    * @param labels in [0, classes)
    */
   Sampler labels(int... labels);
 
   /**
-   * Classifier-free guidance: {@code out_null + w·(out_label - out_null)} (Ho and Salimans 2022, with their w + 1 as
-   * ours). Doubles the work.
+   * Classifier-free guidance: {@code out_null + w·(out_label - out_null)} (Ho and Salimans 2022,
+   * with their w + 1 as ours). Doubles the work.
    *
    * @param w 1 is off, more keeps closer to the label
    */
   Sampler guidance(double w);
 
-  /** Makes all randomness a function of this seed and the image's index. Without it every call draws a seed. */
+  /**
+   * Makes all randomness a function of this seed and the image's index. Without it every call draws
+   * a seed.
+   */
   Sampler seed(long seed);
 
   /**
-   * Starts at image k: with the same seed, {@code first(5).sample(1)} is the sixth image of {@code sample(6)}.
+   * Starts at image k: with the same seed, {@code first(5).sample(1)} is the sixth image of {@code
+   * sample(6)}.
    *
    * @param k at least 0
    */
@@ -79,20 +87,25 @@ public interface Sampler {
   /**
    * Clips each estimate of the image to [-limit, limit].
    *
-   * @param limit above 0; 1 by default, the range of the pixels; {@link Double#POSITIVE_INFINITY} turns it off
+   * @param limit above 0; 1 by default, the range of the pixels; {@link Double#POSITIVE_INFINITY}
+   *     turns it off
    */
   Sampler clip(double limit);
 
-  /** Is told after each row; when it answers {@code false}, {@link #sample} ends in a {@code CancellationException}. */
+  /**
+   * Is told after each row; when it answers {@code false}, {@link #sample} ends in a {@code
+   * CancellationException}.
+   */
   Sampler listener(Predicate<Progress> listener);
 
   /**
    * Makes images.
    *
    * @param n at least 0
-   * @throws IllegalArgumentException if n is negative, or for what could not be checked before the model was known
-   * @throws IllegalStateException if no model was given and none is on the class path (the message says what to add), or
-   *     the model is closed
+   * @throws IllegalArgumentException if n is negative, or for what could not be checked before the
+   *     model was known
+   * @throws IllegalStateException if no model was given and none is on the class path (the message
+   *     says what to add), or the model is closed
    * @throws java.util.concurrent.CancellationException if the listener asks for it
    */
   Images sample(int n);

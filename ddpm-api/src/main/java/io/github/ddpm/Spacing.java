@@ -8,8 +8,9 @@ import java.util.stream.IntStream;
 /**
  * Which of a model's training timesteps sampling visits: a plan of n timesteps, noisiest first.
  *
- * <p>The names are those of Lin et al. 2024, table 2. {@link #trailing} is the default everywhere: it is the only one of
- * the three that always starts at the last training timestep, where the image is noise.
+ * <p>The names are those of Lin et al. 2024, table 2. {@link #trailing} is the default everywhere:
+ * it is the only one of the three that always starts at the last training timestep, where the image
+ * is noise.
  */
 @FunctionalInterface
 public interface Spacing {
@@ -23,8 +24,8 @@ public interface Spacing {
   double[] timesteps(int trainTimesteps);
 
   /**
-   * From the last training timestep down in even strides: t_i = rint(T - i·T/n) - 1, halves to even. For T = 1000 and n =
-   * 5: 999, 799, 599, 399, 199.
+   * From the last training timestep down in even strides: t_i = rint(T - i·T/n) - 1, halves to
+   * even. For T = 1000 and n = 5: 999, 799, 599, 399, 199.
    *
    * @param n number of timesteps, in [1, T]
    */
@@ -39,11 +40,13 @@ public interface Spacing {
   /**
    * Down to timestep 0 in strides of ⌊T/n⌋. For T = 1000 and n = 5: 800, 600, 400, 200, 0.
    *
-   * @param n number of timesteps, in [2, T]: one alone would be timestep 0, where nothing is left to remove
+   * @param n number of timesteps, in [2, T]: one alone would be timestep 0, where nothing is left
+   *     to remove
    */
   static Spacing leading(int n) {
     checkCount(n);
-    checkArgument(n > 1, "leading spacing needs at least 2 steps, got %s: its one timestep would be 0", n);
+    checkArgument(
+        n > 1, "leading spacing needs at least 2 steps, got %s: its one timestep would be 0", n);
     return trainTimesteps -> {
       checkFits(n, trainTimesteps);
       int stride = trainTimesteps / n;
@@ -52,17 +55,20 @@ public interface Spacing {
   }
 
   /**
-   * Both ends and evenly between: t_i = rint((n-1-i)·(T-1)/(n-1)), halves to even. For T = 1000 and n = 5: 999, 749, 500,
-   * 250, 0.
+   * Both ends and evenly between: t_i = rint((n-1-i)·(T-1)/(n-1)), halves to even. For T = 1000 and
+   * n = 5: 999, 749, 500, 250, 0.
    *
-   * @param n number of timesteps, in [2, T]: one alone would be timestep 0, where nothing is left to remove
+   * @param n number of timesteps, in [2, T]: one alone would be timestep 0, where nothing is left
+   *     to remove
    */
   static Spacing linspace(int n) {
     checkCount(n);
-    checkArgument(n > 1, "linspace spacing needs at least 2 steps, got %s: its one timestep would be 0", n);
+    checkArgument(
+        n > 1, "linspace spacing needs at least 2 steps, got %s: its one timestep would be 0", n);
     return trainTimesteps -> {
       checkFits(n, trainTimesteps);
-      return plan(n, i -> Math.rint((double) ((long) (n - 1 - i) * (trainTimesteps - 1)) / (n - 1)));
+      return plan(
+          n, i -> Math.rint((double) ((long) (n - 1 - i) * (trainTimesteps - 1)) / (n - 1)));
     };
   }
 
@@ -74,10 +80,14 @@ public interface Spacing {
   static Spacing explicit(double... timesteps) {
     double[] plan = timesteps.clone();
     checkArgument(plan.length > 0, "explicit spacing needs at least 1 timestep, got none");
-    checkArgument(plan[plan.length - 1] >= 0, "timesteps must be at least 0, got %s", plan[plan.length - 1]);
+    checkArgument(
+        plan[plan.length - 1] >= 0, "timesteps must be at least 0, got %s", plan[plan.length - 1]);
     for (int i = 1; i < plan.length; i++) {
       checkArgument(
-          plan[i] < plan[i - 1], "timesteps must fall strictly, got %s after %s", plan[i], plan[i - 1]);
+          plan[i] < plan[i - 1],
+          "timesteps must fall strictly, got %s after %s",
+          plan[i],
+          plan[i - 1]);
     }
     return trainTimesteps -> {
       checkArgument(

@@ -3,17 +3,20 @@ package io.github.ddpm;
 import static com.google.common.base.Preconditions.checkArgument;
 
 /**
- * One row of a sampler's table: everything that happens between one call of the network and the next.
+ * One row of a sampler's table: everything that happens between one call of the network and the
+ * next.
  *
- * <p>With x the current noisy image, out what the network makes of it at {@link #timestep}, and z fresh N(0, 1) noise:
+ * <p>With x the current noisy image, out what the network makes of it at {@link #timestep}, and z
+ * fresh N(0, 1) noise:
  *
  * <pre>
  *   x0 = clip(x0FromX·x + x0FromOut·out)
  *   x' = fromX·x + fromOut·out + fromX0·x0 + fromPreviousX0·x0[-1] + fromOlderX0·x0[-2] + fromNoise·z
  * </pre>
  *
- * where x0[-1] and x0[-2] are the x0 of one and of two rows ago (zero before there were any). Every solver that is linear
- * in these is a table of such rows, so whoever runs them needs to know neither the solver nor the prediction type.
+ * where x0[-1] and x0[-2] are the x0 of one and of two rows ago (zero before there were any). Every
+ * solver that is linear in these is a table of such rows, so whoever runs them needs to know
+ * neither the solver nor the prediction type.
  *
  * @param timestep what the network is called with, in [0, T-1]; whole or fractional
  * @param signal √ᾱ of x, the weight of the image in it, in [0, 1)
@@ -47,15 +50,28 @@ public record Step(
    */
   public Step {
     double sum =
-        timestep + signal + noise + x0FromX + x0FromOut + fromX + fromOut + fromX0 + fromPreviousX0 + fromOlderX0;
+        timestep
+            + signal
+            + noise
+            + x0FromX
+            + x0FromOut
+            + fromX
+            + fromOut
+            + fromX0
+            + fromPreviousX0
+            + fromOlderX0;
     checkArgument(
-        Double.isFinite(sum + fromNoise), "every weight of a step must be finite at timestep %s", timestep);
+        Double.isFinite(sum + fromNoise),
+        "every weight of a step must be finite at timestep %s",
+        timestep);
   }
 
   /**
-   * A row that only estimates the image: the weights of x and out in x0 for that prediction type, all others 0.
+   * A row that only estimates the image: the weights of x and out in x0 for that prediction type,
+   * all others 0.
    *
-   * <p>From x = signal·x0 + noise·ε and out = p·ε + q·x0 follows x0 = (p·x - noise·out)/(signal·p - noise·q).
+   * <p>From x = signal·x0 + noise·ε and out = p·ε + q·x0 follows x0 = (p·x - noise·out)/(signal·p -
+   * noise·q).
    *
    * @param timestep in [0, T-1]
    * @param alphaBar ᾱ there, in [0, 1)
@@ -69,10 +85,13 @@ public record Step(
     double p = type.fromNoise(signal, noise);
     double q = type.fromX0(signal, noise);
     double determinant = signal * p - noise * q;
-    return new Step(timestep, signal, noise, p / determinant, -noise / determinant, 0, 0, 0, 0, 0, 0);
+    return new Step(
+        timestep, signal, noise, p / determinant, -noise / determinant, 0, 0, 0, 0, 0, 0);
   }
 
-  /** This row with the next x made of x, of this row's estimate of the image, and of fresh noise. */
+  /**
+   * This row with the next x made of x, of this row's estimate of the image, and of fresh noise.
+   */
   public Step to(double fromX, double fromX0, double fromNoise) {
     return new Step(timestep, signal, noise, x0FromX, x0FromOut, fromX, 0, fromX0, 0, 0, fromNoise);
   }

@@ -53,20 +53,37 @@ record TableSampler(
   @Override
   public Sampler with(Predictor predictor) {
     return new TableSampler(
-            scheduler, spacing, Optional.of(predictor), labels, guidance, seed, first, clip, listener)
+            scheduler,
+            spacing,
+            Optional.of(predictor),
+            labels,
+            guidance,
+            seed,
+            first,
+            clip,
+            listener)
         .checked();
   }
 
   @Override
   public Sampler labels(int... cycle) {
     return new TableSampler(
-            scheduler, spacing, model, List.copyOf(Ints.asList(cycle)), guidance, seed, first, clip, listener)
+            scheduler,
+            spacing,
+            model,
+            List.copyOf(Ints.asList(cycle)),
+            guidance,
+            seed,
+            first,
+            clip,
+            listener)
         .checked();
   }
 
   @Override
   public Sampler guidance(double w) {
-    return new TableSampler(scheduler, spacing, model, labels, w, seed, first, clip, listener).checked();
+    return new TableSampler(scheduler, spacing, model, labels, w, seed, first, clip, listener)
+        .checked();
   }
 
   @Override
@@ -77,17 +94,21 @@ record TableSampler(
 
   @Override
   public Sampler first(long k) {
-    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, k, clip, listener).checked();
+    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, k, clip, listener)
+        .checked();
   }
 
   @Override
   public Sampler clip(double limit) {
-    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, first, limit, listener).checked();
+    return new TableSampler(
+            scheduler, spacing, model, labels, guidance, seed, first, limit, listener)
+        .checked();
   }
 
   @Override
   public Sampler listener(Predicate<Progress> told) {
-    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, first, clip, told).checked();
+    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, first, clip, told)
+        .checked();
   }
 
   @Override

@@ -15,7 +15,8 @@ interface Transition {
    */
   Step step(Step from, double alphaBar, double next);
 
-  static List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps, Transition transition) {
+  static List<Step> steps(
+      BetaSchedule schedule, PredictionType type, double[] timesteps, Transition transition) {
     return IntStream.range(0, timesteps.length)
         .mapToObj(
             i -> {

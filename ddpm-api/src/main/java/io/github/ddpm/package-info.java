@@ -1,22 +1,25 @@
 /**
  * Denoising diffusion: the contracts, and everything about sampling that needs no network.
  *
- * <p>{@link io.github.ddpm.Sampler} is where a user starts. The idea behind it: every solver we want is linear in the
- * noisy image, the network's output and the last few estimates of the finished image, so it is a table of numbers.
+ * <p>{@link io.github.ddpm.Sampler} is where a user starts. The idea behind it: every solver we
+ * want is linear in the noisy image, the network's output and the last few estimates of the
+ * finished image, so it is a table of numbers.
  *
  * <ol>
  *   <li>A {@link io.github.ddpm.Spacing} picks the timesteps.
- *   <li>A {@link io.github.ddpm.NoiseScheduler} turns them, the model's {@link io.github.ddpm.BetaSchedule} and its
- *       {@link io.github.ddpm.PredictionType} into rows, {@link io.github.ddpm.Step}, in double.
- *   <li>A {@link io.github.ddpm.Predictor} runs the rows: it multiplies and adds, and knows of no solver.
+ *   <li>A {@link io.github.ddpm.NoiseScheduler} turns them, the model's {@link
+ *       io.github.ddpm.BetaSchedule} and its {@link io.github.ddpm.PredictionType} into rows,
+ *       {@link io.github.ddpm.Step}, in double.
+ *   <li>A {@link io.github.ddpm.Predictor} runs the rows: it multiplies and adds, and knows of no
+ *       solver.
  *   <li>{@link io.github.ddpm.Images} holds what comes out.
  * </ol>
  *
  * <h2>Notation</h2>
  *
- * x0 is the image, ε the noise, T the number of training timesteps, t in [0, T). β_t is given, α_t = 1 - β_t, ᾱ_t = Π
- * α_s; <i>signal</i> = √ᾱ and <i>noise</i> = √(1-ᾱ), so x = signal·x0 + noise·ε. <i>next</i> is ᾱ at the plan's next
- * timestep, which is less noisy; after the last one it is 1.
+ * x0 is the image, ε the noise, T the number of training timesteps, t in [0, T). β_t is given, α_t
+ * = 1 - β_t, ᾱ_t = Π α_s; <i>signal</i> = √ᾱ and <i>noise</i> = √(1-ᾱ), so x = signal·x0 + noise·ε.
+ * <i>next</i> is ᾱ at the plan's next timestep, which is less noisy; after the last one it is 1.
  *
  * <h2>Where this differs from diffusers</h2>
  *

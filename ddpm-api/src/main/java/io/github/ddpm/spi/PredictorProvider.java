@@ -5,8 +5,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 /**
- * Runs models: what stands behind {@link Predictor#load} and {@link Predictor#pretrained}. Found by {@link
- * java.util.ServiceLoader}, so an implementation is named in {@code META-INF/services}.
+ * Runs models: what stands behind {@link Predictor#load} and {@link Predictor#pretrained}. Found by
+ * {@link java.util.ServiceLoader}, so an implementation is named in {@code META-INF/services}.
  */
 public interface PredictorProvider {
   /** See {@link Predictor#load}. */
