@@ -1,6 +1,7 @@
 package io.github.ddpm;
 
 import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
 import static java.util.Objects.requireNonNull;
 
 import java.util.List;
@@ -53,11 +54,20 @@ public record ModelInfo(
   }
 
   /**
-   * Pictures of this model's size.
+   * Pictures that the model made.
    *
-   * @param values finite, [n, height, width, channels]; copied
+   * @param values [n, height, width, channels]; copied
+   * @throws IllegalStateException if a value is not finite, so that the model is broken
    */
   public Images images(float... values) {
+    for (int i = 0; i < values.length; i++) {
+      checkState(
+          Float.isFinite(values[i]),
+          "the model made a value that is not finite in image %s of %s: %s",
+          i / imageSize(),
+          values.length / imageSize(),
+          values[i]);
+    }
     return Images.of(values.length / imageSize(), height, width, channels, values);
   }
 
