@@ -1,0 +1,74 @@
+package io.github.ddpm;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
+
+/**
+ * A model that is a formula: the best predictor for pixels that are N(m, 0.25), where m depends on
+ * the label and on the pixel's position.
+ */
+class FormulaPredictor implements Predictor {
+  private static final double VARIANCE = 0.25;
+
+  private final ModelInfo info;
+  private volatile boolean closed;
+
+  FormulaPredictor(ModelInfo info) {
+    this.info = info;
+  }
+
+  /** 10 classes and a null label, 3x2 grey. */
+  static FormulaPredictor withLabels() {
+    return new FormulaPredictor(
+        new ModelInfo(3, 2, 1, 10, true, BetaSchedule.cosine(), PredictionType.V_PREDICTION));
+  }
+
+  /** 10 classes and no null label, 2x2 RGB. */
+  static FormulaPredictor needingLabels() {
+    return new FormulaPredictor(
+        new ModelInfo(2, 2, 3, 10, false, BetaSchedule.linear(), PredictionType.SAMPLE));
+  }
+
+  /** No labels, 3x3 grey. */
+  static FormulaPredictor withoutLabels() {
+    return new FormulaPredictor(
+        new ModelInfo(3, 3, 1, 0, false, BetaSchedule.linear(), PredictionType.EPSILON));
+  }
+
+  @Override
+  public ModelInfo info() {
+    return info;
+  }
+
+  @Override
+  public float[] predict(float[] x, double timestep, int... labels) {
+    checkState(!closed, "the model is closed");
+    int size = info.imageSize();
+    checkArgument(
+        x.length % size == 0, "x must be whole images of %s values, got %s", size, x.length);
+    double alphaBar = info.schedule().alphaBar(timestep);
+    int expected = info.classes() == 0 ? 0 : x.length / size;
+    checkArgument(labels.length == expected, "%s labels expected, got %s", expected, labels.length);
+    int last = info.nullLabel() ? info.classes() : info.classes() - 1;
+    for (int label : labels) {
+      checkArgument(label >= 0 && label <= last, "labels must be in [0, %s], got %s", last, label);
+    }
+    double signal = Math.sqrt(alphaBar);
+    double noise = Math.sqrt(1 - alphaBar);
+    double fromNoise = info.predictionType().fromNoise(signal, noise);
+    double fromX0 = info.predictionType().fromX0(signal, noise);
+    float[] out = new float[x.length];
+    for (int i = 0; i < x.length; i++) {
+      double mean = Math.sin(i % size + (labels.length == 0 ? 0 : 3 * labels[i / size])) / 2;
+      double surprise = (x[i] - signal * mean) / (alphaBar * VARIANCE + 1 - alphaBar);
+      double image = mean + signal * VARIANCE * surprise;
+      out[i] = (float) (fromNoise * noise * surprise + fromX0 * image);
+    }
+    return out;
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+  }
+}

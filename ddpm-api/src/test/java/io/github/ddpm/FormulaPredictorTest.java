@@ -1,0 +1,30 @@
+package io.github.ddpm;
+
+import org.junit.jupiter.api.Nested;
+
+/** The contract with a model in plain Java, whose {@code denoise} is the interface's own. */
+class FormulaPredictorTest {
+  @Nested
+  class WithLabels extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      return FormulaPredictor.withLabels();
+    }
+  }
+
+  @Nested
+  class NeedingLabels extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      return FormulaPredictor.needingLabels();
+    }
+  }
+
+  @Nested
+  class WithoutLabels extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      return FormulaPredictor.withoutLabels();
+    }
+  }
+}
