@@ -14,7 +14,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.UUID;
 import javax.imageio.ImageIO;
 
 /**
@@ -169,7 +171,7 @@ public final class Images {
    * @throws IllegalStateException if there is none, or they are neither grey nor RGB
    */
   public void writeGrid(Path file) throws IOException {
-    writePng(toGrid((int) Math.ceil(Math.sqrt(count))), file);
+    writePng(toGrid(Math.max(1, (int) Math.ceil(Math.sqrt(count)))), file);
   }
 
   /**
@@ -262,13 +264,16 @@ public final class Images {
   }
 
   private static void replace(Path file, Content content) throws IOException {
-    Path folder = file.toAbsolutePath().getParent();
-    Path temporary = Files.createTempFile(folder, "." + file.getFileName(), ".tmp");
+    // Not Files.createTempFile, whose files only their owner may read.
+    Path temporary =
+        file.resolveSibling("." + file.getFileName() + "." + UUID.randomUUID() + ".tmp");
     try {
-      try (OutputStream out = Files.newOutputStream(temporary)) {
+      try (OutputStream out = Files.newOutputStream(temporary, StandardOpenOption.CREATE_NEW)) {
         content.write(out);
       }
       Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
+    } catch (IOException e) {
+      throw new IOException("can't write " + file + ": " + e, e);
     } finally {
       Files.deleteIfExists(temporary);
     }
