@@ -1,0 +1,305 @@
+package io.github.ddpm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+
+import io.github.ddpm.spi.PredictorProvider;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.UnaryOperator;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class SamplerTest {
+  private static final Sampler DDIM = Sampler.ddim(0);
+
+  @Test
+  void fourImages() {
+    Images images = DDIM.with(FormulaPredictor.withoutLabels()).sample(4);
+    assertThat(images.count()).isEqualTo(4);
+    assertThat(images.height()).isEqualTo(3);
+    assertThat(images.width()).isEqualTo(3);
+    assertThat(images.channels()).isEqualTo(1);
+  }
+
+  @Test
+  void settingsLeaveTheOriginalAlone() {
+    Recorder model = new Recorder();
+    Sampler original = DDIM.with(model).seed(1);
+    original.sample(1);
+    List<UnaryOperator<Sampler>> settings =
+        List.of(
+            sampler -> sampler.steps(7),
+            sampler -> sampler.spacing(Spacing.leading(7)),
+            sampler -> sampler.labels(3),
+            sampler -> sampler.labels(3).guidance(2),
+            sampler -> sampler.seed(2),
+            sampler -> sampler.first(9),
+            sampler -> sampler.clip(2),
+            sampler -> sampler.listener(progress -> false),
+            sampler -> sampler.with(FormulaPredictor.withLabels()));
+    for (UnaryOperator<Sampler> setting : settings) {
+      Sampler changed = setting.apply(original);
+      assertThat(changed).isNotEqualTo(original);
+      original.sample(1);
+    }
+    assertThat(model.requests).hasSize(settings.size() + 1).containsOnly(model.requests.get(0));
+  }
+
+  @Test
+  void ddimDefaults() {
+    DenoiseRequest request = recorded(DDIM, 3);
+    assertThat(request.steps()).hasSize(50);
+    assertThat(request.steps())
+        .extracting(Step::timestep)
+        .containsExactly(boxed(Spacing.trailing(50).timesteps(1000)));
+    assertThat(request.count()).isEqualTo(3);
+    assertThat(request.first()).isZero();
+    assertThat(request.labels()).isEmpty();
+    assertThat(request.guidance()).isEqualTo(1);
+    assertThat(request.clip()).isEqualTo(1);
+  }
+
+  @Test
+  void ddpmDefaultsToAllSteps() {
+    assertThat(recorded(Sampler.ddpm(), 1).steps())
+        .extracting(Step::timestep)
+        .containsExactly(boxed(Spacing.trailing(1000).timesteps(1000)));
+  }
+
+  /** Fewer training timesteps than the default number of steps are no mistake of the user's. */
+  @Test
+  void shortSchedulesAreVisitedWhole() {
+    Recorder model =
+        new Recorder(
+            new ModelInfo(1, 1, 1, 0, false, BetaSchedule.linear(20), PredictionType.EPSILON));
+    DDIM.with(model).sample(1);
+    assertThat(model.requests.get(0).steps()).hasSize(20);
+  }
+
+  private static Double[] boxed(double[] values) {
+    return Arrays.stream(values).boxed().toArray(Double[]::new);
+  }
+
+  @Test
+  void settingsArriveInTheRequest() {
+    DenoiseRequest request =
+        recorded(DDIM.steps(9).labels(3, 1, 4).guidance(2).seed(5).first(6).clip(7), 8);
+    assertThat(request.steps()).hasSize(9);
+    assertThat(request.labels()).containsExactly(3, 1, 4);
+    assertThat(request.guidance()).isEqualTo(2);
+    assertThat(request.seed()).isEqualTo(5);
+    assertThat(request.first()).isEqualTo(6);
+    assertThat(request.clip()).isEqualTo(7);
+    assertThat(request.count()).isEqualTo(8);
+  }
+
+  @Test
+  void stepsAndSpacingReplaceEachOther() {
+    assertThat(recorded(DDIM.steps(9).spacing(Spacing.leading(5)), 1).steps())
+        .extracting(Step::timestep)
+        .containsExactly(800.0, 600.0, 400.0, 200.0, 0.0);
+    assertThat(recorded(DDIM.spacing(Spacing.leading(5)).steps(2), 1).steps())
+        .extracting(Step::timestep)
+        .containsExactly(999.0, 499.0);
+  }
+
+  @Test
+  void labelsCycleByImageIndex() {
+    DenoiseRequest request = recorded(DDIM.labels(3, 1, 4).first(4), 5);
+    assertThat(request.labels(FormulaPredictor.withLabels().info())).containsExactly(1, 4, 3, 1, 4);
+  }
+
+  @Test
+  void withoutASeedEveryCallDrawsOne() {
+    Sampler sampler = DDIM.steps(2).with(FormulaPredictor.withoutLabels());
+    assertThat(sampler.sample(1)).isNotEqualTo(sampler.sample(1));
+    assertThat(sampler.seed(1).sample(1)).isEqualTo(sampler.seed(1).sample(1));
+  }
+
+  private static DenoiseRequest recorded(Sampler sampler, int n) {
+    Recorder model = new Recorder();
+    sampler.with(model).sample(n);
+    return model.requests.get(0);
+  }
+
+  @Test
+  void orderOfCallsDoesNotMatter() {
+    Predictor model = FormulaPredictor.needingLabels();
+    Sampler sampler = DDIM.seed(1).steps(3);
+    assertThat(sampler.with(model).labels(7).sample(2))
+        .isEqualTo(sampler.labels(7).with(model).sample(2));
+    Predictor guided = FormulaPredictor.withLabels();
+    assertThat(sampler.with(guided).guidance(2).labels(7).sample(2))
+        .isEqualTo(sampler.labels(7).guidance(2).with(guided).sample(2));
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {Double.NaN, -0.001, 1.001, Double.POSITIVE_INFINITY})
+  void etaOutsideIsRefused(double eta) {
+    refused(() -> Sampler.ddim(eta), "eta must be in [0, 1], got " + eta);
+  }
+
+  @Test
+  void badSettingsAreRefused() {
+    Sampler with = DDIM.with(FormulaPredictor.withLabels());
+    refused(() -> DDIM.steps(0), "steps must be at least 1, got 0");
+    refused(() -> DDIM.steps(-3), "steps must be at least 1, got -3");
+    String tooMany = "steps must be in [1, 1000], the model's training timesteps, got 1001";
+    refused(() -> with.steps(1001), tooMany);
+    refused(() -> DDIM.steps(1001).with(FormulaPredictor.withLabels()), tooMany);
+    refused(() -> with.sample(-1), "the number of images must be at least 0, got -1");
+    refused(() -> DDIM.first(-1), "the first image must be at least 0, got -1");
+    refused(() -> DDIM.guidance(Double.NaN), "guidance must be finite, got NaN");
+    refused(() -> DDIM.clip(0), "clip must be above 0, got 0.0");
+    refused(() -> DDIM.clip(Double.NaN), "clip must be above 0, got NaN");
+    refused(
+        () -> DDIM.spacing(Spacing.leading(1)),
+        "leading spacing needs at least 2 steps, got 1: its one timestep would be 0");
+    refused(
+        () -> DDIM.spacing(Spacing.linspace(1)),
+        "linspace spacing needs at least 2 steps, got 1: its one timestep would be 0");
+  }
+
+  @Test
+  void labelsThatTheModelDoesNotKnowAreRefused() {
+    Predictor model = FormulaPredictor.withLabels();
+    String rule = "labels must be in [0, 9], got ";
+    refused(() -> DDIM.with(model).labels(3, 10), rule + 10);
+    refused(() -> DDIM.with(model).labels(-1), rule + -1);
+    refused(() -> DDIM.labels(10).with(model), rule + 10);
+    Predictor needing = FormulaPredictor.needingLabels();
+    refused(
+        () -> DDIM.with(needing).sample(1),
+        "the model has 10 classes and no null label, so it needs labels: call labels(…)");
+    refused(
+        () -> DDIM.with(needing).labels(1).guidance(2),
+        "guidance needs a model that was trained with label dropout, this one was not; got"
+            + " guidance 2.0");
+    refused(
+        () -> DDIM.with(model).guidance(2).sample(1),
+        "guidance needs labels, got guidance 2.0 and no labels");
+    Predictor without = FormulaPredictor.withoutLabels();
+    refused(
+        () -> DDIM.with(without).labels(7), "the model was trained without labels, got labels [7]");
+    refused(
+        () -> DDIM.with(without).guidance(2),
+        "guidance needs a model that was trained with label dropout, this one was not; got"
+            + " guidance 2.0");
+  }
+
+  @Test
+  void epsilonWithZeroTerminalSnrIsRefused() {
+    BetaSchedule schedule = BetaSchedule.linear().zeroTerminalSnr();
+    String message =
+        "epsilon prediction needs signal at every timestep, but the schedule has zero SNR at"
+            + " timestep 999.0; use v_prediction or sample";
+    refused(() -> new ModelInfo(1, 1, 1, 0, false, schedule, PredictionType.EPSILON), message);
+    refused(
+        () -> NoiseScheduler.ddim(0).steps(schedule, PredictionType.EPSILON, new double[] {999}),
+        message);
+  }
+
+  @Test
+  void badModelsAreRefused() {
+    BetaSchedule schedule = BetaSchedule.linear();
+    PredictionType type = PredictionType.EPSILON;
+    refused(
+        () -> new ModelInfo(0, 1, 1, 0, false, schedule, type),
+        "height, width and channels must be at least 1, got 0x1x1");
+    refused(
+        () -> new ModelInfo(1, 1, 1, -1, false, schedule, type),
+        "classes must be at least 0, got -1");
+    refused(
+        () -> new ModelInfo(1, 1, 1, 0, true, schedule, type), "a null label needs classes, got 0");
+  }
+
+  private static void refused(Runnable call, String message) {
+    assertThatIllegalArgumentException().isThrownBy(call::run).withMessage(message);
+  }
+
+  /** A broken network is not the caller's mistake. */
+  @Test
+  void networkThatReturnsNanIsAnIllegalState() {
+    Predictor broken =
+        new FormulaPredictor(FormulaPredictor.withoutLabels().info()) {
+          @Override
+          public float[] predict(float[] x, double timestep, int... labels) {
+            float[] out = super.predict(x, timestep, labels);
+            out[out.length - 1] = Float.NaN;
+            return out;
+          }
+        };
+    assertThatIllegalStateException()
+        .isThrownBy(() -> DDIM.with(broken).sample(3))
+        .withMessage("the model made a value that is not finite in image 2 of 3: NaN");
+  }
+
+  @Test
+  void withoutAModelTheErrorSaysWhatToAdd() {
+    for (Runnable call : List.<Runnable>of(() -> DDIM.sample(1), Predictor::pretrained)) {
+      assertThatIllegalStateException()
+          .isThrownBy(call::run)
+          .withMessageContaining("io.github.ddpm:ddpm-tf")
+          .withMessageContaining("with(…)");
+    }
+    assertThatIllegalStateException()
+        .isThrownBy(() -> Predictor.load(Path.of("model")))
+        .withMessageContaining("io.github.ddpm:ddpm-tf");
+  }
+
+  @Test
+  void providerOfTheThreadsClassLoaderIsFound(@TempDir Path folder) throws Exception {
+    Path services = Files.createDirectories(folder.resolve("META-INF/services"));
+    Files.writeString(
+        services.resolve(PredictorProvider.class.getName()), Provider.class.getName());
+    Thread thread = Thread.currentThread();
+    ClassLoader before = thread.getContextClassLoader();
+    try (URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()}, before)) {
+      thread.setContextClassLoader(loader);
+      assertThat(DDIM.sample(2).count()).isEqualTo(2);
+    } finally {
+      thread.setContextClassLoader(before);
+    }
+  }
+
+  /** Made by {@link java.util.ServiceLoader}. */
+  public static final class Provider implements PredictorProvider {
+    @Override
+    public Predictor load(Path folder) {
+      throw new AssertionError(folder);
+    }
+
+    @Override
+    public Predictor pretrained() {
+      return FormulaPredictor.withoutLabels();
+    }
+  }
+
+  /** Keeps what it was asked for. */
+  private static final class Recorder extends FormulaPredictor {
+    final List<DenoiseRequest> requests = new ArrayList<>();
+
+    Recorder() {
+      this(FormulaPredictor.withLabels().info());
+    }
+
+    Recorder(ModelInfo info) {
+      super(info);
+    }
+
+    @Override
+    public Images denoise(DenoiseRequest request) {
+      requests.add(request);
+      return info().images(new float[request.count() * info().imageSize()]);
+    }
+  }
+}
