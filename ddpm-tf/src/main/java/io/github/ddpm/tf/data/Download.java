@@ -59,20 +59,22 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
    */
   void fetch(String name, String sha256, Path folder) throws IOException {
     Path file = folder.resolve(name);
-    if (sha256(file).equals(sha256)) {
-      return;
-    }
-    // One thread at a time, and one process at a time: the system drops a dead process's lock.
-    synchronized (Download.class) {
-      try (FileChannel channel =
-          FileChannel.open(Files.createDirectories(folder).resolve(".lock"), CREATE, WRITE)) {
-        channel.lock();
-        if (!sha256(file).equals(sha256)) {
-          receiveFromAny(name, sha256, file);
-        }
-      } catch (FileSystemException e) {
-        throw new IOException("cannot write into the folder " + folder + ": " + e, e);
+    try {
+      if (sha256(file).equals(sha256)) {
+        return;
       }
+      // One thread at a time, and one process at a time: the system drops a dead process's lock.
+      synchronized (Download.class) {
+        Files.createDirectories(folder);
+        try (FileChannel channel = FileChannel.open(folder.resolve(".lock"), CREATE, WRITE)) {
+          channel.lock();
+          if (!sha256(file).equals(sha256)) {
+            receiveFromAny(name, sha256, file);
+          }
+        }
+      }
+    } catch (FileSystemException e) {
+      throw new IOException("cannot keep downloads in " + folder + ": " + e, e);
     }
   }
 

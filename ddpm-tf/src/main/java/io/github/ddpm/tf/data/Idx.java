@@ -114,7 +114,7 @@ final class Idx {
       check(in.read() == -1, "more bytes follow than the header promises");
       return result;
     } catch (EOFException e) {
-      String where = e.getMessage() == null ? "in the header" : e.getMessage();
+      String where = e.getMessage() == null ? "the header is incomplete" : e.getMessage();
       throw new IOException(file + " is cut short: " + where, e);
     } catch (IOException e) {
       throw new IOException(file + " cannot be read: " + e.getMessage(), e);

@@ -39,8 +39,8 @@ public final class ImageFolder {
    * @param size height and width of the pictures returned, in [1, 4096]
    * @param channels 1 for gray, 3 for RGB
    * @throws IOException if there are no pictures, there are pictures beside sub-folders with
-   *     pictures, or one is broken or of a kind that Java does not read, such as CMYK; the message
-   *     names the file
+   *     pictures, or one is broken or neither gray nor RGB, such as a CMYK one; the message names
+   *     the file
    * @throws IllegalArgumentException if size or channels is out of range
    */
   public static Dataset load(Path folder, int size, int channels) throws IOException {

@@ -60,6 +60,11 @@ final class Picture {
         });
     BufferedImage image = reader.read(0);
     check(damage.get() == null, damage.get());
+    // Some JDKs read CMYK, but without its profile, so that the colors are wrong.
+    int colors = image.getColorModel().getColorSpace().getType();
+    check(
+        colors == ColorSpace.TYPE_GRAY || colors == ColorSpace.TYPE_RGB,
+        "it must be gray or RGB; CMYK has to be converted first");
     return image;
   }
 
