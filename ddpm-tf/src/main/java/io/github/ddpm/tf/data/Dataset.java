@@ -166,7 +166,8 @@ public final class Dataset {
    * machine. A batch may reach over the end of an epoch, and may be larger than the data.
    *
    * @param position pictures visited so far, 0 at the start; epoch = position / size()
-   * @param size how many pictures to visit now
+   * @param size how many pictures to visit now, at least 1
+   * @param seed of the order
    * @return {@code size} indices in [0, size())
    * @throws IllegalArgumentException if position is negative or size is less than 1
    */
