@@ -72,11 +72,14 @@ public final class Images {
         (long) count * height * width * channels,
         values.length);
     for (int i = 0; i < values.length; i++) {
-      checkArgument(
-          Float.isFinite(values[i]),
-          "image %s has a value that is not finite: %s",
-          i / (values.length / count),
-          String.valueOf(values[i]));
+      // Not checkArgument, which would make a string of every value.
+      if (!Float.isFinite(values[i])) {
+        throw new IllegalArgumentException(
+            "image "
+                + i / (values.length / count)
+                + " has a value that is not finite: "
+                + values[i]);
+      }
     }
     return new Images(count, height, width, channels, values.clone());
   }

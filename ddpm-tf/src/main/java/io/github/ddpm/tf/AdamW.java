@@ -20,9 +20,9 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * The weights of a network in training, laid end to end in one variable, with AdamW (Loshchilov and Hutter 2019,
- * "Decoupled Weight Decay Regularization", algorithm 2) and a moving average. One vector instead of one variable per
- * weight makes each of these a single operation.
+ * The weights of a network in training, laid end to end in one variable, with AdamW (Loshchilov and
+ * Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2) and a moving average. One
+ * vector instead of one variable per weight makes each of these a single operation.
  */
 final class AdamW implements Weights {
   private static final double BETA1 = 0.9;
@@ -147,15 +147,15 @@ final class AdamW implements Weights {
         (float) (learningRate * weightDecay),
         (float) power1,
         (float) power2,
-        // TensorFlow adds ε before it corrects the second moment's bias; the paper and PyTorch, after.
+        // TensorFlow adds ε before it corrects the second moment's bias; the paper and PyTorch,
+        // after.
         (float) (EPSILON * Math.sqrt(1 - power2)),
         (float) (1 - emaDecay));
   }
 
   /** Sets a vector. */
   void set(Session session, State state, float[] values) {
-    try (TFloat32 tensor =
-            TFloat32.tensorOf(Shape.of(parameters.size()), DataBuffers.of(values));
+    try (TFloat32 tensor = TFloat32.tensorOf(Shape.of(parameters.size()), DataBuffers.of(values));
         Result result =
             session.runner().feed(assigned, tensor).addTarget(assignments.get(state)).run()) {
       assert result.size() == 0;

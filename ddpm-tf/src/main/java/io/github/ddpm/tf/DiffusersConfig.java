@@ -13,15 +13,24 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.stream.StreamSupport;
 
-/** The configuration files of diffusers. What is absent has diffusers' default; what we can't do is refused by name. */
+/**
+ * The configuration files of diffusers. What is absent has diffusers' default; what we can't do is
+ * refused by name.
+ */
 final class DiffusersConfig {
-  /** Marks a model whose last class embedding means "no label"; diffusers leaves keys with an underscore alone. */
+  /**
+   * Marks a model whose last class embedding means "no label"; diffusers leaves keys with an
+   * underscore alone.
+   */
   private static final String NULL_LABEL = "_null_class_label";
 
   private static final String SCALE_SHIFT = "scale_shift";
   private static final String TRAINED_BETAS = "trained_betas";
 
-  /** Options of {@code UNet2DModel} for which there is one value we can do, which is also diffusers' default. */
+  /**
+   * Options of {@code UNet2DModel} for which there is one value we can do, which is also diffusers'
+   * default.
+   */
   private static final Map<String, Object> FIXED =
       ImmutableMap.<String, Object>builder()
           .put("act_fn", "silu")
@@ -163,7 +172,8 @@ final class DiffusersConfig {
             case "squaredcos_cap_v2" -> BetaSchedule.cosine(timesteps);
             default ->
                 throw new IllegalArgumentException(
-                    "beta_schedule must be linear, scaled_linear or squaredcos_cap_v2, got " + name);
+                    "beta_schedule must be linear, scaled_linear or squaredcos_cap_v2, got "
+                        + name);
           };
     }
     return json.path("rescale_betas_zero_snr").asBoolean(false)
@@ -199,8 +209,7 @@ final class DiffusersConfig {
     return json;
   }
 
-  private static List<Boolean> attention(
-      JsonNode json, String key, String without, String with) {
+  private static List<Boolean> attention(JsonNode json, String key, String without, String with) {
     return list(json, key).stream()
         .map(
             block -> {

@@ -10,11 +10,14 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * The layers of the U-Net as graph functions. Images are [n, height, width, channels], all but n known when the graph is
- * built; vectors are [n, features].
+ * The layers of the U-Net as graph functions. Images are [n, height, width, channels], all but n
+ * known when the graph is built; vectors are [n, features].
  */
 final class Layers {
-  /** Wavelengths of the timestep embedding run up to 2π times this (Vaswani et al. 2017, section 3.5). */
+  /**
+   * Wavelengths of the timestep embedding run up to 2π times this (Vaswani et al. 2017, section
+   * 3.5).
+   */
   private static final double MAX_PERIOD = 10_000;
 
   private Layers() {}
@@ -34,7 +37,8 @@ final class Layers {
   /**
    * Halves height and width, which are even, by a 3x3 convolution.
    *
-   * @param padding 0 pads below and to the right only, which is what TensorFlow's SAME does here; 1 pads all around
+   * @param padding 0 pads below and to the right only, which is what TensorFlow's SAME does here; 1
+   *     pads all around
    */
   static Operand<TFloat32> downsample(
       Ops tf, Weights weights, String name, Operand<TFloat32> x, int padding) {
@@ -74,11 +78,12 @@ final class Layers {
   }
 
   /**
-   * Group normalization (Wu and He 2018): each group of channels of an image has mean 0 and variance 1, then each channel
-   * its own scale and shift.
+   * Group normalization (Wu and He 2018): each group of channels of an image has mean 0 and
+   * variance 1, then each channel its own scale and shift.
    *
-   * <p>Mean, variance, scale and shift are folded into one multiplication and one addition per value: with statistics of
-   * [n, channels] numbers, only those two and the two means pass over the whole image.
+   * <p>Mean, variance, scale and shift are folded into one multiplication and one addition per
+   * value: with statistics of [n, channels] numbers, only those two and the two means pass over the
+   * whole image.
    */
   static Operand<TFloat32> groupNorm(
       Ops tf, Weights weights, String name, Operand<TFloat32> x, int groups, double epsilon) {
@@ -91,8 +96,7 @@ final class Layers {
         groupMean(tf, tf.math.mean(tf.math.mul(x, x), pixels), groups, channels);
     Operand<TFloat32> variance =
         tf.math.maximum(tf.math.sub(meanSquare, tf.math.mul(mean, mean)), tf.constant(0f));
-    Operand<TFloat32> inverse =
-        tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon)));
+    Operand<TFloat32> inverse = tf.math.rsqrt(tf.math.add(variance, tf.constant((float) epsilon)));
     Operand<TFloat32> scale = tf.math.mul(perChannel(tf, inverse, groups, channels), gamma);
     Operand<TFloat32> shift =
         tf.math.sub(beta, tf.math.mul(perChannel(tf, mean, groups, channels), scale));
@@ -129,8 +133,7 @@ final class Layers {
     Operand<TFloat32> scores =
         tf.train.batchMatMul(
             tf.math.mul(query, tf.constant(scale)), key, TFloat32.class, BatchMatMul.adjY(true));
-    Operand<TFloat32> mixed =
-        tf.train.batchMatMul(tf.nn.softmax(scores), value, TFloat32.class);
+    Operand<TFloat32> mixed = tf.train.batchMatMul(tf.nn.softmax(scores), value, TFloat32.class);
     Operand<TFloat32> joined =
         tf.reshape(
             tf.linalg.transpose(mixed, tf.constant(new int[] {0, 2, 1, 3})),
@@ -140,13 +143,14 @@ final class Layers {
   }
 
   /**
-   * Sines and cosines of the timestep at geometrically spaced frequencies (Vaswani et al. 2017, section 3.5; Ho et al.
-   * 2020, appendix B).
+   * Sines and cosines of the timestep at geometrically spaced frequencies (Vaswani et al. 2017,
+   * section 3.5; Ho et al. 2020, appendix B).
    *
    * @param timesteps [n] or [1]
    * @param size number of features, even
    * @param cosineFirst diffusers' {@code flip_sin_to_cos}
-   * @param frequencyShift diffusers' {@code freq_shift}: 0 stops short of the lowest frequency, 1 includes it
+   * @param frequencyShift diffusers' {@code freq_shift}: 0 stops short of the lowest frequency, 1
+   *     includes it
    * @return [n, size] or [1, size]
    */
   static Operand<TFloat32> timestepEmbedding(
@@ -160,13 +164,12 @@ final class Layers {
         tf.math.mul(tf.expandDims(timesteps, tf.constant(1)), tf.constant(frequencies));
     Operand<TFloat32> sine = tf.math.sin(angles);
     Operand<TFloat32> cosine = tf.math.cos(angles);
-    return tf.concat(
-        cosineFirst ? List.of(cosine, sine) : List.of(sine, cosine), tf.constant(1));
+    return tf.concat(cosineFirst ? List.of(cosine, sine) : List.of(sine, cosine), tf.constant(1));
   }
 
   /**
-   * A row of a table for each label. A product with a one-hot matrix, because the gradient of a gather adds up in an order
-   * of its own, and training must be repeatable.
+   * A row of a table for each label. A product with a one-hot matrix, because the gradient of a
+   * gather adds up in an order of its own, and training must be repeatable.
    *
    * @param labels [n], each in [0, count)
    */
@@ -177,7 +180,10 @@ final class Layers {
         tf.oneHot(labels, tf.constant(count), tf.constant(1f), tf.constant(0f)), table);
   }
 
-  /** A vector for each image, [n, channels] or [1, channels], shaped so that it can be added to [n, h, w, channels]. */
+  /**
+   * A vector for each image, [n, channels] or [1, channels], shaped so that it can be added to [n,
+   * h, w, channels].
+   */
   static Operand<TFloat32> perImage(Ops tf, Operand<TFloat32> vector, long channels) {
     return tf.reshape(vector, tf.constant(new long[] {-1, 1, 1, channels}));
   }
@@ -198,8 +204,7 @@ final class Layers {
     Operand<TFloat32> weight =
         weights.get(name + ".weight", Shape.of(kernel, kernel, channels(x), channels));
     Operand<TFloat32> bias = weights.get(name + ".bias", Shape.of(channels));
-    return tf.nn.biasAdd(
-        tf.nn.conv2d(x, weight, List.of(1L, stride, stride, 1L), padding), bias);
+    return tf.nn.biasAdd(tf.nn.conv2d(x, weight, List.of(1L, stride, stride, 1L), padding), bias);
   }
 
   /** The mean over the channels of each group: [n, channels] to [n, groups, 1]. */
@@ -214,13 +219,13 @@ final class Layers {
   private static Operand<TFloat32> perChannel(
       Ops tf, Operand<TFloat32> perGroup, int groups, long channels) {
     Operand<TFloat32> repeated =
-        tf.math.mul(perGroup, tf.ones(tf.constant(new long[] {1, 1, channels / groups}), TFloat32.class));
+        tf.math.mul(
+            perGroup, tf.ones(tf.constant(new long[] {1, 1, channels / groups}), TFloat32.class));
     return tf.reshape(repeated, tf.constant(new long[] {-1, channels}));
   }
 
   /** [n·pixels, channels] to [n, heads, pixels, channels/heads]. */
-  private static Operand<TFloat32> heads(
-      Ops tf, Operand<TFloat32> rows, long pixels, int heads) {
+  private static Operand<TFloat32> heads(Ops tf, Operand<TFloat32> rows, long pixels, int heads) {
     long channels = rows.shape().get(1);
     Operand<TFloat32> split =
         tf.reshape(rows, tf.constant(new long[] {-1, pixels, heads, channels / heads}));

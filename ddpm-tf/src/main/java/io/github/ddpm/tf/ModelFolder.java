@@ -18,13 +18,16 @@ import java.util.Map;
 import org.tensorflow.ndarray.Shape;
 
 /**
- * A model on disk, in the layout of diffusers: {@code model_index.json}, {@code unet/config.json}, {@code
- * unet/diffusion_pytorch_model.safetensors} and {@code scheduler/scheduler_config.json}.
+ * A model on disk, in the layout of diffusers: {@code model_index.json}, {@code unet/config.json},
+ * {@code unet/diffusion_pytorch_model.safetensors} and {@code scheduler/scheduler_config.json}.
  *
  * @param weights by name, in PyTorch's order of axes
  */
 record ModelFolder(
-    UNetConfig config, BetaSchedule schedule, PredictionType predictionType, Map<String, Weight> weights) {
+    UNetConfig config,
+    BetaSchedule schedule,
+    PredictionType predictionType,
+    Map<String, Weight> weights) {
   private static final String DIFFUSERS_VERSION = "0.35.0";
   private static final String UNET = "unet";
   private static final String SCHEDULER = "scheduler";
@@ -38,11 +41,13 @@ record ModelFolder(
   /**
    * Reads a model.
    *
-   * @throws IOException if something is missing or wrong; the message names the file and what is wrong with it
+   * @throws IOException if something is missing or wrong; the message names the file and what is
+   *     wrong with it
    */
   static ModelFolder read(Path folder) throws IOException {
     if (!Files.isDirectory(folder)) {
-      throw new NoSuchFileException(folder.toString(), null, "a model is a folder, and this is none");
+      throw new NoSuchFileException(
+          folder.toString(), null, "a model is a folder, and this is none");
     }
     Path unet = folder.resolve(UNET);
     Path scheduler = folder.resolve(SCHEDULER).resolve(SCHEDULER_CONFIG);
@@ -53,8 +58,7 @@ record ModelFolder(
       Map<String, Weight> weights = readWeights(unet.resolve(WEIGHTS), Parameters.of(config));
       return new ModelFolder(config, schedule, type, weights);
     } catch (NoSuchFileException e) {
-      throw new NoSuchFileException(
-          e.getFile(), null, "not a model folder: this file is missing");
+      throw new NoSuchFileException(e.getFile(), null, "not a model folder: this file is missing");
     }
   }
 
@@ -73,7 +77,13 @@ record ModelFolder(
       Shape shape = Weight.inPyTorch(entry.getValue());
       if (!weight.shape().equals(shape)) {
         throw new IOException(
-            file + ": weight " + entry.getKey() + " must have shape " + shape + ", got " + weight.shape());
+            file
+                + ": weight "
+                + entry.getKey()
+                + " must have shape "
+                + shape
+                + ", got "
+                + weight.shape());
       }
     }
     for (String name : weights.keySet()) {
@@ -85,8 +95,8 @@ record ModelFolder(
   }
 
   /**
-   * Writes the model, creating the folder if need be. Each part replaces what was there only when it is complete; other
-   * files in the folder stay.
+   * Writes the model, creating the folder if need be. Each part replaces what was there only when
+   * it is complete; other files in the folder stay.
    */
   void write(Path folder) throws IOException {
     Files.createDirectories(folder);

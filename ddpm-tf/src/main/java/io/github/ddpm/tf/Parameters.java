@@ -15,8 +15,8 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * The weights that a network has: names and shapes in the order in which its graph asks for them, laid end to end in one
- * vector.
+ * The weights that a network has: names and shapes in the order in which its graph asks for them,
+ * laid end to end in one vector.
  *
  * @param shapes by name, in TensorFlow's order of axes
  */
@@ -35,8 +35,7 @@ record Parameters(Map<String, Shape> shapes) {
           },
           tf.placeholder(
               TFloat32.class,
-              Placeholder.shape(
-                  Shape.of(-1, config.height(), config.width(), config.channels()))),
+              Placeholder.shape(Shape.of(-1, config.height(), config.width(), config.channels()))),
           tf.constant(new float[] {0}),
           config.classEmbeddings() == 0
               ? Optional.empty()
@@ -76,8 +75,9 @@ record Parameters(Map<String, Shape> shapes) {
   }
 
   /**
-   * A vector to start training from, initialized as PyTorch does: weights and biases of convolutions and linear layers are
-   * uniform in ±1/√(inputs), normalizations start as the identity, embeddings are N(0, 1).
+   * A vector to start training from, initialized as PyTorch does: weights and biases of
+   * convolutions and linear layers are uniform in ±1/√(inputs), normalizations start as the
+   * identity, embeddings are N(0, 1).
    */
   float[] initial(long seed) {
     // java.util.Random, because its documentation fixes the numbers.
@@ -92,14 +92,17 @@ record Parameters(Map<String, Shape> shapes) {
             } else if (name.equals("class_embedding.weight")) {
               vector.put((float) random.nextGaussian());
             } else {
-              vector.put((float) ((2 * random.nextDouble() - 1) / Math.sqrt((double) inputs(weight))));
+              vector.put(
+                  (float) ((2 * random.nextDouble() - 1) / Math.sqrt((double) inputs(weight))));
             }
           }
         });
     return vector.array();
   }
 
-  /** Inputs of one output: [height, width, in, out] of a convolution, [out, in] of a linear layer. */
+  /**
+   * Inputs of one output: [height, width, in, out] of a convolution, [out, in] of a linear layer.
+   */
   private static long inputs(Shape weight) {
     return weight.numDimensions() == 4
         ? weight.get(0) * weight.get(1) * weight.get(2)

@@ -3,6 +3,7 @@ package io.github.ddpm.tf;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -15,8 +16,8 @@ import java.util.Map;
 import org.tensorflow.ndarray.Shape;
 
 /**
- * The safetensors file format, version 0: eight bytes with the length of a JSON header (little-endian), the header, then
- * the arrays. Only float32 is read and written.
+ * The safetensors file format, version 0: eight bytes with the length of a JSON header
+ * (little-endian), the header, then the arrays. Only float32 is read and written.
  *
  * <p>Nothing in a header is believed before it has been checked against the file's size.
  */
@@ -34,7 +35,8 @@ final class SafeTensors {
    * Reads a file; the arrays are mapped, not copied.
    *
    * @return the arrays by name, in the header's order
-   * @throws IOException if the file isn't valid; the message names the file, the array and what is wrong
+   * @throws IOException if the file isn't valid; the message names the file, the array and what is
+   *     wrong
    */
   static Map<String, Weight> read(Path file) throws IOException {
     try (FileChannel channel = FileChannel.open(file)) {
@@ -66,11 +68,12 @@ final class SafeTensors {
     long offset = 0;
     for (Map.Entry<String, Weight> entry : weights.entrySet()) {
       ObjectNode description = header.putObject(entry.getKey()).put("dtype", "F32");
+      ArrayNode shape = description.putArray("shape");
       for (long size : entry.getValue().shape().asArray()) {
-        description.withArray("shape").add(size);
+        shape.add(size);
       }
       long end = offset + (long) entry.getValue().values().remaining() * Float.BYTES;
-      description.withArray("data_offsets").add(offset).add(end);
+      description.putArray("data_offsets").add(offset).add(end);
       offset = end;
     }
     byte[] json = JSON.writeValueAsBytes(header);
@@ -120,20 +123,24 @@ final class SafeTensors {
   private static Weight weight(
       String where, FileChannel channel, JsonNode description, long dataStart, long dataSize)
       throws IOException {
-    String type = description.path("dtype").asText();
-    if (!type.equals("F32")) {
-      throw new IOException(where + ": dtype must be F32, got " + type);
-    }
     JsonNode sizes = description.path("shape");
     JsonNode offsets = description.path("data_offsets");
     if (!sizes.isArray() || !offsets.isArray() || offsets.size() != 2) {
       throw new IOException(where + ": needs a shape and two data_offsets, got " + description);
     }
+    String type = description.path("dtype").asText();
+    if (!type.equals("F32")) {
+      throw new IOException(where + ": dtype must be F32, got " + type);
+    }
     long begin = wholeNumber(where, offsets.get(0));
     long end = wholeNumber(where, offsets.get(1));
     if (begin > end || end > dataSize) {
       throw new IOException(
-          where + ": data_offsets must be within the file's " + dataSize + " bytes, got " + offsets);
+          where
+              + ": data_offsets must be within the file's "
+              + dataSize
+              + " bytes, got "
+              + offsets);
     }
     long[] shape = new long[sizes.size()];
     long bytes = Float.BYTES;

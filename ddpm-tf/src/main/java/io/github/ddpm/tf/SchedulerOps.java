@@ -12,8 +12,8 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * The arithmetic of diffusion as graph functions: forward noising and targets for training, and a sampler's row for
- * sampling. The tables are computed in double; only the tensors are float32.
+ * The arithmetic of diffusion as graph functions: forward noising and targets for training, and a
+ * sampler's row for sampling. The tables are computed in double; only the tensors are float32.
  *
  * <p>Images are [n, height, width, channels]; timesteps are [n], each in [0, T-1].
  */
@@ -44,30 +44,22 @@ public final class SchedulerOps {
       Operand<TInt32> timesteps) {
     Operand<TFloat32> fromNoise =
         lookUp(
-            tf,
-            schedule,
-            timesteps,
-            t -> type.fromNoise(signal(schedule, t), noise(schedule, t)));
+            tf, schedule, timesteps, t -> type.fromNoise(signal(schedule, t), noise(schedule, t)));
     Operand<TFloat32> fromX0 =
-        lookUp(
-            tf, schedule, timesteps, t -> type.fromX0(signal(schedule, t), noise(schedule, t)));
+        lookUp(tf, schedule, timesteps, t -> type.fromX0(signal(schedule, t), noise(schedule, t)));
     return tf.math.add(tf.math.mul(fromNoise, epsilon), tf.math.mul(fromX0, x0));
   }
 
   /**
-   * Min-SNR-γ weights of each image's squared error (Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting
-   * Strategy", section 3.4): with snr = ᾱ/(1-ᾱ), min(snr, γ)/snr for ε, min(snr, γ) for x0 and min(snr, γ)/(snr + 1) for
-   * v.
+   * Min-SNR-γ weights of each image's squared error (Hang et al. 2023, "Efficient Diffusion
+   * Training via Min-SNR Weighting Strategy", section 3.4): with snr = ᾱ/(1-ᾱ), min(snr, γ)/snr for
+   * ε, min(snr, γ) for x0 and min(snr, γ)/(snr + 1) for v.
    *
    * @param gamma above 0; the paper recommends 5
    * @return [n, 1, 1, 1]
    */
   public static Operand<TFloat32> minSnrWeight(
-      Ops tf,
-      BetaSchedule schedule,
-      PredictionType type,
-      double gamma,
-      Operand<TInt32> timesteps) {
+      Ops tf, BetaSchedule schedule, PredictionType type, double gamma, Operand<TInt32> timesteps) {
     return lookUp(
         tf,
         schedule,

@@ -5,7 +5,9 @@ import org.tensorflow.Session;
 import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.GPUOptions;
 
-/** How sessions are opened: on a GPU where TensorFlow sees one, taking its memory only as needed. */
+/**
+ * How sessions are opened: on a GPU where TensorFlow sees one, taking its memory only as needed.
+ */
 final class Sessions {
   private static final ConfigProto CONFIG =
       ConfigProto.newBuilder()

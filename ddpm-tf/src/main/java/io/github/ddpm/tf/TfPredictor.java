@@ -11,7 +11,6 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.Step;
 import java.util.ArrayDeque;
 import java.util.Deque;
-
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -32,16 +31,17 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * A U-Net ready to sample: its weights are constants of a graph, and each row of a sampler's table is one run of it. The
- * images stay in TensorFlow's memory from row to row.
+ * A U-Net ready to sample: its weights are constants of a graph, and each row of a sampler's table
+ * is one run of it. The images stay in TensorFlow's memory from row to row.
  *
- * <p>Guidance is the same run with each image twice: the graph gives the network k copies of x, one per set of labels,
- * and adds up the k outputs with a weight each. Without guidance k is 1.
+ * <p>Guidance is the same run with each image twice: the graph gives the network k copies of x, one
+ * per set of labels, and adds up the k outputs with a weight each. Without guidance k is 1.
  */
 final class TfPredictor implements Predictor {
   /**
-   * Pixels that one run works on at most, counting copies for guidance, as long as that is one image at least: 64 images
-   * of 28x28. This bounds the memory for hidden images, whatever the number of images asked for.
+   * Pixels that one run works on at most, counting copies for guidance, as long as that is one
+   * image at least: 64 images of 28x28. This bounds the memory for hidden images, whatever the
+   * number of images asked for.
    */
   static final int PIXELS_PER_RUN = 64 * 28 * 28;
 
@@ -268,8 +268,7 @@ final class TfPredictor implements Predictor {
 
   private TFloat32 images(float[] values) {
     Shape shape =
-        Shape.of(
-            values.length / info.imageSize(), info.height(), info.width(), info.channels());
+        Shape.of(values.length / info.imageSize(), info.height(), info.width(), info.channels());
     return TFloat32.tensorOf(shape, DataBuffers.of(values));
   }
 
@@ -287,14 +286,16 @@ final class TfPredictor implements Predictor {
     return tf.constant(weight.shape(), DataBuffers.of(weight.values()));
   }
 
-  /** What stays the same from row to row: the labels, and the weight of the output for each set of them. */
+  /**
+   * What stays the same from row to row: the labels, and the weight of the output for each set of
+   * them.
+   */
   private final class Feeds implements AutoCloseable {
     private final Optional<TInt32> labels;
     private final TFloat32 copyWeights;
 
     Feeds(int[] labels, double guidance) {
-      this.labels =
-          info.classes() == 0 ? Optional.empty() : Optional.of(TInt32.vectorOf(labels));
+      this.labels = info.classes() == 0 ? Optional.empty() : Optional.of(TInt32.vectorOf(labels));
       this.copyWeights =
           guidance == 1
               ? TFloat32.vectorOf(1)

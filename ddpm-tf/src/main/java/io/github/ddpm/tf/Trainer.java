@@ -17,7 +17,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.EnumMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -26,7 +25,6 @@ import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
@@ -39,7 +37,8 @@ import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
 
 /**
- * Trains a {@link UNet} to denoise (Ho et al. 2020, algorithm 1), by AdamW with a moving average of the weights.
+ * Trains a {@link UNet} to denoise (Ho et al. 2020, algorithm 1), by AdamW with a moving average of
+ * the weights.
  *
  * <pre>{@code
  * try (Trainer trainer = Trainer.create(UNetConfig.small(28, 28, 1).withClasses(10),
@@ -49,8 +48,9 @@ import org.tensorflow.types.TInt64;
  * }
  * }</pre>
  *
- * <p>All randomness is a function of the seed and the step, so training that was saved and resumed gives the weights of
- * training in one go, bit for bit on the same machine. Not thread-safe; who opens one closes it.
+ * <p>All randomness is a function of the seed and the step, so training that was saved and resumed
+ * gives the weights of training in one go, bit for bit on the same machine. Not thread-safe; who
+ * opens one closes it.
  */
 public final class Trainer implements AutoCloseable {
   private static final String TRAINING = "training";
@@ -59,7 +59,7 @@ public final class Trainer implements AutoCloseable {
   /** Steps before a speed is believed: the first few build and tune the graph. */
   private static final int UNTIMED_STEPS = 3;
 
-  /** Steps that the total is estimated from when time is given instead. */
+  /** Least steps that the total is estimated from when time is given instead. */
   private static final int TIMED_STEPS = 20;
 
   private final UNetConfig config;
@@ -113,7 +113,8 @@ public final class Trainer implements AutoCloseable {
   /**
    * Training from the start.
    *
-   * @throws IllegalArgumentException if these don't fit together, for instance ε with zero terminal SNR
+   * @throws IllegalArgumentException if these don't fit together, for instance ε with zero terminal
+   *     SNR
    */
   public static Trainer create(
       UNetConfig config,
@@ -132,15 +133,18 @@ public final class Trainer implements AutoCloseable {
   /**
    * Training as {@link #save} left it.
    *
-   * @param folder a model that was saved here; one without {@code training/} can be sampled from but not resumed
-   * @throws IOException if something is missing or wrong; the message names the file and what is wrong
+   * @param folder a model that was saved here; one without {@code training/} can be sampled from
+   *     but not resumed
+   * @throws IOException if something is missing or wrong; the message names the file and what is
+   *     wrong
    */
   public static Trainer resume(Path folder) throws IOException {
     ModelFolder model = ModelFolder.read(folder);
     Path training = folder.resolve(TRAINING);
     Path stateFile = training.resolve(STATE);
     if (!Files.exists(stateFile)) {
-      throw new IOException(folder + ": this model has no state of training to resume, " + stateFile + " is missing");
+      throw new IOException(
+          folder + ": this model has no state of training to resume, " + stateFile + " is missing");
     }
     JsonNode state = ModelFolder.readJson(stateFile);
     TrainingOptions options;
@@ -156,7 +160,8 @@ public final class Trainer implements AutoCloseable {
     Parameters parameters = Parameters.of(model.config());
     Map<State, float[]> vectors = new EnumMap<>(State.class);
     for (State vector : State.values()) {
-      vectors.put(vector, parameters.pack(ModelFolder.readWeights(file(training, vector), parameters)));
+      vectors.put(
+          vector, parameters.pack(ModelFolder.readWeights(file(training, vector), parameters)));
     }
     Trainer trainer =
         new Trainer(model.config(), model.schedule(), model.predictionType(), options);
@@ -193,7 +198,10 @@ public final class Trainer implements AutoCloseable {
    */
   public void setTotalSteps(long steps) {
     checkArgument(
-        steps >= Math.max(1, step), "total steps must be at least %s, got %s", Math.max(1, step), steps);
+        steps >= Math.max(1, step),
+        "total steps must be at least %s, got %s",
+        Math.max(1, step),
+        steps);
     totalSteps = steps;
   }
 
@@ -202,7 +210,8 @@ public final class Trainer implements AutoCloseable {
    *
    * @param batch images x0 of the network's size, at least one
    * @param classes the label of each, in [0, classes); none for a network without labels
-   * @return the loss: the mean squared error of the prediction, times the min-SNR weights if they are on
+   * @return the loss: the mean squared error of the prediction, times the min-SNR weights if they
+   *     are on
    * @throws IllegalArgumentException if images or labels don't fit the network
    * @throws IllegalStateException after {@link #close}, or if the loss is not finite
    */
@@ -230,7 +239,8 @@ public final class Trainer implements AutoCloseable {
       try (Result result = runner.run()) {
         double value = ((TFloat32) result.get(0)).getFloat();
         checkState(
-            Double.isFinite(value), "the loss is %s at step %s; try a lower learning rate",
+            Double.isFinite(value),
+            "the loss is %s at step %s; try a lower learning rate",
             String.valueOf(value),
             step);
         step++;
@@ -252,8 +262,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Trains for about that long: the first steps are timed, and fix the number of steps in all. If that is known already,
-   * as after {@link #resume}, it stays.
+   * Trains for about that long: the first steps are timed, and fix the number of steps in all. If
+   * that is known already, as after {@link #resume}, it stays.
    *
    * @param data of the network's size; continues where the steps taken so far left off
    * @param time above zero
@@ -271,8 +281,7 @@ public final class Trainer implements AutoCloseable {
     boolean goOn = true;
     while (goOn && (totalSteps == 0 || step < totalSteps)) {
       long start = System.nanoTime();
-      int[] indices =
-          data.batch(step * options.batchSize(), options.batchSize(), options.seed());
+      int[] indices = data.batch(step * options.batchSize(), options.batchSize(), options.seed());
       double learningRate = options.learningRate(step, totalSteps);
       double value = step(data.images(indices), labels(data, indices));
       double seconds = (System.nanoTime() - start) / 1e9;
@@ -283,7 +292,9 @@ public final class Trainer implements AutoCloseable {
         // The mean of the timed steps at first, then a moving average.
         secondsPerStep += (seconds - secondsPerStep) / Math.min(taken - UNTIMED_STEPS, TIMED_STEPS);
       }
-      if (totalSteps == 0 && taken == UNTIMED_STEPS + TIMED_STEPS) {
+      // Not before the learning rate depends on it: the longer timed, the better.
+      if (totalSteps == 0
+          && taken >= Math.max(UNTIMED_STEPS + TIMED_STEPS, options.warmupSteps())) {
         double left = time.toNanos() / 1e9 - (System.nanoTime() - begin) / 1e9;
         setTotalSteps(step + Math.max(0, Math.round(left / secondsPerStep)));
       }
@@ -292,13 +303,18 @@ public final class Trainer implements AutoCloseable {
       goOn =
           listener.test(
               new TrainingProgress(
-                  step, totalSteps, value, learningRate, options.batchSize() / secondsPerStep, left));
+                  step,
+                  totalSteps,
+                  value,
+                  learningRate,
+                  options.batchSize() / secondsPerStep,
+                  left));
     }
   }
 
   /**
-   * The model as it is now, with the moving average of the weights, ready to sample; it doesn't change as training goes
-   * on. Who asks for it closes it.
+   * The model as it is now, with the moving average of the weights, ready to sample; it doesn't
+   * change as training goes on. Who asks for it closes it.
    */
   public Predictor predictor() {
     checkOpen();
@@ -306,8 +322,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Saves the model in the layout of diffusers, with the moving average of the weights, and beside it, in {@code
-   * training/}, all that {@link #resume} needs.
+   * Saves the model in the layout of diffusers, with the moving average of the weights, and beside
+   * it, in {@code training/}, all that {@link #resume} needs.
    *
    * @param folder made if need be; what was saved there before is replaced, other files stay
    * @throws IOException if it can't be written; what was there before stays
@@ -343,8 +359,7 @@ public final class Trainer implements AutoCloseable {
   /** Ho et al. 2020, algorithm 1, for any prediction type. */
   private Operand<TFloat32> loss(Ops tf) {
     Operand<TInt32> shape = tf.shape(images);
-    Operand<TInt32> count =
-        tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
+    Operand<TInt32> count = tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
     Operand<TInt32> timesteps =
         tf.random.statelessRandomUniformInt(
             count, seed(tf, 0), tf.constant(0), tf.constant(schedule.timesteps()));
@@ -404,7 +419,9 @@ public final class Trainer implements AutoCloseable {
     };
   }
 
-  /** The seed of a step's draw: (seed, step) with the number of the draw in the step's upper half. */
+  /**
+   * The seed of a step's draw: (seed, step) with the number of the draw in the step's upper half.
+   */
   private Operand<TInt64> seed(Ops tf, int draw) {
     return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
   }

@@ -10,10 +10,13 @@ import static com.google.common.base.Preconditions.checkArgument;
  * @param warmupSteps steps over which the learning rate rises from 0 to its peak, at least 0
  * @param weightDecay of AdamW, at least 0
  * @param maxGradientNorm longer gradients are scaled to this length, above 0; infinity is off
- * @param minSnrGamma γ of the min-SNR weighting of the loss, at least 0; 0 is off, the paper recommends 5
+ * @param minSnrGamma γ of the min-SNR weighting of the loss, at least 0; 0 is off, the paper
+ *     recommends 5
  * @param emaMaxDecay most that the moving average of the weights keeps per step, in [0, 1)
- * @param emaPower how fast it gets there: after k steps it keeps min(emaMaxDecay, 1 - (1 + k)^-emaPower), above 0
- * @param labelDropout share of images trained without their label, in [0, 1]; only for networks with a null label
+ * @param emaPower how fast it gets there: after k steps it keeps min(emaMaxDecay, 1 - (1 +
+ *     k)^-emaPower), above 0
+ * @param labelDropout share of images trained without their label, in [0, 1]; only for networks
+ *     with a null label
  * @param seed of the first weights, the order of the data, timesteps and noise
  */
 public record TrainingOptions(
@@ -56,8 +59,9 @@ public record TrainingOptions(
   }
 
   /**
-   * 128 images a step, a learning rate of 1e-3 after 100 steps of warm-up, no weight decay, gradients of at most 1, no
-   * min-SNR weighting, a moving average of up to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0.
+   * 128 images a step, a learning rate of 1e-3 after 100 steps of warm-up, no weight decay,
+   * gradients of at most 1, no min-SNR weighting, a moving average of up to 0.9999 with power 3/4,
+   * a tenth of the labels dropped, seed 0.
    */
   public static TrainingOptions defaults() {
     return new TrainingOptions(128, 1e-3, 100, 0, 1, 0, 0.9999, 0.75, 0.1, 0);
@@ -78,7 +82,9 @@ public record TrainingOptions(
         seed);
   }
 
-  /** These options with another learning rate at its peak, and another number of steps to get there. */
+  /**
+   * These options with another learning rate at its peak, and another number of steps to get there.
+   */
   public TrainingOptions withLearningRate(double peak, int warmup) {
     return new TrainingOptions(
         batchSize,
@@ -154,8 +160,8 @@ public record TrainingOptions(
   }
 
   /**
-   * The learning rate of a step: a linear rise, then half a cosine down to 0 at the last step (Loshchilov and Hutter 2017,
-   * "SGDR", eq. 5).
+   * The learning rate of a step: a linear rise, then half a cosine down to 0 at the last step
+   * (Loshchilov and Hutter 2017, "SGDR", eq. 5).
    *
    * @param step steps taken before, at least 0
    * @param totalSteps of the whole training; 0 if not known yet, for a rate that stays at its peak

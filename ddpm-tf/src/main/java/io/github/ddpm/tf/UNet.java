@@ -13,8 +13,8 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * The U-Net of Ho et al. 2020 (appendix B) as a graph function: diffusers' {@code UNet2DModel}, with its names for the
- * weights.
+ * The U-Net of Ho et al. 2020 (appendix B) as a graph function: diffusers' {@code UNet2DModel},
+ * with its names for the weights.
  */
 public final class UNet {
   private final Ops tf;
@@ -36,7 +36,8 @@ public final class UNet {
    * @param weights asked for each weight once
    * @param x noisy images [n, height, width, channels], all but n known, about [-4, 4]
    * @param timesteps [n], or [1] for the same timestep for all; in [0, T-1], whole or fractional
-   * @param labels [n], each in [0, {@code config.classEmbeddings()}); empty for a network without class embeddings
+   * @param labels [n], each in [0, {@code config.classEmbeddings()}); empty for a network without
+   *     class embeddings
    * @return the prediction [n, height, width, channels]
    */
   public static Operand<TFloat32> forward(
@@ -49,7 +50,9 @@ public final class UNet {
     return forward(tf, config, weights, x, timesteps, labels, hidden -> hidden);
   }
 
-  /** As above, with what is to be done to the hidden images where {@code config.dropout()} applies. */
+  /**
+   * As above, with what is to be done to the hidden images where {@code config.dropout()} applies.
+   */
   static Operand<TFloat32> forward(
       Ops tf,
       UNetConfig config,
@@ -125,8 +128,7 @@ public final class UNet {
     int size = config.blockOutChannels().get(0);
     int features = 4 * size;
     Operand<TFloat32> waves =
-        Layers.timestepEmbedding(
-            tf, timesteps, size, config.flipSinToCos(), config.freqShift());
+        Layers.timestepEmbedding(tf, timesteps, size, config.flipSinToCos(), config.freqShift());
     Operand<TFloat32> hidden =
         Layers.silu(tf, Layers.linear(tf, weights, "time_embedding.linear_1", waves, features));
     Operand<TFloat32> time =
@@ -174,8 +176,7 @@ public final class UNet {
 
   private Operand<TFloat32> attention(String name, Operand<TFloat32> x, int groups) {
     int channels = (int) Layers.channels(x);
-    return Layers.attention(
-        tf, weights, name, x, config.heads(channels), groups, config.normEps());
+    return Layers.attention(tf, weights, name, x, config.heads(channels), groups, config.normEps());
   }
 
   private Operand<TFloat32> groupNorm(String name, Operand<TFloat32> x) {

@@ -17,22 +17,25 @@ import java.util.OptionalInt;
  * @param height of the images in pixels; divisible by 2 once per level but the last
  * @param width of the images in pixels; likewise
  * @param channels of the images, at least 1
- * @param blockOutChannels channels at each level, finest first; each divisible by {@code normNumGroups}
- * @param layersPerBlock residual blocks at each level on the way down, at least 1; one more on the way up
- * @param downAttention for each level on the way down, finest first, whether attention follows each residual block ({@code
- *     AttnDownBlock2D})
+ * @param blockOutChannels channels at each level, finest first; each divisible by {@code
+ *     normNumGroups}
+ * @param layersPerBlock residual blocks at each level on the way down, at least 1; one more on the
+ *     way up
+ * @param downAttention for each level on the way down, finest first, whether attention follows each
+ *     residual block ({@code AttnDownBlock2D})
  * @param upAttention for each level on the way up, coarsest first ({@code AttnUpBlock2D})
  * @param addAttention whether there is attention in the middle
  * @param attentionHeadDim channels of an attention head; empty for one head
  * @param normNumGroups groups of each normalization
  * @param normEps added to each variance
  * @param downsamplePadding 1 pads all around before halving, 0 below and to the right only
- * @param scaleShift whether timestep and label scale and shift the hidden images ({@code resnet_time_scale_shift}), or
- *     are only added to them
+ * @param scaleShift whether timestep and label scale and shift the hidden images ({@code
+ *     resnet_time_scale_shift}), or are only added to them
  * @param flipSinToCos whether cosines come before sines in the timestep embedding
  * @param freqShift of the timestep embedding's frequencies, 0 or 1
  * @param dropout share of hidden values that training sets to 0, in [0, 1)
- * @param classEmbeddings rows of the class embedding ({@code num_class_embeds}); 0 for a network without labels
+ * @param classEmbeddings rows of the class embedding ({@code num_class_embeds}); 0 for a network
+ *     without labels
  * @param nullLabel whether the last of them stands for "no label"
  */
 public record UNetConfig(
@@ -83,7 +86,8 @@ public record UNetConfig(
         levels - 1,
         height,
         width);
-    checkArgument(layersPerBlock > 0, "layers_per_block must be at least 1, got %s", layersPerBlock);
+    checkArgument(
+        layersPerBlock > 0, "layers_per_block must be at least 1, got %s", layersPerBlock);
     checkArgument(normNumGroups > 0, "norm_num_groups must be at least 1, got %s", normNumGroups);
     checkArgument(
         blockOutChannels.get(0) % 2 == 0,
@@ -124,8 +128,9 @@ public record UNetConfig(
   }
 
   /**
-   * A network for small pictures, such as 28x28 digits: 32, 64 and 64 channels, one residual block a level, attention at
-   * the coarsest level and in the middle, no labels. For one grey channel it has 1,112,801 weights.
+   * A network for small pictures, such as 28x28 digits: 32, 64 and 64 channels, one residual block
+   * a level, attention at the coarsest level and in the middle, no labels. For one grey channel it
+   * has 1,112,801 weights.
    *
    * @param height in pixels, divisible by 4
    * @param width in pixels, divisible by 4
@@ -154,8 +159,8 @@ public record UNetConfig(
   }
 
   /**
-   * This network with labels, and one more row for "no label", so that it can be trained with label dropout and then
-   * samples with labels, without them, and with guidance.
+   * This network with labels, and one more row for "no label", so that it can be trained with label
+   * dropout and then samples with labels, without them, and with guidance.
    *
    * @param classes number of classes, at least 0; 0 takes the labels away
    */
@@ -164,7 +169,8 @@ public record UNetConfig(
   }
 
   /**
-   * This network with other channels at each level, as many levels as that takes, and attention at the coarsest.
+   * This network with other channels at each level, as many levels as that takes, and attention at
+   * the coarsest.
    *
    * @param channels at each level, finest first; each divisible by {@link #normNumGroups}
    */

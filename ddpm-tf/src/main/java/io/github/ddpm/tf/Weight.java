@@ -21,12 +21,18 @@ record Weight(Shape shape, FloatBuffer values) {
         values.remaining());
   }
 
-  /** A convolution as PyTorch has it, [out, in, height, width], in TensorFlow's order; anything else unchanged. */
+  /**
+   * A convolution as PyTorch has it, [out, in, height, width], in TensorFlow's order; anything else
+   * unchanged.
+   */
   Weight toTensorFlow() {
     return shape.numDimensions() == 4 ? transposed(2, 3, 1, 0) : this;
   }
 
-  /** A convolution as TensorFlow has it, [height, width, in, out], in PyTorch's order; anything else unchanged. */
+  /**
+   * A convolution as TensorFlow has it, [height, width, in, out], in PyTorch's order; anything else
+   * unchanged.
+   */
   Weight toPyTorch() {
     return shape.numDimensions() == 4 ? transposed(3, 2, 0, 1) : this;
   }

@@ -22,8 +22,9 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 
 /**
- * Against diffusers' own {@code UNet2DModel}, run in double; {@code src-test-resources/README.md} says what made the
- * numbers. The tolerances are about four times what PyTorch's own float32 differs from its double.
+ * Against diffusers' own {@code UNet2DModel}, run in double; {@code src-test-resources/README.md}
+ * says what made the numbers. The tolerances are about four times what PyTorch's own float32
+ * differs from its double.
  */
 class UNetGoldenTest {
   private static final float OUT = 2e-5f;
@@ -105,8 +106,7 @@ class UNetGoldenTest {
               Optional.ofNullable(expected.get("class_labels"))
                   .map(labels -> tf.constant(wholeNumbers(labels))));
       Operand<TFloat32> error = tf.math.sub(out, constant("target"));
-      loss =
-          tf.math.mean(tf.math.mul(error, error), tf.constant(new int[] {0, 1, 2, 3}));
+      loss = tf.math.mean(tf.math.mul(error, error), tf.constant(new int[] {0, 1, 2, 3}));
     }
 
     /** Opens the session, after which the graph must not change. */
@@ -124,16 +124,9 @@ class UNetGoldenTest {
       for (int i = 0; i < 3; i++) {
         try (TFloat32 numbers = AdamW.numbers(i, 1e-3, 0.01, 0);
             Result result =
-                session
-                    .runner()
-                    .feed(adam.numbers(), numbers)
-                    .fetch(loss)
-                    .addTarget(step)
-                    .run()) {
+                session.runner().feed(adam.numbers(), numbers).fetch(loss).addTarget(step).run()) {
           assertThat(((TFloat32) result.get(0)).getFloat())
-              .isCloseTo(
-                  expected.get(losses).values().get(i),
-                  withPercentage(0.001));
+              .isCloseTo(expected.get(losses).values().get(i), withPercentage(0.001));
         }
       }
     }
@@ -146,7 +139,9 @@ class UNetGoldenTest {
       }
     }
 
-    /** All weights but those with no gradient but rounding errors: softmax ignores the keys' bias. */
+    /**
+     * All weights but those with no gradient but rounding errors: softmax ignores the keys' bias.
+     */
     void assertWeights(String prefix, float[] vector, float tolerance) {
       Map<String, Weight> actual = parameters.unpack(vector);
       assertThat(actual.keySet()).isEqualTo(model.weights().keySet());

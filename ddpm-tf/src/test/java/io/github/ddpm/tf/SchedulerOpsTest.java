@@ -1,0 +1,125 @@
+package io.github.ddpm.tf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Step;
+import java.io.IOException;
+import org.junit.jupiter.api.Test;
+import org.tensorflow.EagerSession;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+class SchedulerOpsTest {
+  private static final float TOLERANCE = 2e-6f;
+
+  @Test
+  void noisingAndTargetsAreThoseOfDiffusers() throws IOException {
+    JsonNode forward = ModelFolder.readJson(Fixtures.path("golden/steps.json")).get("forward");
+    assertThat(forward).isNotEmpty();
+    for (JsonNode record : forward) {
+      // The file's header has the range of this one; it isn't the default.
+      BetaSchedule schedule =
+          record.get("beta_schedule").asText().equals("scaled_linear")
+              ? BetaSchedule.scaledLinear(1000, 0.00085, 0.012)
+              : DiffusersConfig.schedule(record);
+      try (EagerSession session = EagerSession.create()) {
+        Ops tf = Ops.create(session);
+        Operand<TFloat32> x0 = images(tf, record.get("x0"));
+        Operand<TFloat32> epsilon = images(tf, record.get("noise"));
+        int[] steps = new int[record.get("timesteps").size()];
+        for (int i = 0; i < steps.length; i++) {
+          steps[i] = record.get("timesteps").get(i).asInt();
+        }
+        Operand<TInt32> timesteps = tf.constant(steps);
+        assertClose(
+            SchedulerOps.addNoise(tf, schedule, x0, epsilon, timesteps), record.get("add_noise"));
+        assertClose(
+            SchedulerOps.target(tf, schedule, PredictionType.V_PREDICTION, x0, epsilon, timesteps),
+            record.get("get_velocity"));
+        assertClose(
+            SchedulerOps.target(tf, schedule, PredictionType.EPSILON, x0, epsilon, timesteps),
+            record.get("noise"));
+        assertClose(
+            SchedulerOps.target(tf, schedule, PredictionType.SAMPLE, x0, epsilon, timesteps),
+            record.get("x0"));
+      }
+    }
+  }
+
+  @Test
+  void minSnrWeightsAreThoseOfThePaper() {
+    // ᾱ = 0.9, 0.72: snr = 9, 2.571…
+    BetaSchedule schedule = BetaSchedule.of(0.1, 0.2);
+    double snr = 0.72 / 0.28;
+    assertWeights(schedule, PredictionType.EPSILON, 5.0 / 9, 1);
+    assertWeights(schedule, PredictionType.SAMPLE, 5, snr);
+    assertWeights(schedule, PredictionType.V_PREDICTION, 0.5, snr / (snr + 1));
+  }
+
+  @Test
+  void aRowIsWhatItsJavadocSays() {
+    Step row = new Step(3, 0.6, 0.8, 1, 2, 3, 4, 5, 6, 7, 8);
+    try (EagerSession session = EagerSession.create()) {
+      Ops tf = Ops.create(session);
+      Operand<TFloat32> weights = tf.constant(SchedulerOps.row(row));
+      Operand<TFloat32> x = tf.constant(new float[] {0.25f, 3});
+      Operand<TFloat32> out = tf.constant(new float[] {-0.5f, 2});
+      Operand<TFloat32> x0 = SchedulerOps.estimate(tf, weights, x, out, tf.constant(1f));
+      assertThat(x0.asTensor().getFloat(0)).isEqualTo(-0.75f);
+      assertThat(x0.asTensor().getFloat(1)).as("clipped").isEqualTo(1);
+      Operand<TFloat32> next =
+          SchedulerOps.step(
+              tf,
+              weights,
+              x,
+              out,
+              x0,
+              tf.constant(new float[] {1, 10}),
+              tf.constant(new float[] {0.5f, 0}),
+              tf.constant(new float[] {-1, 1}));
+      assertThat(next.asTensor().getFloat(0))
+          .isEqualTo(3 * 0.25f - 4 * 0.5f - 5 * 0.75f + 6 + 3.5f - 8);
+      assertThat(next.asTensor().getFloat(1)).isEqualTo(9 + 8 + 5 + 60 + 8);
+    }
+  }
+
+  private static void assertWeights(
+      BetaSchedule schedule, PredictionType type, double... expected) {
+    try (EagerSession session = EagerSession.create()) {
+      Ops tf = Ops.create(session);
+      TFloat32 weights =
+          SchedulerOps.minSnrWeight(tf, schedule, type, 5, tf.constant(new int[] {0, 1}))
+              .asTensor();
+      for (int i = 0; i < expected.length; i++) {
+        assertThat(Math.abs(weights.getFloat(i, 0, 0, 0) - expected[i])).isLessThan(1e-6);
+      }
+    }
+  }
+
+  private static Operand<TFloat32> images(Ops tf, JsonNode rows) {
+    float[] values = new float[rows.size() * rows.get(0).size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) at(rows, i);
+    }
+    return tf.reshape(tf.constant(values), tf.constant(new int[] {rows.size(), 1, -1, 1}));
+  }
+
+  private static void assertClose(Operand<TFloat32> actual, JsonNode expected) {
+    TFloat32 tensor = actual.asTensor();
+    int columns = expected.get(0).size();
+    for (int i = 0; i < tensor.size(); i++) {
+      assertThat(Math.abs(tensor.getFloat(i / columns, 0, i % columns, 0) - at(expected, i)))
+          .isLessThan(TOLERANCE);
+    }
+  }
+
+  private static double at(JsonNode rows, int index) {
+    int columns = rows.get(0).size();
+    return rows.get(index / columns).get(index % columns).asDouble();
+  }
+}
