@@ -2,6 +2,8 @@ package io.github.ddpm.examples;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 
@@ -12,24 +14,35 @@ final class Commands {
 
   private Commands() {}
 
-  /** Runs a command; ends the process unless all went well. Bad input is one line on stderr. */
+  /** Runs a command and ends the process unless all went well. */
   static void main(Callable<Integer> command, String... args) {
-    int code =
-        new CommandLine(command)
-            .setParameterExceptionHandler((e, given) -> complain(e))
-            .setExecutionExceptionHandler(
-                (e, line, result) -> {
-                  if (e instanceof IOException
-                      || e instanceof UncheckedIOException
-                      || e instanceof IllegalArgumentException
-                      || e instanceof IllegalStateException) {
-                    return complain(e);
-                  }
-                  throw e;
-                })
-            .execute(args);
+    int code = run(command, args);
     if (code != 0) {
       System.exit(code);
+    }
+  }
+
+  /** Runs a command. Bad input is one line on stderr. */
+  static int run(Callable<Integer> command, String... args) {
+    return new CommandLine(command)
+        .setParameterExceptionHandler((e, given) -> complain(e))
+        .setExecutionExceptionHandler(
+            (e, line, result) -> {
+              if (e instanceof IOException
+                  || e instanceof UncheckedIOException
+                  || e instanceof IllegalArgumentException
+                  || e instanceof IllegalStateException) {
+                return complain(e);
+              }
+              throw e;
+            })
+        .execute(args);
+  }
+
+  /** Refuses a folder that can't be written to, before work is put into what should go there. */
+  static void checkWritable(Path folder) throws IOException {
+    if (!Files.isDirectory(folder) || !Files.isWritable(folder)) {
+      throw new IOException("can't write to " + folder + ": not a folder, or no permission");
     }
   }
 

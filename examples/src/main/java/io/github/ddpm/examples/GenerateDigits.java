@@ -58,7 +58,7 @@ public final class GenerateDigits implements Callable<Integer> {
       description = "file to write, .png (a grid) or .npy")
   private Path out;
 
-  private GenerateDigits() {}
+  GenerateDigits() {}
 
   /** Run with {@code --help} for the options. */
   public static void main(String... args) {
@@ -74,6 +74,7 @@ public final class GenerateDigits implements Callable<Integer> {
     if (count < 1) {
       throw new IllegalArgumentException("--count must be at least 1, got " + count);
     }
+    Commands.checkWritable(out.toAbsolutePath().getParent());
     long chosenSeed = seed != null ? seed : new SecureRandom().nextLong();
     Sampler configured = sampler().labels(labels).guidance(guidance).seed(chosenSeed);
     if (steps != null) {

@@ -80,7 +80,7 @@ public final class TrainMnist implements Callable<Integer> {
       description = "go on with the training in --out, with the options it was started with")
   private boolean resume;
 
-  private TrainMnist() {}
+  TrainMnist() {}
 
   /** Run with {@code --help} for the options. */
   public static void main(String... args) {
@@ -90,6 +90,9 @@ public final class TrainMnist implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     checkOptions();
+    if (Files.exists(out)) {
+      Commands.checkWritable(out);
+    }
     Dataset digits = data == null ? Mnist.train() : Mnist.train(data);
     try (Trainer trainer = resume ? Trainer.resume(out) : create(digits)) {
       Files.createDirectories(out);

@@ -1,0 +1,75 @@
+package io.github.ddpm.tf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.data.Digits;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
+import org.junit.jupiter.api.io.TempDir;
+import org.tensorflow.ndarray.Shape;
+
+/**
+ * A model that was trained and saved here, loaded by diffusers itself. Needs Python with PyTorch
+ * and a checkout of diffusers, whose folder the system property names; {@code
+ * src-test-resources/README.md} has the command.
+ */
+@EnabledIfSystemProperty(named = DiffusersLoadsTest.CHECKOUT, matches = ".+")
+class DiffusersLoadsTest {
+  static final String CHECKOUT = "io.github.ddpm.test.diffusers";
+
+  @TempDir Path folder;
+
+  @Test
+  void diffusersLoadsWhatWeSaveAndComputesTheSame() throws Exception {
+    Dataset digits = Digits.dataset(50, 16, 1);
+    Path model = folder.resolve("model");
+    try (Trainer trainer =
+        Trainer.create(
+            UNetConfig.small(16, 16, 1).withBlockOutChannels(8, 16).withClasses(10),
+            BetaSchedule.cosine().zeroTerminalSnr(),
+            PredictionType.V_PREDICTION,
+            TrainingOptions.defaults().withBatchSize(8))) {
+      trainer.setTotalSteps(20);
+      trainer.train(digits, progress -> true);
+      trainer.save(model);
+    }
+    Path expected = folder.resolve("expected.safetensors");
+    writeOutputs(model, expected, digits);
+    Process process =
+        new ProcessBuilder(
+                "/usr/bin/python3",
+                Fixtures.path("golden/load_saved.py").toString(),
+                System.getProperty(CHECKOUT),
+                model.toString(),
+                expected.toString())
+            .redirectErrorStream(true)
+            .start();
+    String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertThat(process.waitFor()).as(output).isZero();
+  }
+
+  private static void writeOutputs(Path model, Path file, Dataset digits) throws IOException {
+    int[] labels = {3, 10};
+    float[] x = digits.images(0, 1).toArray();
+    try (Predictor predictor = Predictor.load(model)) {
+      // With one channel, NHWC and NCHW are the same numbers.
+      Shape images = Shape.of(2, 1, 16, 16);
+      Map<String, Weight> arrays = new LinkedHashMap<>();
+      arrays.put("sample", new Weight(images, FloatBuffer.wrap(x)));
+      arrays.put("timestep", new Weight(Shape.of(2), FloatBuffer.wrap(new float[] {321, 321})));
+      arrays.put("class_labels", new Weight(Shape.of(2), FloatBuffer.wrap(new float[] {3, 10})));
+      arrays.put("out", new Weight(images, FloatBuffer.wrap(predictor.predict(x, 321, labels))));
+      SafeTensors.write(file, arrays);
+    }
+  }
+}

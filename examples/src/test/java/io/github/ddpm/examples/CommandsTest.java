@@ -1,0 +1,209 @@
+package io.github.ddpm.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingOptions;
+import io.github.ddpm.tf.UNetConfig;
+import java.io.ByteArrayOutputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import java.util.zip.GZIPOutputStream;
+import javax.imageio.ImageIO;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The mains on a tiny network and a tiny set in MNIST's format. */
+class CommandsTest {
+  @TempDir static Path shared;
+
+  @TempDir Path folder;
+
+  private record Outcome(int code, String out, String err) {}
+
+  @BeforeAll
+  static void makeAModelAndASet() throws IOException {
+    try (Trainer trainer =
+        Trainer.create(
+            UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 8).withClasses(10),
+            BetaSchedule.linear(20),
+            PredictionType.V_PREDICTION,
+            TrainingOptions.defaults())) {
+      trainer.save(shared.resolve("model"));
+    }
+    Path data = Files.createDirectories(shared.resolve("data"));
+    for (String name : new String[] {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}) {
+      try (DataOutputStream out = idx(data.resolve(name + ".gz"))) {
+        boolean images = name.contains("images");
+        out.writeInt(images ? 2051 : 2049);
+        out.writeInt(20);
+        if (images) {
+          out.writeInt(8);
+          out.writeInt(8);
+        }
+        for (int i = 0; i < (images ? 20 * 64 : 20); i++) {
+          out.writeByte(images ? i % 256 : i % 10);
+        }
+      }
+    }
+  }
+
+  @Test
+  void generateDigitsWritesAGrid() throws IOException {
+    Path out = folder.resolve("digits.png");
+    Outcome outcome =
+        run(new GenerateDigits(), "--model", model(), "--count", "9", "--out", out.toString());
+    assertThat(outcome.err()).isEmpty();
+    assertThat(outcome.code()).isZero();
+    assertThat(outcome.out()).contains("9 pictures, seed");
+    assertThat(ImageIO.read(out.toFile()).getWidth()).isEqualTo(3 * 8 + 2 * 2);
+  }
+
+  @Test
+  void aSeedGivesTheSamePicturesAgain() throws IOException {
+    Path first = folder.resolve("first.npy");
+    Path second = folder.resolve("second.npy");
+    for (Path out : new Path[] {first, second}) {
+      assertThat(
+              run(
+                      new GenerateDigits(),
+                      "--model",
+                      model(),
+                      "--sampler=ddpm",
+                      "--labels=3,1",
+                      "--guidance=1.5",
+                      "--count=2",
+                      "--seed=-7",
+                      "--out=" + out)
+                  .code())
+          .isZero();
+    }
+    assertThat(first).hasSameBinaryContentAs(second);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--eta NaN | eta must be in [0, 1], got NaN",
+        "--eta 1.5 | eta must be in [0, 1], got 1.5",
+        "--steps 0 | steps must be at least 1, got 0",
+        "--steps 21 | steps must be in [1, 20], the model's training timesteps, got 21",
+        "--count -1 | --count must be at least 1, got -1",
+        "--labels 10 | labels must be in [0, 9], got 10",
+        "--guidance 2 | guidance needs labels",
+        "--sampler plms | --sampler must be ddim or ddpm, got plms",
+        "--sampler ddpm --eta 0.5 | --eta is for --sampler ddim",
+        "--steps many | Invalid value for option '--steps'",
+        "--unknown | Unknown option: '--unknown'",
+      })
+  void badOptionsAreOneLineAndTheFileStays(String options, String problem) throws IOException {
+    Path out = Files.writeString(folder.resolve("digits.png"), "mine");
+    Outcome outcome =
+        run(
+            new GenerateDigits(),
+            ("--model " + model() + " --out " + out + " " + options).split(" "));
+    assertThat(outcome.code()).isEqualTo(2);
+    assertThat(outcome.err()).startsWith("error: ").contains(problem).hasLineCount(1);
+    assertThat(out).hasContent("mine");
+  }
+
+  @Test
+  void whatIsNotThereIsNamed() {
+    String none = folder.resolve("none").toString();
+    assertError(run(new GenerateDigits(), "--model", none, "--out", none + ".png"), none);
+    assertError(run(new GenerateDigits(), "--model", model(), "--out", none + "/digits.png"), none);
+    assertError(run(new GenerateDigits(), "--out", none + ".gif"), ".png or .npy");
+    assertError(run(new TrainMnist(), "--data", none, "--out", none), none);
+    assertError(run(new TrainMnist(), "--resume", "--data", data(), "--out", none), none);
+    assertError(run(new TrainMnist(), "--minutes", "1", "--epochs", "1"), "either");
+    assertError(run(new TrainMnist(), "--minutes", "NaN"), "above 0, got NaN");
+    assertError(run(new TrainMnist(), "--resume", "--seed", "1"), "--resume");
+    assertError(
+        run(new TrainMnist(), "--prediction", "flow", "--data", data()),
+        "epsilon, v_prediction or sample, got flow");
+    assertThat(folder).isEmptyDirectory();
+  }
+
+  @Test
+  void withoutAModelTheMessageSaysWhatToDo() {
+    Outcome outcome = run(new GenerateDigits(), "--out", folder.resolve("digits.png").toString());
+    assertError(outcome, "TrainMnist");
+  }
+
+  @Test
+  void trainMnistTrainsSavesAndResumes() throws IOException {
+    Path out = folder.resolve("model");
+    Outcome outcome =
+        run(
+            new TrainMnist(),
+            "--data",
+            data(),
+            "--out",
+            out.toString(),
+            "--epochs=0.5",
+            "--batch=4",
+            "--seed=3");
+    assertThat(outcome.err()).isEmpty();
+    assertThat(outcome.code()).isZero();
+    assertThat(outcome.out()).contains("v_prediction", "step 3/3", "saved");
+    assertThat(out.resolve("loss.png")).isNotEmptyFile();
+    assertThat(out.resolve("loss.csv")).content().hasLineCount(4);
+    assertThat(out.resolve("samples/step-000003.png")).isNotEmptyFile();
+    Outcome again = run(new TrainMnist(), "--resume", "--data", data(), "--out", out.toString());
+    assertThat(again.code()).as(again.err()).isZero();
+    assertThat(out.resolve("loss.csv")).content().hasLineCount(4);
+  }
+
+  @Test
+  void helpListsTheOptions() {
+    assertThat(run(new GenerateDigits(), "--help").out()).contains("--guidance", "--seed");
+    assertThat(run(new TrainMnist(), "--help").out()).contains("--prediction", "--resume");
+  }
+
+  private static void assertError(Outcome outcome, String problem) {
+    assertThat(outcome.code()).isEqualTo(2);
+    assertThat(outcome.err()).startsWith("error: ").contains(problem).hasLineCount(1);
+  }
+
+  private static String model() {
+    return shared.resolve("model").toString();
+  }
+
+  private static String data() {
+    return shared.resolve("data").toString();
+  }
+
+  private static Outcome run(Callable<Integer> command, String... args) {
+    PrintStream oldOut = System.out;
+    PrintStream oldErr = System.err;
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    ByteArrayOutputStream err = new ByteArrayOutputStream();
+    System.setOut(new PrintStream(out, true, StandardCharsets.UTF_8));
+    System.setErr(new PrintStream(err, true, StandardCharsets.UTF_8));
+    try {
+      int code = Commands.run(command, args);
+      return new Outcome(
+          code, out.toString(StandardCharsets.UTF_8), err.toString(StandardCharsets.UTF_8));
+    } finally {
+      System.setOut(oldOut);
+      System.setErr(oldErr);
+    }
+  }
+
+  private static DataOutputStream idx(Path file) throws IOException {
+    OutputStream raw = Files.newOutputStream(file);
+    return new DataOutputStream(new GZIPOutputStream(raw));
+  }
+}
