@@ -77,7 +77,7 @@ class ReadmeTest {
     return Pattern.compile(pattern, Pattern.DOTALL)
         .matcher(text)
         .results()
-        .map((MatchResult block) -> block.group(1).stripIndent())
+        .map((MatchResult block) -> block.group(1).stripTrailing().stripIndent())
         .toList();
   }
 }
