@@ -15,6 +15,7 @@ import java.nio.file.SimpleFileVisitor;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Map;
+import java.util.UUID;
 import org.tensorflow.ndarray.Shape;
 
 /**
@@ -116,7 +117,7 @@ record ModelFolder(
     index.put("_class_name", "DDPMPipeline").put("_diffusers_version", DIFFUSERS_VERSION);
     index.putArray(SCHEDULER).add("diffusers").add("DDPMScheduler");
     index.putArray(UNET).add("diffusers").add("UNet2DModel");
-    Path temporary = Files.createTempFile(folder, ".", ".tmp");
+    Path temporary = folder.resolve("." + INDEX + "." + UUID.randomUUID());
     try {
       writeJson(temporary, index);
       Files.move(temporary, folder.resolve(INDEX), StandardCopyOption.REPLACE_EXISTING);
@@ -128,18 +129,27 @@ record ModelFolder(
   /** Fills a new folder, then puts it in the place of another. */
   static void replaceFolder(Path folder, Content content) throws IOException {
     Path parent = folder.toAbsolutePath().getParent();
-    Path complete = Files.createTempDirectory(parent, "." + folder.getFileName());
-    Path old = parent.resolve(complete.getFileName() + ".old");
+    // Not Files.createTempDirectory, whose folders only their owner may read.
+    String name = "." + folder.getFileName() + "." + UUID.randomUUID();
+    Path complete = Files.createDirectory(parent.resolve(name));
+    Path old = parent.resolve(name + ".old");
     try {
       content.write(complete);
       if (Files.exists(folder)) {
         Files.move(folder, old);
       }
-      Files.move(complete, folder);
+      try {
+        Files.move(complete, folder);
+      } catch (IOException e) {
+        if (Files.exists(old)) {
+          Files.move(old, folder);
+        }
+        throw e;
+      }
     } finally {
       delete(complete);
-      delete(old);
     }
+    delete(old);
   }
 
   static JsonNode readJson(Path file) throws IOException {
