@@ -28,6 +28,7 @@ public final class BetaSchedule {
   private final OptionalDouble betaStart;
   private final OptionalDouble betaEnd;
   private final Optional<BetaSchedule> rescaled;
+  private final double[] betas;
   private final double[] alphaBar;
 
   private BetaSchedule(
@@ -35,11 +36,13 @@ public final class BetaSchedule {
       OptionalDouble betaStart,
       OptionalDouble betaEnd,
       Optional<BetaSchedule> rescaled,
+      double[] betas,
       double[] alphaBar) {
     this.name = name;
     this.betaStart = betaStart;
     this.betaEnd = betaEnd;
     this.rescaled = rescaled;
+    this.betas = betas;
     this.alphaBar = alphaBar;
   }
 
@@ -148,7 +151,11 @@ public final class BetaSchedule {
             .map(value -> (Math.sqrt(value) - last) * first / (first - last))
             .map(signal -> signal * signal)
             .toArray();
-    return new BetaSchedule(name, betaStart, betaEnd, Optional.of(this), table);
+    double[] betas = new double[table.length];
+    for (int t = 0; t < betas.length; t++) {
+      betas[t] = 1 - table[t] / (t == 0 ? 1 : table[t - 1]);
+    }
+    return new BetaSchedule(name, betaStart, betaEnd, Optional.of(this), betas, table);
   }
 
   /**
@@ -192,11 +199,7 @@ public final class BetaSchedule {
 
   /** β_0 … β_{T-1}, as ᾱ has them: β_t = 1 - ᾱ_t/ᾱ_{t-1}. */
   public double[] betas() {
-    double[] betas = new double[alphaBar.length];
-    for (int t = 0; t < betas.length; t++) {
-      betas[t] = 1 - alphaBar[t] / (t == 0 ? 1 : alphaBar[t - 1]);
-    }
-    return betas;
+    return betas.clone();
   }
 
   /**
@@ -258,13 +261,20 @@ public final class BetaSchedule {
       int timesteps,
       IntToDoubleFunction beta) {
     checkArgument(timesteps >= 1, "a schedule needs at least 1 timestep, got %s", timesteps);
+    double[] betas = new double[timesteps];
     double[] alphaBar = new double[timesteps];
     double product = 1;
     for (int t = 0; t < timesteps; t++) {
-      product *= 1 - beta.applyAsDouble(t);
+      betas[t] = beta.applyAsDouble(t);
+      product *= 1 - betas[t];
+      checkArgument(
+          product > 0 && product < 1,
+          "the product of 1 - beta must stay in (0, 1), got %s at timestep %s",
+          String.valueOf(product),
+          t);
       alphaBar[t] = product;
     }
-    return new BetaSchedule(name, start, end, Optional.empty(), alphaBar);
+    return new BetaSchedule(name, start, end, Optional.empty(), betas, alphaBar);
   }
 
   private static double evenly(double start, double end, int t, int timesteps) {

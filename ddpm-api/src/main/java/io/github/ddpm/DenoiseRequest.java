@@ -50,6 +50,10 @@ public record DenoiseRequest(
         first >= 0 && first <= Long.MAX_VALUE - count,
         "the first image must be in [0, 2^63 - 1 - count], got %s",
         first);
+    checkArgument(
+        count == 0 || !steps.isEmpty(),
+        "%s images need at least 1 row of a table, got none",
+        count);
     checkArgument(Double.isFinite(guidance), "guidance must be finite, got %s", guidance);
     checkArgument(clip > 0, "clip must be above 0, got %s", clip);
   }

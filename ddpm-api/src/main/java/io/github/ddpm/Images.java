@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.Locale;
 import java.util.UUID;
 import javax.imageio.ImageIO;
 
@@ -186,8 +187,12 @@ public final class Images {
   public void writeNpy(Path file) throws IOException {
     String shape =
         String.format(
+            Locale.ROOT,
             "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d, %d, %d), }",
-            count, height, width, channels);
+            count,
+            height,
+            width,
+            channels);
     // Magic, version and length are 10 bytes; the whole header is a multiple of 64 and ends in a
     // newline.
     int length = (10 + shape.length() + 1 + 63) / 64 * 64 - 10;

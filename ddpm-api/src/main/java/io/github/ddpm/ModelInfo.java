@@ -73,6 +73,11 @@ public record ModelInfo(
 
   /** Refuses labels and guidance that this model doesn't know. */
   void check(DenoiseRequest request) {
+    checkArgument(
+        (long) request.count() * imageSize() <= Integer.MAX_VALUE,
+        "one request can have at most %s images of this size, got %s; ask for the others with first(…)",
+        Integer.MAX_VALUE / imageSize(),
+        request.count());
     List<Integer> labels = request.labels();
     checkArgument(
         classes > 0 || labels.isEmpty(),

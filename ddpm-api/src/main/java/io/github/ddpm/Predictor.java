@@ -81,7 +81,11 @@ public interface Predictor extends AutoCloseable {
     return model.images(x);
   }
 
-  /** Frees what the model holds. Closing twice does nothing. */
+  /**
+   * Frees what the model holds, once nobody samples from it any more. Closing twice does nothing.
+   *
+   * @throws IllegalStateException from a listener of this model's own sampling; cancel first
+   */
   @Override
   void close();
 

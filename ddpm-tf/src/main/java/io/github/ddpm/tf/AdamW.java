@@ -90,21 +90,29 @@ final class AdamW implements Weights {
     return tf.concat(flat, tf.constant(0));
   }
 
+  /** The length of a vector. */
+  static Operand<TFloat32> norm(Ops tf, Operand<TFloat32> gradient) {
+    // Not the square operation, whose gradient function brings the process down.
+    return tf.math.sqrt(tf.reduceSum(tf.math.mul(gradient, gradient), tf.constant(0)));
+  }
+
   /**
    * The operation that takes one step down a gradient; running it needs {@link #numbers} fed.
    *
+   * @param norm of the gradient; nothing is learned where it is not finite
    * @param maxNorm a longer gradient is scaled to this length, above 0; infinity is off
    */
-  Op step(Operand<TFloat32> gradient, double maxNorm) {
+  Op step(Operand<TFloat32> gradient, Operand<TFloat32> norm, double maxNorm) {
     List<Output<TFloat32>> number = tf.unstack(numbers, 6L).output();
-    // Not the square operation, whose gradient function brings the process down.
-    Operand<TFloat32> norm =
-        tf.math.sqrt(tf.reduceSum(tf.math.mul(gradient, gradient), tf.constant(0)));
     Operand<TFloat32> factor =
         tf.math.minimum(
             tf.constant(1f),
             tf.math.div(
                 tf.constant((float) maxNorm), tf.math.add(norm, tf.constant(NORM_EPSILON))));
+    Operand<TFloat32> scaled =
+        Double.isInfinite(maxNorm) ? gradient : tf.math.mul(gradient, factor);
+    // A gradient that overflowed must not reach the weights.
+    Operand<TFloat32> usable = tf.select(tf.math.isFinite(norm), scaled, tf.zerosLike(gradient));
     Variable<TFloat32> weights = variables.get(State.WEIGHTS);
     // Not before the gradient is there: the network reads the variable in place.
     Operand<TFloat32> decayed =
@@ -121,7 +129,7 @@ final class AdamW implements Weights {
             tf.constant((float) BETA1),
             tf.constant((float) BETA2),
             number.get(4),
-            Double.isInfinite(maxNorm) ? gradient : tf.math.mul(gradient, factor));
+            usable);
     Variable<TFloat32> ema = variables.get(State.EMA);
     return tf.assignAdd(ema, tf.math.mul(tf.math.sub(updated, ema), number.get(5)));
   }

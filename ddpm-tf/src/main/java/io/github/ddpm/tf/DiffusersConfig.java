@@ -89,24 +89,31 @@ final class DiffusersConfig {
         size.isInt() ? size.intValue() : size.get(0).asInt(),
         size.isInt() ? size.intValue() : size.get(1).asInt(),
         channels,
-        list(json, "block_out_channels").stream().map(JsonNode::asInt).toList(),
+        list(json, "block_out_channels").stream()
+            .map(
+                width -> {
+                  checkArgument(
+                      width.isInt(), "block_out_channels must be whole numbers, got %s", width);
+                  return width.intValue();
+                })
+            .toList(),
         integer(json, "layers_per_block", 2),
         attention(json, "down_block_types", "DownBlock2D", "AttnDownBlock2D"),
         attention(json, "up_block_types", "UpBlock2D", "AttnUpBlock2D"),
-        json.path("add_attention").asBoolean(true),
+        bool(json, "add_attention", true),
         // An explicit null is one head; without the key, diffusers takes 8.
         json.has("attention_head_dim") && json.get("attention_head_dim").isNull()
             ? OptionalInt.empty()
             : OptionalInt.of(integer(json, "attention_head_dim", 8)),
         integer(json, "norm_num_groups", 32),
-        json.path("norm_eps").asDouble(1e-5),
+        number(json, "norm_eps", 1e-5),
         integer(json, "downsample_padding", 1),
         conditioning.equals(SCALE_SHIFT),
-        json.path("flip_sin_to_cos").asBoolean(true),
-        json.path("freq_shift").asDouble(0),
-        json.path("dropout").asDouble(0),
+        bool(json, "flip_sin_to_cos", true),
+        number(json, "freq_shift", 0),
+        number(json, "dropout", 0),
         integer(json, "num_class_embeds", 0),
-        json.path(NULL_LABEL).asBoolean(false));
+        bool(json, NULL_LABEL, false));
   }
 
   /** The {@code unet/config.json} of a network. */
@@ -156,8 +163,8 @@ final class DiffusersConfig {
    */
   static BetaSchedule schedule(JsonNode json) {
     int timesteps = integer(json, "num_train_timesteps", BetaSchedule.DEFAULT_TIMESTEPS);
-    double start = json.path("beta_start").asDouble(1e-4);
-    double end = json.path("beta_end").asDouble(0.02);
+    double start = number(json, "beta_start", 1e-4);
+    double end = number(json, "beta_end", 0.02);
     String name = json.path("beta_schedule").asText("linear");
     BetaSchedule schedule;
     if (json.hasNonNull(TRAINED_BETAS)) {
@@ -176,9 +183,7 @@ final class DiffusersConfig {
                         + name);
           };
     }
-    return json.path("rescale_betas_zero_snr").asBoolean(false)
-        ? schedule.zeroTerminalSnr()
-        : schedule;
+    return bool(json, "rescale_betas_zero_snr", false) ? schedule.zeroTerminalSnr() : schedule;
   }
 
   /** What the model of a {@code scheduler_config.json} predicts. */
@@ -229,6 +234,24 @@ final class DiffusersConfig {
   private static List<JsonNode> list(JsonNode json, String key) {
     checkArgument(json.path(key).isArray(), "%s must be a list, got %s", key, json.get(key));
     return StreamSupport.stream(json.get(key).spliterator(), false).toList();
+  }
+
+  private static double number(JsonNode json, String key, double absent) {
+    JsonNode value = json.path(key);
+    if (value.isMissingNode() || value.isNull()) {
+      return absent;
+    }
+    checkArgument(value.isNumber(), "%s must be a number, got %s", key, value);
+    return value.doubleValue();
+  }
+
+  private static boolean bool(JsonNode json, String key, boolean absent) {
+    JsonNode value = json.path(key);
+    if (value.isMissingNode() || value.isNull()) {
+      return absent;
+    }
+    checkArgument(value.isBoolean(), "%s must be true or false, got %s", key, value);
+    return value.booleanValue();
   }
 
   private static int integer(JsonNode json, String key, int absent) {

@@ -1,8 +1,11 @@
 package io.github.ddpm.tf;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
@@ -12,8 +15,9 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.UUID;
 import org.tensorflow.ndarray.Shape;
@@ -37,7 +41,13 @@ record ModelFolder(
   private static final String SCHEDULER_CONFIG = "scheduler_config.json";
   private static final String WEIGHTS = "diffusion_pytorch_model.safetensors";
 
-  static final ObjectMapper JSON = new ObjectMapper();
+  static final ObjectMapper JSON =
+      JsonMapper.builder()
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+          .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+          .build();
 
   /**
    * Reads a model.
@@ -96,60 +106,83 @@ record ModelFolder(
   }
 
   /**
-   * Writes the model, creating the folder if need be. Each part replaces what was there only when
-   * it is complete; other files in the folder stay.
+   * Writes the model, creating the folder if need be. Everything is written beside what was there
+   * before, and only then put in its place; other files in the folder stay.
+   *
+   * @throws IOException if it can't be written; what was there before stays
    */
   void write(Path folder) throws IOException {
-    Files.createDirectories(folder);
-    replaceFolder(
-        folder.resolve(UNET),
+    write(folder, Map.of());
+  }
+
+  /**
+   * Writes the model with further sub-folders.
+   *
+   * @param more what fills each of them, by name
+   */
+  void write(Path folder, Map<String, Content> more) throws IOException {
+    Map<String, Content> parts = new LinkedHashMap<>(more);
+    parts.put(
+        UNET,
         part -> {
+          Files.createDirectory(part);
           writeJson(part.resolve(UNET_CONFIG), DiffusersConfig.ofUnet(config, DIFFUSERS_VERSION));
           SafeTensors.write(part.resolve(WEIGHTS), weights);
         });
-    replaceFolder(
-        folder.resolve(SCHEDULER),
-        part ->
-            writeJson(
-                part.resolve(SCHEDULER_CONFIG),
-                DiffusersConfig.ofScheduler(schedule, predictionType, DIFFUSERS_VERSION)));
+    parts.put(
+        SCHEDULER,
+        part -> {
+          Files.createDirectory(part);
+          writeJson(
+              part.resolve(SCHEDULER_CONFIG),
+              DiffusersConfig.ofScheduler(schedule, predictionType, DIFFUSERS_VERSION));
+        });
+    parts.put(INDEX, part -> writeJson(part, index()));
+    Files.createDirectories(folder);
+    // Not Files.createTempDirectory, whose folders only their owner may read.
+    Path staging = Files.createDirectory(folder.resolve("." + UUID.randomUUID()));
+    try {
+      for (Map.Entry<String, Content> part : parts.entrySet()) {
+        part.getValue().write(staging.resolve(part.getKey()));
+      }
+      replace(folder, staging, List.copyOf(parts.keySet()));
+    } finally {
+      delete(staging);
+    }
+  }
+
+  private static ObjectNode index() {
     ObjectNode index = JSON.createObjectNode();
     index.put("_class_name", "DDPMPipeline").put("_diffusers_version", DIFFUSERS_VERSION);
     index.putArray(SCHEDULER).add("diffusers").add("DDPMScheduler");
     index.putArray(UNET).add("diffusers").add("UNet2DModel");
-    Path temporary = folder.resolve("." + INDEX + "." + UUID.randomUUID());
-    try {
-      writeJson(temporary, index);
-      Files.move(temporary, folder.resolve(INDEX), StandardCopyOption.REPLACE_EXISTING);
-    } finally {
-      Files.deleteIfExists(temporary);
-    }
+    return index;
   }
 
-  /** Fills a new folder, then puts it in the place of another. */
-  static void replaceFolder(Path folder, Content content) throws IOException {
-    Path parent = folder.toAbsolutePath().getParent();
-    // Not Files.createTempDirectory, whose folders only their owner may read.
-    String name = "." + folder.getFileName() + "." + UUID.randomUUID();
-    Path complete = Files.createDirectory(parent.resolve(name));
-    Path old = parent.resolve(name + ".old");
+  /** Swaps complete parts for the old ones; all of them, or, if one can't be moved, none. */
+  private static void replace(Path folder, Path staging, List<String> parts) throws IOException {
+    Path old = Files.createDirectory(staging.resolve("old"));
+    int done = 0;
     try {
-      content.write(complete);
-      if (Files.exists(folder)) {
-        Files.move(folder, old);
-      }
-      try {
-        Files.move(complete, folder);
-      } catch (IOException e) {
-        if (Files.exists(old)) {
-          Files.move(old, folder);
+      for (; done < parts.size(); done++) {
+        Path part = folder.resolve(parts.get(done));
+        if (Files.exists(part)) {
+          Files.move(part, old.resolve(parts.get(done)));
         }
-        throw e;
+        Files.move(staging.resolve(parts.get(done)), part);
       }
-    } finally {
-      delete(complete);
+    } catch (IOException e) {
+      for (int i = done; i >= 0; i--) {
+        Path part = folder.resolve(parts.get(i));
+        if (i < done) {
+          Files.move(part, staging.resolve(parts.get(i)));
+        }
+        if (Files.exists(old.resolve(parts.get(i)))) {
+          Files.move(old.resolve(parts.get(i)), part);
+        }
+      }
+      throw e;
     }
-    delete(old);
   }
 
   static JsonNode readJson(Path file) throws IOException {
@@ -203,9 +236,9 @@ record ModelFolder(
         });
   }
 
-  /** Writes the files of a folder. */
+  /** Writes a file or a folder that isn't there yet. */
   interface Content {
-    void write(Path folder) throws IOException;
+    void write(Path part) throws IOException;
   }
 
   private interface Reader<T> {

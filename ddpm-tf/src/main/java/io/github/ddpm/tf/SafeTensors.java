@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -27,12 +28,12 @@ final class SafeTensors {
 
   private static final int LENGTH_BYTES = Long.BYTES;
   private static final String METADATA = "__metadata__";
-  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final ObjectMapper JSON = ModelFolder.JSON;
 
   private SafeTensors() {}
 
   /**
-   * Reads a file; the arrays are mapped, not copied.
+   * Reads a file.
    *
    * @return the arrays by name, in the header's order
    * @throws IOException if the file isn't valid; the message names the file, the array and what is
@@ -159,8 +160,8 @@ final class SafeTensors {
     if (bytes > Integer.MAX_VALUE) {
       throw new IOException(where + ": an array has at most 2 GiB, got " + bytes + " bytes");
     }
-    ByteBuffer mapped = channel.map(FileChannel.MapMode.READ_ONLY, dataStart + begin, bytes);
-    return new Weight(Shape.of(shape), mapped.order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer());
+    FloatBuffer values = readFully(channel, dataStart + begin, (int) bytes).asFloatBuffer();
+    return new Weight(Shape.of(shape), values);
   }
 
   private static long wholeNumber(String where, JsonNode number) throws IOException {

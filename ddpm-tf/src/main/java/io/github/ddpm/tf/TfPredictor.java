@@ -15,7 +15,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.Lock;
-import java.util.concurrent.locks.ReadWriteLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Supplier;
 import org.tensorflow.Graph;
@@ -63,7 +62,7 @@ final class TfPredictor implements Predictor {
   private final Session session;
 
   /** Held for reading by whoever runs the session, for writing by who closes it. */
-  private final ReadWriteLock closing = new ReentrantReadWriteLock();
+  private final ReentrantReadWriteLock closing = new ReentrantReadWriteLock();
 
   private boolean closed;
 
@@ -162,7 +161,7 @@ final class TfPredictor implements Predictor {
       checkArgument(label >= 0 && label <= last, "labels must be in [0, %s], got %s", last, label);
     }
     if (count == 0) {
-      return new float[0];
+      return whileOpen(() -> new float[0]);
     }
     return whileOpen(
         () -> {
@@ -178,7 +177,7 @@ final class TfPredictor implements Predictor {
 
   @Override
   public Images denoise(DenoiseRequest request) {
-    request.labels(info);
+    whileOpen(() -> request.labels(info));
     int copies = request.isGuided() ? 2 : 1;
     int batch = Math.max(1, PIXELS_PER_RUN / (info.height() * info.width() * copies));
     float[] images = new float[Math.multiplyExact(request.count(), info.imageSize())];
@@ -242,6 +241,9 @@ final class TfPredictor implements Predictor {
 
   @Override
   public void close() {
+    // Else this thread would wait for itself.
+    checkState(
+        closing.getReadHoldCount() == 0, "a listener can't close the model that it is told of");
     Lock lock = closing.writeLock();
     lock.lock();
     try {

@@ -3,6 +3,7 @@ package io.github.ddpm.tf;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
@@ -68,13 +69,14 @@ public final class Trainer implements AutoCloseable {
   private final TrainingOptions options;
   private final Parameters parameters;
 
-  private final Graph graph = new Graph();
+  private final Graph graph;
   private final Session session;
   private final AdamW adam;
   private final Operand<TFloat32> images;
   private final Operand<TInt32> labels;
   private final Operand<TInt64> randomness;
   private final Operand<TFloat32> loss;
+  private final Operand<TFloat32> norm;
   private final Op update;
 
   private long step;
@@ -97,6 +99,7 @@ public final class Trainer implements AutoCloseable {
     this.parameters = Parameters.of(config);
     // Refuses what could not be sampled from.
     ModelInfo info = config.info(schedule, predictionType);
+    this.graph = new Graph();
     Ops tf = Ops.create(graph);
     this.adam = new AdamW(tf, parameters);
     this.images =
@@ -106,7 +109,9 @@ public final class Trainer implements AutoCloseable {
     this.labels = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
     this.randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
     this.loss = loss(tf);
-    this.update = adam.step(adam.gradient(loss), options.maxGradientNorm());
+    Operand<TFloat32> gradient = adam.gradient(loss);
+    this.norm = AdamW.norm(tf, gradient);
+    this.update = adam.step(gradient, norm, options.maxGradientNorm());
     this.session = Sessions.open(graph);
   }
 
@@ -150,12 +155,15 @@ public final class Trainer implements AutoCloseable {
     TrainingOptions options;
     try {
       options = ModelFolder.JSON.treeToValue(state.get("options"), TrainingOptions.class);
-    } catch (IOException | IllegalArgumentException e) {
-      throw new IOException(stateFile + ": options: " + e.getMessage(), e);
+    } catch (JsonProcessingException | IllegalArgumentException e) {
+      String problem =
+          e instanceof JsonProcessingException json ? json.getOriginalMessage() : e.getMessage();
+      throw new IOException(stateFile + ": options: " + problem, e);
     }
     long step = state.path("step").asLong(-1);
-    if (options == null || step < 0) {
-      throw new IOException(stateFile + ": needs step and options, got " + state);
+    long totalSteps = state.path("total_steps").asLong(-1);
+    if (options == null || step < 0 || (totalSteps != 0 && totalSteps < step)) {
+      throw new IOException(stateFile + ": needs step, total_steps and options, got " + state);
     }
     Parameters parameters = Parameters.of(model.config());
     Map<State, float[]> vectors = new EnumMap<>(State.class);
@@ -167,7 +175,7 @@ public final class Trainer implements AutoCloseable {
         new Trainer(model.config(), model.schedule(), model.predictionType(), options);
     vectors.forEach((vector, values) -> trainer.adam.set(trainer.session, vector, values));
     trainer.step = step;
-    trainer.totalSteps = state.path("total_steps").asLong(0);
+    trainer.totalSteps = totalSteps;
     return trainer;
   }
 
@@ -213,7 +221,8 @@ public final class Trainer implements AutoCloseable {
    * @return the loss: the mean squared error of the prediction, times the min-SNR weights if they
    *     are on
    * @throws IllegalArgumentException if images or labels don't fit the network
-   * @throws IllegalStateException after {@link #close}, or if the loss is not finite
+   * @throws IllegalStateException after {@link #close}, or if loss or gradient are not finite, in
+   *     which case the weights stay as they were
    */
   public double step(Images batch, int... classes) {
     checkOpen();
@@ -232,16 +241,20 @@ public final class Trainer implements AutoCloseable {
               .feed(randomness, seed)
               .feed(adam.numbers(), numbers)
               .fetch(loss)
+              .fetch(norm)
               .addTarget(update);
       if (config.classEmbeddings() > 0) {
         runner.feed(labels, labelTensor);
       }
       try (Result result = runner.run()) {
         double value = ((TFloat32) result.get(0)).getFloat();
+        double length = ((TFloat32) result.get(1)).getFloat();
         checkState(
-            Double.isFinite(value),
-            "the loss is %s at step %s; try a lower learning rate",
-            String.valueOf(value),
+            Double.isFinite(value) && Double.isFinite(length),
+            "the loss is %s and the gradient's norm %s at step %s; the weights stay as they were, try a lower learning"
+                + " rate",
+            value,
+            length,
             step);
         step++;
         return value;
@@ -275,6 +288,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   private void run(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
+    checkData(data);
     long begin = System.nanoTime();
     long firstStep = step;
     double secondsPerStep = 0;
@@ -292,11 +306,14 @@ public final class Trainer implements AutoCloseable {
         // The mean of the timed steps at first, then a moving average.
         secondsPerStep += (seconds - secondsPerStep) / Math.min(taken - UNTIMED_STEPS, TIMED_STEPS);
       }
-      // Not before the learning rate depends on it: the longer timed, the better.
+      double elapsed = (System.nanoTime() - begin) / 1e9;
+      double budget = time.toMillis() / 1e3;
+      // When the learning rate begins to depend on it: the longer timed, the better. But not when
+      // time is nearly up.
       if (totalSteps == 0
-          && taken >= Math.max(UNTIMED_STEPS + TIMED_STEPS, options.warmupSteps())) {
-        double left = time.toNanos() / 1e9 - (System.nanoTime() - begin) / 1e9;
-        setTotalSteps(step + Math.max(0, Math.round(left / secondsPerStep)));
+          && (taken >= Math.max(UNTIMED_STEPS + TIMED_STEPS, options.warmupSteps())
+              || elapsed >= budget / 4)) {
+        setTotalSteps(step + Math.max(0, Math.round((budget - elapsed) / secondsPerStep)));
       }
       Duration left =
           Duration.ofMillis(Math.round(1000 * secondsPerStep * Math.max(0, totalSteps - step)));
@@ -331,19 +348,22 @@ public final class Trainer implements AutoCloseable {
   public void save(Path folder) throws IOException {
     checkOpen();
     Map<String, Weight> averaged = parameters.unpack(adam.get(session, State.EMA));
-    new ModelFolder(config, schedule, predictionType, averaged).write(folder);
     ObjectNode state = ModelFolder.JSON.createObjectNode();
     state.put("step", step).put("total_steps", totalSteps);
     state.set("options", ModelFolder.JSON.valueToTree(options));
-    // All in one folder that is replaced at once, so that its parts are of the same step.
-    ModelFolder.replaceFolder(
-        folder.resolve(TRAINING),
-        part -> {
-          for (State vector : State.values()) {
-            SafeTensors.write(file(part, vector), parameters.unpack(adam.get(session, vector)));
-          }
-          ModelFolder.writeJson(part.resolve(STATE), state);
-        });
+    new ModelFolder(config, schedule, predictionType, averaged)
+        .write(
+            folder,
+            Map.of(
+                TRAINING,
+                part -> {
+                  Files.createDirectory(part);
+                  for (State vector : State.values()) {
+                    SafeTensors.write(
+                        file(part, vector), parameters.unpack(adam.get(session, vector)));
+                  }
+                  ModelFolder.writeJson(part.resolve(STATE), state);
+                }));
   }
 
   /** Frees what training holds. Closing twice does nothing. */
@@ -428,6 +448,26 @@ public final class Trainer implements AutoCloseable {
 
   private int[] labels(Dataset data, int[] indices) {
     return config.classEmbeddings() == 0 ? new int[0] : data.labels(indices);
+  }
+
+  private void checkData(Dataset data) {
+    ModelInfo info = info();
+    checkArgument(
+        data.height() == info.height()
+            && data.width() == info.width()
+            && data.channels() == info.channels(),
+        "the network is for pictures of %sx%sx%s, got %sx%sx%s",
+        info.height(),
+        info.width(),
+        info.channels(),
+        data.height(),
+        data.width(),
+        data.channels());
+    checkArgument(
+        info.classes() == 0 || info.classes() == data.classes(),
+        "the network has %s classes, the data %s",
+        info.classes(),
+        data.classes());
   }
 
   private void checkBatch(Images batch, int[] classes) {

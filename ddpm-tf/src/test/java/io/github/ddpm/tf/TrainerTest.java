@@ -17,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -203,6 +204,32 @@ class TrainerTest {
       assertThatIllegalStateException()
           .isThrownBy(() -> trainer.train(DIGITS, progress -> true))
           .withMessageContaining("setTotalSteps");
+    }
+  }
+
+  @Test
+  void aGradientThatOverflowsLeavesTheWeights() throws IOException {
+    try (Trainer trainer = trainer(PredictionType.SAMPLE, OPTIONS)) {
+      float[] huge = new float[SIZE * SIZE];
+      Arrays.fill(huge, 1e19f);
+      trainer.save(folder.resolve("before"));
+      assertThatIllegalStateException()
+          .isThrownBy(() -> trainer.step(Images.of(1, SIZE, SIZE, 1, huge), 0))
+          .withMessageContaining("the weights stay as they were");
+      trainer.save(folder.resolve("after"));
+    }
+    String weights = "training/weights.safetensors";
+    assertThat(folder.resolve("after").resolve(weights))
+        .hasSameBinaryContentAs(folder.resolve("before").resolve(weights));
+  }
+
+  @Test
+  void dataOfAnotherShapeIsRefused() {
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.setTotalSteps(1);
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> trainer.train(Digits.dataset(10, 12, 1), progress -> true))
+          .withMessageContaining("8x8x1, got 12x12x1");
     }
   }
 

@@ -119,7 +119,8 @@ class UNetGoldenTest {
     }
 
     void threeSteps(double maxNorm, String losses) {
-      Op step = adam.step(adam.gradient(loss), maxNorm);
+      Operand<TFloat32> gradient = adam.gradient(loss);
+      Op step = adam.step(gradient, AdamW.norm(tf, gradient), maxNorm);
       start();
       for (int i = 0; i < 3; i++) {
         try (TFloat32 numbers = AdamW.numbers(i, 1e-3, 0.01, 0);

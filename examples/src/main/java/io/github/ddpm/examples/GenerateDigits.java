@@ -6,6 +6,7 @@ import io.github.ddpm.Progress;
 import io.github.ddpm.Sampler;
 import java.nio.file.Path;
 import java.security.SecureRandom;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
@@ -90,8 +91,12 @@ public final class GenerateDigits implements Callable<Integer> {
       }
     }
     System.out.printf(
+        Locale.ROOT,
         "%s: %d pictures, seed %d, %.1f s%n",
-        out, count, chosenSeed, (System.nanoTime() - start) / 1e9);
+        out,
+        count,
+        chosenSeed,
+        (System.nanoTime() - start) / 1e9);
     return 0;
   }
 

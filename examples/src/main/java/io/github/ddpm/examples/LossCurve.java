@@ -31,10 +31,13 @@ final class LossCurve {
     this.folder = folder;
     Path csv = folder.resolve("loss.csv");
     if (step > 0 && Files.exists(csv)) {
-      for (String line : Files.readAllLines(csv)) {
-        if (!line.equals(HEADER) && losses.size() < step) {
+      List<String> lines = Files.readAllLines(csv);
+      try {
+        for (String line : lines.subList(1, (int) Math.min(lines.size(), step + 1))) {
           add(Double.parseDouble(line.substring(line.indexOf(',') + 1)));
         }
+      } catch (NumberFormatException e) {
+        throw new IOException(csv + ": not a table of step and loss: " + e.getMessage(), e);
       }
     }
   }
@@ -53,6 +56,9 @@ final class LossCurve {
   }
 
   void save() throws IOException {
+    if (losses.isEmpty()) {
+      return;
+    }
     List<String> lines = new ArrayList<>();
     lines.add(HEADER);
     for (int i = 0; i < losses.size(); i++) {

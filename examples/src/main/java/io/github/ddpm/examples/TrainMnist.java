@@ -37,6 +37,7 @@ import picocli.CommandLine.Option;
 public final class TrainMnist implements Callable<Integer> {
   private static final int DEFAULT_BATCH = 64;
   private static final double DEFAULT_MINUTES = 15;
+  private static final int MAX_MINUTES = 365 * 24 * 60;
 
   /** How often the model is saved and a grid of samples drawn. */
   private static final Duration CHECKPOINT = Duration.ofMinutes(3);
@@ -93,11 +94,26 @@ public final class TrainMnist implements Callable<Integer> {
     if (Files.exists(out)) {
       Commands.checkWritable(out);
     }
+    if (!resume && Files.exists(out.resolve("training"))) {
+      throw new IllegalArgumentException(
+          out + " has a training in it: go on with --resume, or choose another --out");
+    }
+    PredictionType type =
+        prediction == null ? PredictionType.V_PREDICTION : PredictionType.ofConfigName(prediction);
+    BetaSchedule noise =
+        switch (schedule == null ? "cosine" : schedule) {
+          case "cosine" -> BetaSchedule.cosine();
+          case "linear" -> BetaSchedule.linear();
+          default ->
+              throw new IllegalArgumentException(
+                  "--schedule must be linear or cosine, got " + schedule);
+        };
     Dataset digits = data == null ? Mnist.train() : Mnist.train(data);
-    try (Trainer trainer = resume ? Trainer.resume(out) : create(digits)) {
+    try (Trainer trainer = resume ? Trainer.resume(out) : create(digits, noise, type)) {
       Files.createDirectories(out);
       LossCurve losses = new LossCurve(out, trainer.step());
       System.out.printf(
+          Locale.ROOT,
           "%s, %s, %d images a step, seed %d%n",
           trainer.info().predictionType().configName(),
           trainer.info().schedule(),
@@ -114,10 +130,11 @@ public final class TrainMnist implements Callable<Integer> {
     if (epochs != null && minutes != null) {
       throw new IllegalArgumentException("give either --epochs or --minutes, got both");
     }
-    if (minutes != null && !(minutes > 0)) {
-      throw new IllegalArgumentException("--minutes must be above 0, got " + minutes);
+    if (minutes != null && !(minutes > 0 && minutes <= MAX_MINUTES)) {
+      throw new IllegalArgumentException(
+          "--minutes must be above 0 and at most " + MAX_MINUTES + ", got " + minutes);
     }
-    if (epochs != null && !(epochs > 0)) {
+    if (epochs != null && !(epochs > 0 && Double.isFinite(epochs))) {
       throw new IllegalArgumentException("--epochs must be above 0, got " + epochs);
     }
     boolean others =
@@ -133,17 +150,7 @@ public final class TrainMnist implements Callable<Integer> {
     }
   }
 
-  private Trainer create(Dataset digits) {
-    PredictionType type =
-        prediction == null ? PredictionType.V_PREDICTION : PredictionType.ofConfigName(prediction);
-    BetaSchedule noise =
-        switch (schedule == null ? "cosine" : schedule) {
-          case "cosine" -> BetaSchedule.cosine();
-          case "linear" -> BetaSchedule.linear();
-          default ->
-              throw new IllegalArgumentException(
-                  "--schedule must be linear or cosine, got " + schedule);
-        };
+  private Trainer create(Dataset digits, BetaSchedule noise, PredictionType type) {
     TrainingOptions options =
         TrainingOptions.defaults()
             .withBatchSize(batch == null ? DEFAULT_BATCH : batch)
@@ -177,7 +184,8 @@ public final class TrainMnist implements Callable<Integer> {
     return progress -> {
       losses.add(progress.loss());
       display.show(progress, losses.recent());
-      if (System.nanoTime() - saved[0] > CHECKPOINT.toNanos()) {
+      // What is resumed must know its number of steps.
+      if (progress.totalSteps() > 0 && System.nanoTime() - saved[0] > CHECKPOINT.toNanos()) {
         checkpoint(trainer, losses);
         saved[0] = System.nanoTime();
       }
@@ -188,8 +196,8 @@ public final class TrainMnist implements Callable<Integer> {
   /** Saves the model, the curve, and a row of digits that it draws. */
   private void checkpoint(Trainer trainer, LossCurve losses) {
     try (Predictor predictor = trainer.predictor()) {
-      trainer.save(out);
       losses.save();
+      trainer.save(out);
       int classes = predictor.info().classes();
       Path samples = Files.createDirectories(out.resolve("samples"));
       Sampler.ddim(0)

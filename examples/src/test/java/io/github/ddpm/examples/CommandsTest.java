@@ -161,6 +161,9 @@ class CommandsTest {
     assertThat(out.resolve("loss.png")).isNotEmptyFile();
     assertThat(out.resolve("loss.csv")).content().hasLineCount(4);
     assertThat(out.resolve("samples/step-000003.png")).isNotEmptyFile();
+    assertError(
+        run(new TrainMnist(), "--data", data(), "--out", out.toString(), "--epochs=1"),
+        "go on with --resume, or choose another --out");
     Outcome again = run(new TrainMnist(), "--resume", "--data", data(), "--out", out.toString());
     assertThat(again.code()).as(again.err()).isZero();
     assertThat(out.resolve("loss.csv")).content().hasLineCount(4);
