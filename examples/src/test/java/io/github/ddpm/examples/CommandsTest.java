@@ -128,7 +128,9 @@ class CommandsTest {
     assertError(run(new TrainMnist(), "--data", none, "--out", none), none);
     assertError(run(new TrainMnist(), "--resume", "--data", data(), "--out", none), none);
     assertError(run(new TrainMnist(), "--minutes", "1", "--epochs", "1"), "either");
-    assertError(run(new TrainMnist(), "--minutes", "NaN"), "above 0, got NaN");
+    assertError(
+        run(new TrainMnist(), "--minutes", "NaN"),
+        "--minutes must be above 0 and at most 525600, got NaN");
     assertError(run(new TrainMnist(), "--resume", "--seed", "1"), "--resume");
     assertError(
         run(new TrainMnist(), "--prediction", "flow", "--data", data()),
