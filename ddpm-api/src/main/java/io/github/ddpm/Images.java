@@ -72,15 +72,14 @@ public final class Images {
         channels,
         (long) count * height * width * channels,
         values.length);
-    for (int i = 0; i < values.length; i++) {
-      // Not checkArgument, which would make a string of every value.
-      if (!Float.isFinite(values[i])) {
-        throw new IllegalArgumentException(
-            "image "
-                + i / (values.length / count)
-                + " has a value that is not finite: "
-                + values[i]);
-      }
+    int bad = firstNotFinite(values);
+    // Spelled out, because the message divides by the count.
+    if (bad >= 0) {
+      throw new IllegalArgumentException(
+          "image "
+              + bad / (values.length / count)
+              + " has a value that is not finite: "
+              + values[bad]);
     }
     return new Images(count, height, width, channels, values.clone());
   }
@@ -269,6 +268,16 @@ public final class Images {
             throw new IOException("this Java runtime has no PNG writer");
           }
         });
+  }
+
+  /** The position of the first value that is not finite; -1 if all are. */
+  static int firstNotFinite(float... values) {
+    for (int i = 0; i < values.length; i++) {
+      if (!Float.isFinite(values[i])) {
+        return i;
+      }
+    }
+    return -1;
   }
 
   private static void replace(Path file, Content content) throws IOException {

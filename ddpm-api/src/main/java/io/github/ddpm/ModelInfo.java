@@ -60,14 +60,13 @@ public record ModelInfo(
    * @throws IllegalStateException if a value is not finite, so that the model is broken
    */
   public Images images(float... values) {
-    for (int i = 0; i < values.length; i++) {
-      checkState(
-          Float.isFinite(values[i]),
-          "the model made a value that is not finite in image %s of %s: %s",
-          i / imageSize(),
-          values.length / imageSize(),
-          values[i]);
-    }
+    int bad = Images.firstNotFinite(values);
+    checkState(
+        bad < 0,
+        "the model made a value that is not finite in image %s of %s: %s",
+        bad / imageSize(),
+        values.length / imageSize(),
+        bad < 0 ? 0 : values[bad]);
     return Images.of(values.length / imageSize(), height, width, channels, values);
   }
 

@@ -114,21 +114,23 @@ record TableSampler(
   @Override
   public Images sample(int n) {
     Predictor predictor = model.orElseGet(Predictor::pretrained);
-    return predictor.denoise(request(n, Optional.of(predictor.info())));
+    return predictor.denoise(
+        request(n, seed.orElseGet(SEEDS::nextLong), Optional.of(predictor.info())));
   }
 
   /** This sampler, if a request can be made of it. */
   private TableSampler checked() {
-    DenoiseRequest request = request(0, model.map(Predictor::info));
-    model.map(Predictor::info).ifPresent(info -> info.check(request));
+    Optional<ModelInfo> info = model.map(Predictor::info);
+    DenoiseRequest request = request(0, 0, info);
+    info.ifPresent(known -> known.check(request));
     return this;
   }
 
-  private DenoiseRequest request(int n, Optional<ModelInfo> info) {
+  private DenoiseRequest request(int n, long drawnSeed, Optional<ModelInfo> info) {
     return new DenoiseRequest(
         info.map(this::table).orElse(List.of()),
         n,
-        seed.orElseGet(SEEDS::nextLong),
+        drawnSeed,
         first,
         labels,
         guidance,

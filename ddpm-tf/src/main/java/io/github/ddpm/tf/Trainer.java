@@ -17,7 +17,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.EnumMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -165,15 +164,18 @@ public final class Trainer implements AutoCloseable {
     if (options == null || step < 0 || (totalSteps != 0 && totalSteps < step)) {
       throw new IOException(stateFile + ": needs step, total_steps and options, got " + state);
     }
-    Parameters parameters = Parameters.of(model.config());
-    Map<State, float[]> vectors = new EnumMap<>(State.class);
-    for (State vector : State.values()) {
-      vectors.put(
-          vector, parameters.pack(ModelFolder.readWeights(file(training, vector), parameters)));
-    }
     Trainer trainer =
         new Trainer(model.config(), model.schedule(), model.predictionType(), options);
-    vectors.forEach((vector, values) -> trainer.adam.set(trainer.session, vector, values));
+    try {
+      for (State vector : State.values()) {
+        Map<String, Weight> weights =
+            ModelFolder.readWeights(file(training, vector), trainer.parameters);
+        trainer.adam.set(trainer.session, vector, trainer.parameters.pack(weights));
+      }
+    } catch (IOException | RuntimeException e) {
+      trainer.close();
+      throw e;
+    }
     trainer.step = step;
     trainer.totalSteps = totalSteps;
     return trainer;
