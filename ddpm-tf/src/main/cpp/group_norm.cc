@@ -1,0 +1,393 @@
+// Compiled once per instruction set, with KERNELS naming the table. All loops run over long rows of plain arrays and
+// are left to the compiler to vectorize. Sums go through float for a few rows, then double; their order depends on the
+// shape alone, so that results are repeatable.
+#include "group_norm.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+
+namespace ddpm {
+namespace {
+
+// A row is as many pixels as make about this many values: long enough to vectorize well whatever the channels, short
+// enough for a dozen such arrays to stay in the first-level cache.
+constexpr long kRowLength = 256;
+constexpr long kRowsPerFloatSum = 16;
+
+inline float Load(float x) { return x; }
+
+inline float Load(BFloat16 x) {
+  uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+inline void Store(float* to, float value) { *to = value; }
+
+inline void Store(BFloat16* to, float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  // To nearest, ties to even; adding could carry a NaN over to zero.
+  uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  to->bits = static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
+}
+
+// 1 / (1 + exp(-z)), within 2e-7 relative; NaN stays NaN.
+inline float Sigmoid(float z) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves a whole number in the low bits
+  float power = z * -1.44269504088896341f;
+  power = power > 126.0f ? 126.0f : power;
+  power = power < -126.0f ? -126.0f : power;
+  float shifted = power + kRound;
+  float fraction = power - (shifted - kRound);
+  int32_t whole;
+  std::memcpy(&whole, &shifted, sizeof whole);
+  // 2^fraction on [-1/2, 1/2]: the Taylor series of exp(fraction * ln 2) up to the sixth power.
+  float p = 1.5403530393381609e-4f;
+  p = p * fraction + 1.3333558146428443e-3f;
+  p = p * fraction + 9.6181291076284772e-3f;
+  p = p * fraction + 5.5504108664821580e-2f;
+  p = p * fraction + 2.4022650695910071e-1f;
+  p = p * fraction + 6.9314718055994531e-1f;
+  p = p * fraction + 1.0f;
+  int32_t exponent = static_cast<int32_t>(static_cast<uint32_t>(whole + 127) << 23);
+  float scale;
+  std::memcpy(&scale, &exponent, sizeof scale);
+  return 1.0f / (1.0f + p * scale);
+}
+
+// How some channels of an image are walked: in rows of `length` values that are next to each other. If it is all
+// channels, a row is several pixels, and value i of a row belongs to channel i % width.
+struct Rows {
+  long first;   // offset of the first value
+  long width;   // channels
+  long length;  // of a row, a multiple of width
+  long stride;  // between the starts of two rows
+  long count;   // whole rows
+  long tail;    // values of the row after them
+
+  Rows(const GroupNorm& norm, long image, long from, long to) {
+    long per_group = norm.channels / norm.groups;
+    first = image * norm.pixels * norm.channels + from * per_group;
+    width = (to - from) * per_group;
+    long pixels = 1;
+    if (width == norm.channels && width < kRowLength) {
+      pixels = kRowLength / width;
+    }
+    length = pixels * width;
+    stride = pixels * norm.channels;
+    count = norm.pixels / pixels;
+    tail = norm.pixels % pixels * width;
+  }
+
+  template <typename F>
+  void ForEach(F f) const {
+    for (long row = 0; row < count; row++) {
+      f(first + row * stride, length);
+    }
+    if (tail > 0) {
+      f(first + count * stride, tail);
+    }
+  }
+
+  // Repeats the first `width` values to the end of a row.
+  void Repeat(float* values) const {
+    for (long i = width; i < length; i++) {
+      values[i] = values[i - width];
+    }
+  }
+};
+
+// Arrays of one row each, freed together.
+template <typename T>
+class Arrays {
+ public:
+  Arrays(long count, long length)
+      : length_(length), values_(static_cast<T*>(std::calloc(count * length, sizeof(T)))) {
+    if (values_ == nullptr) {
+      std::abort();
+    }
+  }
+  ~Arrays() { std::free(values_); }
+  Arrays(const Arrays&) = delete;
+  Arrays& operator=(const Arrays&) = delete;
+
+  T* operator[](long i) { return values_ + i * length_; }
+
+ private:
+  long length_;
+  T* values_;
+};
+
+// Sums per value of a row, in float for a few rows and in double beyond.
+template <int N>
+class Sums {
+ public:
+  explicit Sums(const Rows& rows) : rows_(rows), floats_(N, rows.length), doubles_(N, rows.length) {}
+
+  float* operator[](int i) { return floats_[i]; }
+
+  void RowDone() {
+    if (++done_ == kRowsPerFloatSum) {
+      Flush();
+    }
+  }
+
+  // The sum of each channel, in the first `width` doubles.
+  void Finish() {
+    Flush();
+    for (int n = 0; n < N; n++) {
+      double* sums = doubles_[n];
+      for (long i = rows_.width; i < rows_.length; i++) {
+        sums[i % rows_.width] += sums[i];
+      }
+    }
+  }
+
+  const double* total(int i) { return doubles_[i]; }
+
+ private:
+  void Flush() {
+    done_ = 0;
+    float* from = floats_[0];
+    double* to = doubles_[0];
+    for (long i = 0; i < N * rows_.length; i++) {
+      to[i] += from[i];
+      from[i] = 0;
+    }
+  }
+
+  const Rows& rows_;
+  Arrays<float> floats_;
+  Arrays<double> doubles_;
+  int done_ = 0;
+};
+
+template <typename T>
+void NormalizeForward(const Forward<T>& op, long image, long from, long to) {
+  const GroupNorm& norm = op.norm;
+  const Rows rows(norm, image, from, to);
+  const long per_group = norm.channels / norm.groups;
+  const long first_channel = from * per_group;
+  Arrays<float> arrays(3, rows.length);
+
+  // Mean and variance of each channel in one pass, as differences from its first pixel: without them the variance
+  // would be a small difference of large numbers where the mean is far from zero.
+  float* pivot = arrays[0];
+  for (long c = 0; c < rows.width; c++) {
+    pivot[c] = Load(op.x[rows.first + c]);
+  }
+  rows.Repeat(pivot);
+  Sums<2> sums(rows);
+  rows.ForEach([&](long start, long length) {
+    const T* __restrict x = op.x + start;
+    const float* __restrict origin = pivot;
+    float* __restrict sum = sums[0];
+    float* __restrict squares = sums[1];
+#pragma GCC ivdep
+    for (long i = 0; i < length; i++) {
+      float difference = Load(x[i]) - origin[i];
+      sum[i] += difference;
+      squares[i] += difference * difference;
+    }
+    sums.RowDone();
+  });
+  sums.Finish();
+
+  float* scale = arrays[1];
+  float* offset = arrays[2];
+  const float* shift = norm.shift.values == nullptr ? nullptr : norm.shift.row(image) + first_channel;
+  const float* gamma = norm.gamma.row(image) + first_channel;
+  const float* beta = norm.beta.row(image) + first_channel;
+  for (long group = from; group < to; group++) {
+    const long begin = (group - from) * per_group;
+    auto channel_mean = [&](long c) {
+      double shifted = shift == nullptr ? pivot[c] : static_cast<double>(pivot[c]) + shift[c];
+      return shifted + sums.total(0)[c] / norm.pixels;
+    };
+    double mean = 0;
+    for (long c = begin; c < begin + per_group; c++) {
+      mean += channel_mean(c) / per_group;
+    }
+    double variance = 0;
+    for (long c = begin; c < begin + per_group; c++) {
+      double within = sums.total(0)[c] / norm.pixels;
+      double between = channel_mean(c) - mean;
+      variance += (sums.total(1)[c] / norm.pixels - within * within + between * between) / per_group;
+    }
+    // A NaN must stay one.
+    variance = variance < 0 ? 0 : variance;
+    const double rstd = 1 / std::sqrt(variance + norm.epsilon);
+    float* statistics = op.statistics + 2 * (image * norm.groups + group);
+    statistics[0] = static_cast<float>(mean);
+    statistics[1] = static_cast<float>(rstd);
+    for (long c = begin; c < begin + per_group; c++) {
+      double origin = shift == nullptr ? -mean : shift[c] - mean;
+      scale[c] = static_cast<float>(rstd * gamma[c]);
+      offset[c] = static_cast<float>(origin * rstd * gamma[c] + beta[c]);
+    }
+  }
+  rows.Repeat(scale);
+  rows.Repeat(offset);
+
+  rows.ForEach([&](long start, long length) {
+    const T* x = op.x + start;
+    T* y = op.y + start;
+    const float* __restrict multiply = scale;
+    const float* __restrict add = offset;
+    if (norm.silu) {
+#pragma GCC ivdep
+      for (long i = 0; i < length; i++) {
+        float z = Load(x[i]) * multiply[i] + add[i];
+        Store(&y[i], z * Sigmoid(z));
+      }
+    } else {
+#pragma GCC ivdep
+      for (long i = 0; i < length; i++) {
+        Store(&y[i], Load(x[i]) * multiply[i] + add[i]);
+      }
+    }
+  });
+}
+
+// With dz the gradient of z, and over the m values of a group A = sum(gamma * dz), B = sum(gamma * dz * xhat):
+// dx = rstd * (gamma * dz - (A + xhat * B) / m).
+template <typename T>
+void NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
+  const GroupNorm& norm = op.norm;
+  const Rows rows(norm, image, from, to);
+  const long per_group = norm.channels / norm.groups;
+  const long first_channel = from * per_group;
+  const float* gamma = norm.gamma.row(image) + first_channel;
+  const float* beta = norm.beta.row(image) + first_channel;
+  const float* shift = norm.shift.values == nullptr ? nullptr : norm.shift.row(image) + first_channel;
+  Arrays<float> arrays(7, rows.length);
+  float* rstd = arrays[0];
+  float* offset = arrays[1];
+  float* weight = arrays[2];
+  float* bias = arrays[3];
+  for (long c = 0; c < rows.width; c++) {
+    const float* statistics = op.statistics + 2 * (image * norm.groups + from + c / per_group);
+    rstd[c] = statistics[1];
+    offset[c] = static_cast<float>(((shift == nullptr ? 0.0 : shift[c]) - static_cast<double>(statistics[0])) *
+                                   statistics[1]);
+    weight[c] = gamma[c];
+    bias[c] = beta[c];
+  }
+  for (int i = 0; i < 4; i++) {
+    rows.Repeat(arrays[i]);
+  }
+
+  // dz is needed twice. In float32 it fits where dx will be.
+  Arrays<float> scratch(sizeof(T) == sizeof(float) ? 0 : rows.count * rows.length + rows.tail, 1);
+  auto dz_at = [&](long start) {
+    if constexpr (sizeof(T) == sizeof(float)) {
+      return reinterpret_cast<float*>(op.dx + start);
+    } else {
+      return scratch[0] + (start - rows.first) / rows.stride * rows.length;
+    }
+  };
+  Sums<3> sums(rows);
+  rows.ForEach([&](long start, long length) {
+    const T* __restrict x = op.x + start;
+    const T* dy = op.dy + start;
+    float* dz = dz_at(start);
+    const float* __restrict r = rstd;
+    const float* __restrict o = offset;
+    const float* __restrict w = weight;
+    const float* __restrict b = bias;
+    float* __restrict sum = sums[0];
+    float* __restrict product = sums[1];
+    float* __restrict normalized = sums[2];
+    if (norm.silu) {
+#pragma GCC ivdep
+      for (long i = 0; i < length; i++) {
+        float xhat = Load(x[i]) * r[i] + o[i];
+        float z = xhat * w[i] + b[i];
+        float s = Sigmoid(z);
+        float d = Load(dy[i]) * s * (1.0f + z * (1.0f - s));
+        sum[i] += d;
+        product[i] += d * xhat;
+        normalized[i] += xhat;
+        dz[i] = d;
+      }
+    } else {
+#pragma GCC ivdep
+      for (long i = 0; i < length; i++) {
+        float xhat = Load(x[i]) * r[i] + o[i];
+        float d = Load(dy[i]);
+        sum[i] += d;
+        product[i] += d * xhat;
+        normalized[i] += xhat;
+        dz[i] = d;
+      }
+    }
+    sums.RowDone();
+  });
+  sums.Finish();
+
+  // dx = from_dz * dz + from_x * x + constant.
+  float* from_dz = arrays[4];
+  float* from_x = arrays[5];
+  float* constant = arrays[6];
+  const long row = image * norm.channels + first_channel;
+  const double values = static_cast<double>(norm.pixels) * per_group;
+  for (long begin = 0; begin < rows.width; begin += per_group) {
+    double a = 0;
+    double b = 0;
+    for (long c = begin; c < begin + per_group; c++) {
+      a += gamma[c] * sums.total(0)[c];
+      b += gamma[c] * sums.total(1)[c];
+    }
+    a /= values;
+    b /= values;
+    for (long c = begin; c < begin + per_group; c++) {
+      op.dbeta[row + c] = static_cast<float>(sums.total(0)[c]);
+      op.dgamma[row + c] = static_cast<float>(sums.total(1)[c]);
+      if (op.dshift != nullptr) {
+        op.dshift[row + c] = static_cast<float>(
+            rstd[c] * (gamma[c] * sums.total(0)[c] - a * norm.pixels - b * sums.total(2)[c]));
+      }
+      from_dz[c] = rstd[c] * gamma[c];
+      from_x[c] = static_cast<float>(-b * rstd[c] * rstd[c]);
+      constant[c] = static_cast<float>(-rstd[c] * (a + b * offset[c]));
+    }
+  }
+  for (int i = 4; i < 7; i++) {
+    rows.Repeat(arrays[i]);
+  }
+  rows.ForEach([&](long start, long length) {
+    const T* __restrict x = op.x + start;
+    const float* dz = dz_at(start);
+    T* dx = op.dx + start;
+    const float* __restrict f = from_dz;
+    const float* __restrict g = from_x;
+    const float* __restrict k = constant;
+    if (op.added == nullptr) {
+#pragma GCC ivdep
+      for (long i = 0; i < length; i++) {
+        Store(&dx[i], dz[i] * f[i] + (Load(x[i]) * g[i] + k[i]));
+      }
+    } else {
+      const T* added = op.added + start;
+#pragma GCC ivdep
+      for (long i = 0; i < length; i++) {
+        Store(&dx[i], dz[i] * f[i] + (Load(x[i]) * g[i] + k[i]) + Load(added[i]));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+#define DDPM_STRING(name) DDPM_STRING_OF(name)
+#define DDPM_STRING_OF(name) #name
+
+const Kernels KERNELS = {
+    DDPM_STRING(KERNELS),        NormalizeForward<float>,      NormalizeForward<BFloat16>,
+    NormalizeBackward<float>, NormalizeBackward<BFloat16>,
+};
+
+}  // namespace ddpm

@@ -1,0 +1,16 @@
+// The threads that share the images of an operation.
+#ifndef DDPM_WORKERS_H_
+#define DDPM_WORKERS_H_
+
+namespace ddpm {
+
+// Calls work(context, i) for each i in [0, count), on this thread and on those of a pool that are idle; returns when
+// all are done. If another operation has the pool, this thread does all: the other cores are busy then.
+void ParallelFor(long count, void (*work)(void* context, long i), void* context);
+
+// Threads that ParallelFor uses at most.
+int Parallelism();
+
+}  // namespace ddpm
+
+#endif  // DDPM_WORKERS_H_
