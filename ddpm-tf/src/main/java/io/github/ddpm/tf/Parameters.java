@@ -24,7 +24,7 @@ record Parameters(Map<String, Shape> shapes) {
   /** Reads them off the graph, so that there is no list beside it that could differ. */
   static Parameters of(UNetConfig config) {
     Map<String, Shape> shapes = new LinkedHashMap<>();
-    try (Graph graph = new Graph()) {
+    try (Graph graph = Sessions.graph()) {
       Ops tf = Ops.create(graph);
       UNet.forward(
           tf,

@@ -1,12 +1,19 @@
 package io.github.ddpm.tf;
 
+import org.tensorflow.DeviceSpec;
 import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
 import org.tensorflow.Session;
+import org.tensorflow.exceptions.TFInvalidArgumentException;
+import org.tensorflow.op.Ops;
 import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.GPUOptions;
+import org.tensorflow.types.TFloat32;
 
 /**
- * How sessions are opened: on a GPU where TensorFlow sees one, taking its memory only as needed.
+ * How TensorFlow is set up and sessions are opened: on a GPU where TensorFlow sees one, taking its
+ * memory only as needed.
  */
 final class Sessions {
   private static final ConfigProto CONFIG =
@@ -17,7 +24,40 @@ final class Sessions {
 
   private Sessions() {}
 
+  /** Whether TensorFlow sees a GPU. */
+  static boolean hasGpu() {
+    return Gpu.VISIBLE;
+  }
+
+  /**
+   * A graph to build on. All of them are made here, so that TensorFlow is set up before it loads.
+   */
+  static Graph graph() {
+    Kernels.beforeTensorFlow();
+    return new Graph();
+  }
+
   static Session open(Graph graph) {
     return new Session(graph, CONFIG);
+  }
+
+  private static final class Gpu {
+    static final boolean VISIBLE = visible();
+
+    private static boolean visible() {
+      // Nothing else in the public API tells: an operation that may run nowhere else.
+      DeviceSpec gpu =
+          DeviceSpec.newBuilder().deviceType(DeviceSpec.DeviceType.GPU).deviceIndex(0).build();
+      try (Graph graph = graph();
+          Session session =
+              new Session(graph, CONFIG.toBuilder().setAllowSoftPlacement(false).build())) {
+        Operand<TFloat32> one = Ops.create(graph).withDevice(gpu).constant(1f);
+        try (Result result = session.runner().fetch(one).run()) {
+          return result.size() == 1;
+        }
+      } catch (TFInvalidArgumentException e) {
+        return false;
+      }
+    }
   }
 }

@@ -73,7 +73,7 @@ final class TfPredictor implements Predictor {
    */
   TfPredictor(UNetConfig config, ModelInfo info, Map<String, Weight> weights) {
     this.info = info;
-    this.graph = new Graph();
+    this.graph = Sessions.graph();
     build(Ops.create(graph), config, weights);
     this.session = Sessions.open(graph);
   }

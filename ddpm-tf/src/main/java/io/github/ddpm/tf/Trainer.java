@@ -98,7 +98,7 @@ public final class Trainer implements AutoCloseable {
     this.parameters = Parameters.of(config);
     // Refuses what could not be sampled from.
     ModelInfo info = config.info(schedule, predictionType);
-    this.graph = new Graph();
+    this.graph = Sessions.graph();
     Ops tf = Ops.create(graph);
     this.adam = new AdamW(tf, parameters);
     this.images =

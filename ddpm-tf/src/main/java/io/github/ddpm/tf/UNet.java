@@ -8,22 +8,26 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 import org.tensorflow.Operand;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
+import org.tensorflow.types.family.TFloating;
 
 /**
  * The U-Net of Ho et al. 2020 (appendix B) as a graph function: diffusers' {@code UNet2DModel},
  * with its names for the weights.
+ *
+ * @param <T> the type of the images, hidden ones too, which decides the precision. Weights, the
+ *     embedding of the timestep, statistics and softmax are float32 whatever it is.
  */
-public final class UNet {
+public final class UNet<T extends TFloating> {
   private final Ops tf;
   private final UNetConfig config;
   private final Weights weights;
-  private final UnaryOperator<Operand<TFloat32>> dropout;
+  private final UnaryOperator<Operand<T>> dropout;
 
-  private UNet(
-      Ops tf, UNetConfig config, Weights weights, UnaryOperator<Operand<TFloat32>> dropout) {
+  private UNet(Ops tf, UNetConfig config, Weights weights, UnaryOperator<Operand<T>> dropout) {
     this.tf = tf;
     this.config = config;
     this.weights = weights;
@@ -34,17 +38,18 @@ public final class UNet {
    * What the network makes of noisy images.
    *
    * @param weights asked for each weight once
-   * @param x noisy images [n, height, width, channels], all but n known, about [-4, 4]
+   * @param x noisy images [n, height, width, channels], all but n known, about [-4, 4]; their type
+   *     decides the precision
    * @param timesteps [n], or [1] for the same timestep for all; in [0, T-1], whole or fractional
    * @param labels [n], each in [0, {@code config.classEmbeddings()}); empty for a network without
    *     class embeddings
    * @return the prediction [n, height, width, channels]
    */
-  public static Operand<TFloat32> forward(
+  public static <T extends TFloating> Operand<T> forward(
       Ops tf,
       UNetConfig config,
       Weights weights,
-      Operand<TFloat32> x,
+      Operand<T> x,
       Operand<TFloat32> timesteps,
       Optional<Operand<TInt32>> labels) {
     return forward(tf, config, weights, x, timesteps, labels, hidden -> hidden);
@@ -53,37 +58,37 @@ public final class UNet {
   /**
    * As above, with what is to be done to the hidden images where {@code config.dropout()} applies.
    */
-  static Operand<TFloat32> forward(
+  static <T extends TFloating> Operand<T> forward(
       Ops tf,
       UNetConfig config,
       Weights weights,
-      Operand<TFloat32> x,
+      Operand<T> x,
       Operand<TFloat32> timesteps,
       Optional<Operand<TInt32>> labels,
-      UnaryOperator<Operand<TFloat32>> dropout) {
+      UnaryOperator<Operand<T>> dropout) {
     checkArgument(
         labels.isPresent() == config.classEmbeddings() > 0,
         "a network with %s class embeddings was given %s",
         config.classEmbeddings(),
         labels.isPresent() ? "labels" : "no labels");
-    return new UNet(tf, config, weights, dropout).forward(x, timesteps, labels);
+    return new UNet<T>(tf, config, weights, dropout).forward(x, timesteps, labels);
   }
 
-  private Operand<TFloat32> forward(
-      Operand<TFloat32> x, Operand<TFloat32> timesteps, Optional<Operand<TInt32>> labels) {
+  private Operand<T> forward(
+      Operand<T> x, Operand<TFloat32> timesteps, Optional<Operand<TInt32>> labels) {
     List<Integer> channels = config.blockOutChannels();
     int levels = channels.size();
     Operand<TFloat32> embedding = embedding(timesteps, labels);
 
-    Deque<Operand<TFloat32>> skips = new ArrayDeque<>();
-    Operand<TFloat32> h = Layers.conv3x3(tf, weights, "conv_in", x, channels.get(0));
+    Deque<Operand<T>> skips = new ArrayDeque<>();
+    Operand<T> h = Layers.conv3x3(tf, weights, "conv_in", x, channels.get(0));
     skips.push(h);
     for (int level = 0; level < levels; level++) {
       String block = "down_blocks." + level;
       for (int i = 0; i < config.layersPerBlock(); i++) {
         h = resnet(block + ".resnets." + i, h, embedding, channels.get(level));
         if (config.downAttention().get(level)) {
-          h = attention(block + ".attentions." + i, h, config.normNumGroups());
+          h = attention(block + ".attentions." + i, h, true);
         }
         skips.push(h);
       }
@@ -99,7 +104,7 @@ public final class UNet {
     h = resnet("mid_block.resnets.0", h, embedding, deepest);
     if (config.addAttention()) {
       // Like diffusers: with scale-shift conditioning this one attention has no normalization.
-      h = attention("mid_block.attentions.0", h, config.scaleShift() ? 0 : config.normNumGroups());
+      h = attention("mid_block.attentions.0", h, !config.scaleShift());
     }
     h = resnet("mid_block.resnets.1", h, embedding, deepest);
 
@@ -110,7 +115,7 @@ public final class UNet {
         h = tf.concat(List.of(h, skips.pop()), tf.constant(3));
         h = resnet(block + ".resnets." + i, h, embedding, width);
         if (config.upAttention().get(level)) {
-          h = attention(block + ".attentions." + i, h, config.normNumGroups());
+          h = attention(block + ".attentions." + i, h, true);
         }
       }
       if (level < levels - 1) {
@@ -118,7 +123,7 @@ public final class UNet {
       }
     }
 
-    h = Layers.silu(tf, groupNorm("conv_norm_out", h));
+    h = norm("conv_norm_out", h, true).y();
     return Layers.conv3x3(tf, weights, "conv_out", h, config.channels());
   }
 
@@ -145,42 +150,61 @@ public final class UNet {
     return Layers.silu(tf, all);
   }
 
-  private Operand<TFloat32> resnet(
-      String name, Operand<TFloat32> x, Operand<TFloat32> embedding, int channels) {
-    Operand<TFloat32> h = Layers.silu(tf, groupNorm(name + ".norm1", x));
-    h = Layers.conv3x3(tf, weights, name + ".conv1", h, channels);
-    String projection = name + ".time_emb_proj";
-    if (config.scaleShift()) {
-      Operand<TFloat32> both = Layers.linear(tf, weights, projection, embedding, 2L * channels);
-      Operand<TFloat32> scale = columns(both, 0, channels);
-      Operand<TFloat32> shift = columns(both, channels, channels);
-      h =
-          tf.math.add(
-              tf.math.mul(
-                  groupNorm(name + ".norm2", h),
-                  Layers.perImage(tf, tf.math.add(scale, tf.constant(1f)), channels)),
-              Layers.perImage(tf, shift, channels));
-    } else {
-      Operand<TFloat32> shift = Layers.linear(tf, weights, projection, embedding, channels);
-      h = tf.math.add(h, Layers.perImage(tf, shift, channels));
-      h = groupNorm(name + ".norm2", h);
-    }
-    h = dropout.apply(Layers.silu(tf, h));
+  private Operand<T> resnet(String name, Operand<T> x, Operand<TFloat32> embedding, int channels) {
+    GroupNorm.Result<T> first = norm(name + ".norm1", x, true);
+    Operand<T> h = Layers.conv3x3(tf, weights, name + ".conv1", first.y(), channels);
+    h = dropout.apply(conditionedNorm(name, h, embedding, channels));
     h = Layers.conv3x3(tf, weights, name + ".conv2", h, channels);
-    Operand<TFloat32> shortcut =
+    Operand<T> shortcut =
         Layers.channels(x) == channels
-            ? x
-            : Layers.conv1x1(tf, weights, name + ".conv_shortcut", x, channels);
+            ? first.x()
+            : Layers.conv1x1(tf, weights, name + ".conv_shortcut", first.x(), channels);
     return tf.math.add(shortcut, h);
   }
 
-  private Operand<TFloat32> attention(String name, Operand<TFloat32> x, int groups) {
-    int channels = (int) Layers.channels(x);
-    return Layers.attention(tf, weights, name, x, config.heads(channels), groups, config.normEps());
+  /**
+   * The second normalization, told of the timestep by a shift before it or a scale and shift after.
+   */
+  private Operand<T> conditionedNorm(
+      String name, Operand<T> h, Operand<TFloat32> embedding, int channels) {
+    String norm = name + ".norm2";
+    Operand<TFloat32> gamma = row(norm + ".weight", channels);
+    Operand<TFloat32> beta = row(norm + ".bias", channels);
+    Optional<Operand<TFloat32>> before = Optional.empty();
+    int features = config.scaleShift() ? 2 * channels : channels;
+    Operand<TFloat32> condition =
+        Layers.linear(tf, weights, name + ".time_emb_proj", embedding, features);
+    if (config.scaleShift()) {
+      // (gamma·xhat + beta)·scale + shift, of which only the numbers per channel are computed here.
+      Operand<TFloat32> scale = tf.math.add(columns(condition, 0, channels), tf.constant(1f));
+      gamma = tf.math.mul(gamma, scale);
+      beta = tf.math.add(tf.math.mul(beta, scale), columns(condition, channels, channels));
+    } else {
+      before = Optional.of(condition);
+    }
+    return groupNorm(true).apply(tf, h, before, gamma, beta).y();
   }
 
-  private Operand<TFloat32> groupNorm(String name, Operand<TFloat32> x) {
-    return Layers.groupNorm(tf, weights, name, x, config.normNumGroups(), config.normEps());
+  private Operand<T> attention(String name, Operand<T> x, boolean normalized) {
+    GroupNorm.Result<T> norm =
+        normalized ? norm(name + ".group_norm", x, false) : new GroupNorm.Result<>(x, x);
+    int heads = config.heads((int) Layers.channels(x));
+    return Layers.attention(tf, weights, name, norm.x(), norm.y(), heads);
+  }
+
+  private GroupNorm.Result<T> norm(String name, Operand<T> x, boolean silu) {
+    long channels = Layers.channels(x);
+    Operand<TFloat32> gamma = row(name + ".weight", channels);
+    Operand<TFloat32> beta = row(name + ".bias", channels);
+    return groupNorm(silu).apply(tf, x, Optional.empty(), gamma, beta);
+  }
+
+  private GroupNorm groupNorm(boolean silu) {
+    return new GroupNorm(config.normNumGroups(), config.normEps(), silu);
+  }
+
+  private Operand<TFloat32> row(String name, long channels) {
+    return tf.expandDims(weights.get(name, Shape.of(channels)), tf.constant(0));
   }
 
   private Operand<TFloat32> columns(Operand<TFloat32> x, int from, int count) {

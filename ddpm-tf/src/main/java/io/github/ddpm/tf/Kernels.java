@@ -1,0 +1,59 @@
+package io.github.ddpm.tf;
+
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.util.function.Consumer;
+import org.bytedeco.javacpp.Loader;
+import org.tensorflow.TensorFlow;
+
+/**
+ * Our own code in C++ ({@code src/main/cpp}), where the jar has it for the platform: settings that
+ * TensorFlow reads while it is loaded, and operations that compute the same as TensorFlow's in
+ * fewer passes over memory. Without it nothing is missing but speed.
+ */
+final class Kernels {
+  /** The system property that turns all of it off when it is {@code false}. */
+  static final String PROPERTY = "io.github.ddpm.tf.kernels";
+
+  private Kernels() {}
+
+  /** Does what must be done before TensorFlow is loaded; once, whoever calls. */
+  static void beforeTensorFlow() {
+    // Initializing the class is all there is to do.
+    boolean loaded = Environment.LOADED;
+    System.getLogger(Kernels.class.getName()).log(Level.DEBUG, "environment set: {0}", loaded);
+  }
+
+  /** Whether graphs may use our operations; the first call loads them. */
+  static boolean available() {
+    return Operations.LOADED;
+  }
+
+  private static boolean load(String library, Consumer<String> loader) {
+    String resource = "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
+    if ("false".equals(System.getProperty(PROPERTY))
+        || Kernels.class.getResource(resource) == null) {
+      return false;
+    }
+    try {
+      loader.accept(Loader.cacheResource(Kernels.class, resource).getPath());
+      return true;
+    } catch (IOException | UnsatisfiedLinkError e) {
+      System.getLogger(Kernels.class.getName())
+          .log(Level.WARNING, library + " could not be loaded; computing will be slower", e);
+      return false;
+    }
+  }
+
+  private static final class Environment {
+    static final boolean LOADED = load("libddpm_environment.so", System::load);
+  }
+
+  private static final class Operations {
+    // They are for CPUs: a GPU would have to wait for the images to come and go.
+    static final boolean LOADED =
+        !Sessions.hasGpu()
+            && load("libddpm.so", TensorFlow::loadLibrary)
+            && TensorFlow.registerCustomGradient(GroupNorm.KERNEL, GroupNorm::gradient);
+  }
+}
