@@ -6,6 +6,9 @@
 #include "tensorflow_c.h"
 #include "workers.h"
 
+// absl::SetMinLogLevel, as TensorFlow 2.18 has it; null in others.
+extern "C" void _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE(int) __attribute__((weak));
+
 namespace ddpm {
 namespace {
 
@@ -359,6 +362,11 @@ void Implement(const char* name, TF_DataType type, void (*compute)(void*, TF_OpK
 
 __attribute__((constructor)) void Register() {
   ChooseKernels();
+  // Some notes don't go by the variable that environment.cc sets.
+  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
+  if (level != nullptr && *level >= '1' && _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE != nullptr) {
+    _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE(1);
+  }
   TF_Status* status = TF_NewStatus();
   const char* const forward_inputs[] = {"x: T", "shift: float", "gamma: float", "beta: float", nullptr};
   const char* const forward_outputs[] = {"y: T", "statistics: float", "same: T", nullptr};

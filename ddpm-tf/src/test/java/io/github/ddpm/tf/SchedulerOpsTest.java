@@ -7,6 +7,7 @@ import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
 import java.io.IOException;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.tensorflow.EagerSession;
 import org.tensorflow.Operand;
@@ -15,6 +16,12 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 class SchedulerOpsTest {
+  @BeforeAll
+  static void setUp() {
+    // Eager sessions load TensorFlow by themselves, for all tests of this process.
+    Kernels.beforeTensorFlow();
+  }
+
   private static final float TOLERANCE = 2e-6f;
 
   @Test

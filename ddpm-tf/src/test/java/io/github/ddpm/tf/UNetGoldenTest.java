@@ -83,7 +83,7 @@ class UNetGoldenTest {
     final ModelFolder model;
     final Map<String, Weight> expected;
     final Parameters parameters;
-    final Graph graph = new Graph();
+    final Graph graph = Sessions.graph();
     final Ops tf = Ops.create(graph);
     final AdamW adam;
     final Operand<TFloat32> out;
