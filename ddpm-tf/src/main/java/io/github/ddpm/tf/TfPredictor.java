@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Supplier;
 import org.tensorflow.Graph;
@@ -60,6 +61,13 @@ final class TfPredictor implements Predictor {
   private final ModelInfo info;
   private final Graph graph;
   private final Session session;
+
+  /**
+   * Held during a run: those of several samplers take turns, row by row. A run uses all cores, and
+   * TensorFlow 2.18's convolution that adds a residual keeps state in itself, so that two runs of
+   * it at once would crash the process.
+   */
+  private final Lock running = new ReentrantLock(true);
 
   /** Held for reading by whoever runs the session, for writing by who closes it. */
   private final ReentrantReadWriteLock closing = new ReentrantReadWriteLock();
@@ -169,7 +177,7 @@ final class TfPredictor implements Predictor {
               Feeds feeds = new Feeds(labels, 1);
               TFloat32 t = TFloat32.vectorOf((float) timestep);
               Result result =
-                  feeds.into(session.runner()).feed(X, images).feed(TIMESTEP, t).fetch(OUT).run()) {
+                  run(feeds.into(session.runner()).feed(X, images).feed(TIMESTEP, t).fetch(OUT))) {
             return values(result.get(0));
           }
         });
@@ -212,18 +220,18 @@ final class TfPredictor implements Predictor {
                     ? images(request.stepNoise(i, info.imageSize()))
                     : TFloat32.scalarOf(0)) {
           recent.push(
-              feeds
-                  .into(session.runner())
-                  .feed(X, x)
-                  .feed(TIMESTEP, t)
-                  .feed(ROW, row)
-                  .feed(CLIP, clip)
-                  .feed(PREVIOUS_X0, previousX0)
-                  .feed(OLDER_X0, olderX0)
-                  .feed(Z, z)
-                  .fetch(NEXT)
-                  .fetch(X0)
-                  .run());
+              run(
+                  feeds
+                      .into(session.runner())
+                      .feed(X, x)
+                      .feed(TIMESTEP, t)
+                      .feed(ROW, row)
+                      .feed(CLIP, clip)
+                      .feed(PREVIOUS_X0, previousX0)
+                      .feed(OLDER_X0, olderX0)
+                      .feed(Z, z)
+                      .fetch(NEXT)
+                      .fetch(X0)));
         }
         x = recent.peek().get(0);
         olderX0 = previousX0;
@@ -236,6 +244,15 @@ final class TfPredictor implements Predictor {
       return values(x);
     } finally {
       recent.forEach(Result::close);
+    }
+  }
+
+  private Result run(Session.Runner runner) {
+    running.lock();
+    try {
+      return runner.run();
+    } finally {
+      running.unlock();
     }
   }
 
