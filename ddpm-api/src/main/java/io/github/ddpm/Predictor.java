@@ -89,18 +89,24 @@ public interface Predictor extends AutoCloseable {
   @Override
   void close();
 
+  /** {@link #load(Path, Precision)} in float32. */
+  static Predictor load(Path folder) throws IOException {
+    return load(folder, Precision.FLOAT32);
+  }
+
   /**
    * Opens a saved model.
    *
    * @param folder a model in the layout of diffusers: {@code model_index.json}, {@code unet/},
    *     {@code scheduler/}
+   * @param precision what to compute in, whatever the weights are stored in
    * @throws IOException if the folder can't be read or isn't a model; the message names the file
    *     and what is wrong
    * @throws IllegalStateException if nothing on the class path can run models; the message says
    *     what to add
    */
-  static Predictor load(Path folder) throws IOException {
-    return Predictors.provider().load(folder);
+  static Predictor load(Path folder, Precision precision) throws IOException {
+    return Predictors.provider().load(folder, precision);
   }
 
   /**

@@ -274,7 +274,7 @@ class SamplerTest {
   /** Made by {@link java.util.ServiceLoader}. */
   public static final class Provider implements PredictorProvider {
     @Override
-    public Predictor load(Path folder) {
+    public Predictor load(Path folder, Precision precision) {
       throw new AssertionError(folder);
     }
 

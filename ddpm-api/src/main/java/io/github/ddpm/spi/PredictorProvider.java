@@ -1,5 +1,6 @@
 package io.github.ddpm.spi;
 
+import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -9,8 +10,8 @@ import java.nio.file.Path;
  * {@link java.util.ServiceLoader}, so an implementation is named in {@code META-INF/services}.
  */
 public interface PredictorProvider {
-  /** See {@link Predictor#load}. */
-  Predictor load(Path folder) throws IOException;
+  /** See {@link Predictor#load(Path, Precision)}. */
+  Predictor load(Path folder, Precision precision) throws IOException;
 
   /** See {@link Predictor#pretrained}. */
   Predictor pretrained();

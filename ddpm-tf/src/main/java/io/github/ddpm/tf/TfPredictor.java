@@ -7,6 +7,7 @@ import com.google.common.primitives.Ints;
 import io.github.ddpm.DenoiseRequest;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Step;
 import java.util.ArrayDeque;
@@ -79,14 +80,15 @@ final class TfPredictor implements Predictor {
    *
    * @param weights all that the network needs, in PyTorch's order of axes
    */
-  TfPredictor(UNetConfig config, ModelInfo info, Map<String, Weight> weights) {
+  TfPredictor(UNetConfig config, ModelInfo info, Map<String, Weight> weights, Precision precision) {
     this.info = info;
     this.graph = Sessions.graph();
-    build(Ops.create(graph), config, weights);
+    build(Ops.create(graph), config, precision, weights);
     this.session = Sessions.open(graph);
   }
 
-  private static void build(Ops tf, UNetConfig config, Map<String, Weight> weights) {
+  private static void build(
+      Ops tf, UNetConfig config, Precision precision, Map<String, Weight> weights) {
     Shape imageShape = Shape.of(-1, config.height(), config.width(), config.channels());
     Operand<TFloat32> x = placeholder(tf, X, imageShape);
     Operand<TFloat32> timestep = placeholder(tf, TIMESTEP, Shape.of(1));
@@ -108,10 +110,12 @@ final class TfPredictor implements Predictor {
         UNet.forward(
             tf,
             config,
+            precision,
             (name, shape) -> constant(tf.withName(name), weights.get(name).toTensorFlow()),
             copied,
             timestep,
-            labels);
+            labels,
+            Dropout.NONE);
     // [k·n, h, w, c] as k long vectors, of which the weighted sum is a product with a row vector.
     Operand<TFloat32> perCopy =
         tf.reshape(outs, tf.concat(List.of(copies, tf.constant(new int[] {-1})), tf.constant(0)));

@@ -1,5 +1,6 @@
 package io.github.ddpm.tf;
 
+import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.spi.PredictorProvider;
 import java.io.IOException;
@@ -11,12 +12,13 @@ public final class TfPredictorProvider implements PredictorProvider {
   public TfPredictorProvider() {}
 
   @Override
-  public Predictor load(Path folder) throws IOException {
+  public Predictor load(Path folder, Precision precision) throws IOException {
     ModelFolder model = ModelFolder.read(folder);
     return new TfPredictor(
         model.config(),
         model.config().info(model.schedule(), model.predictionType()),
-        model.weights());
+        model.weights(),
+        precision);
   }
 
   @Override

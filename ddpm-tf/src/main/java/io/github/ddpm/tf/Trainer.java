@@ -22,7 +22,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
-import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
@@ -35,6 +34,7 @@ import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
+import org.tensorflow.types.family.TFloating;
 
 /**
  * Trains a {@link UNet} to denoise (Ho et al. 2020, algorithm 1), by AdamW with a moving average of
@@ -332,12 +332,13 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * The model as it is now, with the moving average of the weights, ready to sample; it doesn't
-   * change as training goes on. Who asks for it closes it.
+   * The model as it is now, with the moving average of the weights, ready to sample in the
+   * precision of the training; it doesn't change as training goes on. Who asks for it closes it.
    */
   public Predictor predictor() {
     checkOpen();
-    return new TfPredictor(config, info(), parameters.unpack(adam.get(session, State.EMA)));
+    return new TfPredictor(
+        config, info(), parameters.unpack(adam.get(session, State.EMA)), options.precision());
   }
 
   /**
@@ -391,6 +392,7 @@ public final class Trainer implements AutoCloseable {
         UNet.forward(
             tf,
             config,
+            options.precision(),
             adam,
             x,
             tf.dtypes.cast(timesteps, TFloat32.class),
@@ -424,20 +426,23 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Sets a share of the hidden values to 0 and scales up the others; each call draws its own. */
-  private UnaryOperator<Operand<TFloat32>> dropout(Ops tf) {
+  private Dropout dropout(Ops tf) {
     if (config.dropout() == 0) {
-      return hidden -> hidden;
+      return Dropout.NONE;
     }
     float kept = (float) (1 - config.dropout());
     AtomicInteger draws = new AtomicInteger(3);
-    return hidden -> {
-      Operand<TFloat32> draw =
-          tf.random.statelessRandomUniform(tf.shape(hidden), seed(tf, draws.getAndIncrement()));
-      Operand<TFloat32> mask =
-          tf.math.mul(
-              tf.dtypes.cast(tf.math.less(draw, tf.constant(kept)), TFloat32.class),
-              tf.constant(1 / kept));
-      return tf.math.mul(hidden, tf.stopGradient(mask));
+    return new Dropout() {
+      @Override
+      public <T extends TFloating> Operand<T> apply(Operand<T> hidden) {
+        Operand<TFloat32> draw =
+            tf.random.statelessRandomUniform(tf.shape(hidden), seed(tf, draws.getAndIncrement()));
+        Operand<TFloat32> mask =
+            tf.math.mul(
+                tf.dtypes.cast(tf.math.less(draw, tf.constant(kept)), TFloat32.class),
+                tf.constant(1 / kept));
+        return tf.math.mul(hidden, tf.stopGradient(Layers.cast(tf, mask, hidden.type())));
+      }
     };
   }
 

@@ -2,6 +2,8 @@ package io.github.ddpm.tf;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.ddpm.Precision;
+
 /**
  * How to train. {@link #defaults()} is a good start; each {@code with…} returns changed options.
  *
@@ -18,6 +20,8 @@ import static com.google.common.base.Preconditions.checkArgument;
  * @param labelDropout share of images trained without their label, in [0, 1]; only for networks
  *     with a null label
  * @param seed of the first weights, the order of the data, timesteps and noise
+ * @param precision of hidden images and their gradients; null, as in options saved before there was
+ *     a choice, is float32
  */
 public record TrainingOptions(
     int batchSize,
@@ -29,7 +33,8 @@ public record TrainingOptions(
     double emaMaxDecay,
     double emaPower,
     double labelDropout,
-    long seed) {
+    long seed,
+    Precision precision) {
 
   /**
    * Checks the ranges above.
@@ -56,15 +61,16 @@ public record TrainingOptions(
         labelDropout >= 0 && labelDropout <= 1,
         "label dropout must be in [0, 1], got %s",
         labelDropout);
+    precision = precision == null ? Precision.FLOAT32 : precision;
   }
 
   /**
    * 128 images a step, a learning rate of 1e-3 after 100 steps of warm-up, no weight decay,
    * gradients of at most 1, no min-SNR weighting, a moving average of up to 0.9999 with power 3/4,
-   * a tenth of the labels dropped, seed 0.
+   * a tenth of the labels dropped, seed 0, float32.
    */
   public static TrainingOptions defaults() {
-    return new TrainingOptions(128, 1e-3, 100, 0, 1, 0, 0.9999, 0.75, 0.1, 0);
+    return new TrainingOptions(128, 1e-3, 100, 0, 1, 0, 0.9999, 0.75, 0.1, 0, Precision.FLOAT32);
   }
 
   /** These options with another batch size. */
@@ -79,7 +85,8 @@ public record TrainingOptions(
         emaMaxDecay,
         emaPower,
         labelDropout,
-        seed);
+        seed,
+        precision);
   }
 
   /**
@@ -96,7 +103,8 @@ public record TrainingOptions(
         emaMaxDecay,
         emaPower,
         labelDropout,
-        seed);
+        seed,
+        precision);
   }
 
   /** These options with another weight decay. */
@@ -111,7 +119,8 @@ public record TrainingOptions(
         emaMaxDecay,
         emaPower,
         labelDropout,
-        seed);
+        seed,
+        precision);
   }
 
   /** These options with min-SNR weighting; 0 turns it off. */
@@ -126,7 +135,8 @@ public record TrainingOptions(
         emaMaxDecay,
         emaPower,
         labelDropout,
-        seed);
+        seed,
+        precision);
   }
 
   /** These options with another share of labels dropped. */
@@ -141,7 +151,8 @@ public record TrainingOptions(
         emaMaxDecay,
         emaPower,
         share,
-        seed);
+        seed,
+        precision);
   }
 
   /** These options with another seed. */
@@ -156,6 +167,23 @@ public record TrainingOptions(
         emaMaxDecay,
         emaPower,
         labelDropout,
+        value,
+        precision);
+  }
+
+  /** These options with another precision. */
+  public TrainingOptions withPrecision(Precision value) {
+    return new TrainingOptions(
+        batchSize,
+        learningRate,
+        warmupSteps,
+        weightDecay,
+        maxGradientNorm,
+        minSnrGamma,
+        emaMaxDecay,
+        emaPower,
+        labelDropout,
+        seed,
         value);
   }
 

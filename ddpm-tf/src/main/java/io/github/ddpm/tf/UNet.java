@@ -2,14 +2,15 @@ package io.github.ddpm.tf;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.ddpm.Precision;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
-import java.util.function.UnaryOperator;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
@@ -25,9 +26,9 @@ public final class UNet<T extends TFloating> {
   private final Ops tf;
   private final UNetConfig config;
   private final Weights weights;
-  private final UnaryOperator<Operand<T>> dropout;
+  private final Dropout dropout;
 
-  private UNet(Ops tf, UNetConfig config, Weights weights, UnaryOperator<Operand<T>> dropout) {
+  private UNet(Ops tf, UNetConfig config, Weights weights, Dropout dropout) {
     this.tf = tf;
     this.config = config;
     this.weights = weights;
@@ -52,20 +53,40 @@ public final class UNet<T extends TFloating> {
       Operand<T> x,
       Operand<TFloat32> timesteps,
       Optional<Operand<TInt32>> labels) {
-    return forward(tf, config, weights, x, timesteps, labels, hidden -> hidden);
+    return forward(tf, config, weights, x, timesteps, labels, Dropout.NONE);
   }
 
   /**
-   * As above, with what is to be done to the hidden images where {@code config.dropout()} applies.
+   * As above for float32 images in and out, whatever the precision in between, and with what is to
+   * be done to the hidden images where {@code config.dropout()} applies.
    */
-  static <T extends TFloating> Operand<T> forward(
+  static Operand<TFloat32> forward(
+      Ops tf,
+      UNetConfig config,
+      Precision precision,
+      Weights weights,
+      Operand<TFloat32> x,
+      Operand<TFloat32> timesteps,
+      Optional<Operand<TInt32>> labels,
+      Dropout dropout) {
+    return switch (precision) {
+      case FLOAT32 -> forward(tf, config, weights, x, timesteps, labels, dropout);
+      case BFLOAT16 -> {
+        Operand<TBfloat16> rounded = Layers.cast(tf, x, TBfloat16.class);
+        yield Layers.cast(
+            tf, forward(tf, config, weights, rounded, timesteps, labels, dropout), TFloat32.class);
+      }
+    };
+  }
+
+  private static <T extends TFloating> Operand<T> forward(
       Ops tf,
       UNetConfig config,
       Weights weights,
       Operand<T> x,
       Operand<TFloat32> timesteps,
       Optional<Operand<TInt32>> labels,
-      UnaryOperator<Operand<T>> dropout) {
+      Dropout dropout) {
     checkArgument(
         labels.isPresent() == config.classEmbeddings() > 0,
         "a network with %s class embeddings was given %s",

@@ -1,11 +1,17 @@
 package io.github.ddpm.tf;
 
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.PredictorContract;
+import io.github.ddpm.Sampler;
 import org.junit.jupiter.api.Nested;
+import org.junit.jupiter.api.Test;
 
 /** TensorFlow's predictor keeps the contract, with labels and without. */
 class TfPredictorTest {
@@ -13,7 +19,8 @@ class TfPredictorTest {
   class WithLabels extends PredictorContract {
     @Override
     protected Predictor predictor() {
-      return random(UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16).withClasses(10));
+      return random(
+          UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16).withClasses(10), Precision.FLOAT32);
     }
   }
 
@@ -21,14 +28,31 @@ class TfPredictorTest {
   class WithoutLabels extends PredictorContract {
     @Override
     protected Predictor predictor() {
-      return random(UNetConfig.small(4, 8, 3).withBlockOutChannels(8, 8));
+      return random(UNetConfig.small(4, 8, 3).withBlockOutChannels(8, 8), Precision.FLOAT32);
+    }
+  }
+
+  @Test
+  void bfloat16PredictsAndSamplesWhatFloat32DoesUpToItsRounding() {
+    UNetConfig config = UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16);
+    try (Predictor exact = random(config, Precision.FLOAT32);
+        Predictor rounded = random(config, Precision.BFLOAT16)) {
+      float[] x = new float[2 * 64];
+      for (int i = 0; i < x.length; i++) {
+        x[i] = (float) Math.sin(i);
+      }
+      float[] out = exact.predict(x, 500);
+      assertThat(rounded.predict(x, 500)).isNotEqualTo(out).containsExactly(out, within(0.03f));
+      Sampler sampler = Sampler.ddim(0).steps(5).seed(1);
+      float[] images = sampler.with(exact).sample(3).toArray();
+      assertThat(sampler.with(rounded).sample(3).toArray()).containsExactly(images, within(0.1f));
     }
   }
 
   /** A network of random weights, as training starts from. */
-  private static Predictor random(UNetConfig config) {
+  private static Predictor random(UNetConfig config, Precision precision) {
     ModelInfo info = config.info(BetaSchedule.cosine(), PredictionType.V_PREDICTION);
     Parameters parameters = Parameters.of(config);
-    return new TfPredictor(config, info, parameters.unpack(parameters.initial(7)));
+    return new TfPredictor(config, info, parameters.unpack(parameters.initial(7)), precision);
   }
 }

@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.data.Percentage.withPercentage;
 
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
+import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
@@ -91,6 +93,26 @@ class TrainerTest {
         trainer.save(Path.of(args[0]));
       }
     }
+  }
+
+  @Test
+  void bfloat16LearnsAsFloat32Does() {
+    List<Double> exact = losses(OPTIONS);
+    List<Double> rounded = losses(OPTIONS.withPrecision(Precision.BFLOAT16));
+    assertThat(rounded).isNotEqualTo(exact);
+    for (int i = 0; i < exact.size(); i++) {
+      assertThat(rounded.get(i)).isCloseTo(exact.get(i), withPercentage(2));
+    }
+    assertThat(rounded.get(rounded.size() - 1)).isLessThan(rounded.get(0));
+  }
+
+  private static List<Double> losses(TrainingOptions options) {
+    List<Double> losses = new ArrayList<>();
+    try (Trainer trainer = trainer(PredictionType.EPSILON, options)) {
+      trainer.setTotalSteps(20);
+      trainer.train(DIGITS, progress -> losses.add(progress.loss()));
+    }
+    return losses;
   }
 
   @Test

@@ -25,6 +25,7 @@ final class Commands {
   /** Runs a command. Bad input is one line on stderr. */
   static int run(Callable<Integer> command, String... args) {
     return new CommandLine(command)
+        .setCaseInsensitiveEnumValuesAllowed(true)
         .setParameterExceptionHandler((e, given) -> complain(e))
         .setExecutionExceptionHandler(
             (e, line, result) -> {

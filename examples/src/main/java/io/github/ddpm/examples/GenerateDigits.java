@@ -1,6 +1,7 @@
 package io.github.ddpm.examples;
 
 import io.github.ddpm.Images;
+import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Progress;
 import io.github.ddpm.Sampler;
@@ -50,6 +51,9 @@ public final class GenerateDigits implements Callable<Integer> {
       description = "how much more the labels weigh; 1 is off")
   private double guidance;
 
+  @Option(names = "--precision", defaultValue = "float32", description = "float32 or bfloat16")
+  private Precision precision;
+
   @Option(names = "--seed", description = "for the same pictures again; default: a new one")
   private Long seed;
 
@@ -82,7 +86,8 @@ public final class GenerateDigits implements Callable<Integer> {
       configured = configured.steps(steps);
     }
     long start = System.nanoTime();
-    try (Predictor predictor = model == null ? Predictor.pretrained() : Predictor.load(model)) {
+    try (Predictor predictor =
+        model == null ? Predictor.pretrained() : Predictor.load(model, precision)) {
       Images images = sample(configured.with(predictor));
       if (npy) {
         images.writeNpy(out);

@@ -1,6 +1,7 @@
 package io.github.ddpm.examples;
 
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
@@ -73,6 +74,9 @@ public final class TrainMnist implements Callable<Integer> {
   @Option(names = "--batch", description = "images a step; default: 64")
   private Integer batch;
 
+  @Option(names = "--precision", description = "float32 (the default) or bfloat16")
+  private Precision precision;
+
   @Option(names = "--seed", description = "of all randomness; default: a new one")
   private Long seed;
 
@@ -114,10 +118,11 @@ public final class TrainMnist implements Callable<Integer> {
       LossCurve losses = new LossCurve(out, trainer.step());
       System.out.printf(
           Locale.ROOT,
-          "%s, %s, %d images a step, seed %d%n",
+          "%s, %s, %d images a step, %s, seed %d%n",
           trainer.info().predictionType().configName(),
           trainer.info().schedule(),
           trainer.options().batchSize(),
+          trainer.options().precision().name().toLowerCase(Locale.ROOT),
           trainer.options().seed());
       train(trainer, digits, losses);
       checkpoint(trainer, losses);
@@ -143,6 +148,7 @@ public final class TrainMnist implements Callable<Integer> {
             || epochs != null
             || minutes != null
             || batch != null
+            || precision != null
             || seed != null;
     if (resume && others) {
       throw new IllegalArgumentException(
@@ -154,6 +160,7 @@ public final class TrainMnist implements Callable<Integer> {
     TrainingOptions options =
         TrainingOptions.defaults()
             .withBatchSize(batch == null ? DEFAULT_BATCH : batch)
+            .withPrecision(precision == null ? Precision.FLOAT32 : precision)
             .withSeed(seed == null ? new SecureRandom().nextLong() : seed);
     return Trainer.create(
         UNetConfig.small(digits.height(), digits.width(), digits.channels())

@@ -1,0 +1,17 @@
+package io.github.ddpm;
+
+/**
+ * The numbers that hidden images and the products with weights are computed in. Weights at rest,
+ * statistics of normalizations, softmax, losses, optimizers and the samplers' own arithmetic are
+ * float32 in all.
+ */
+public enum Precision {
+  /** 24 significant bits: the reference. */
+  FLOAT32,
+
+  /**
+   * 8 significant bits with float32's range: half the memory for hidden images. Meant for CPUs with
+   * AVX512-BF16 or AMX; others compute the same, slowly.
+   */
+  BFLOAT16
+}
