@@ -4,9 +4,11 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.LocalDate;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -55,7 +57,7 @@ public final class Benchmark implements Callable<Integer> {
       description = "folder for the contenders' files and logs, and for the report")
   private Path out;
 
-  private final Map<String, Row> rows = new java.util.LinkedHashMap<>();
+  private final Map<String, Row> rows = new LinkedHashMap<>();
   private final StringBuilder report = new StringBuilder();
 
   private Benchmark() {}
@@ -148,7 +150,7 @@ public final class Benchmark implements Callable<Integer> {
         String.join(" ", sets),
         System.getProperty("java.version"),
         String.join(", ", versions),
-        LocalDate.now(),
+        LocalDate.now(ZoneOffset.UTC),
         rounds,
         seconds);
     line("");

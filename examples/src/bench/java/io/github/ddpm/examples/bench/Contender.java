@@ -2,19 +2,17 @@ package io.github.ddpm.examples.bench;
 
 /** Who is timed. */
 enum Contender {
-  OURS_FLOAT32("ddpm float32", Ours.FLOAT32),
-  OURS_BFLOAT16("ddpm bfloat16", Ours.BFLOAT16),
-  PYTORCH_FLOAT32("PyTorch float32", new Torch("float32")),
+  OURS_FLOAT32("ddpm float32"),
+  OURS_BFLOAT16("ddpm bfloat16"),
+  PYTORCH_FLOAT32("PyTorch float32"),
   /** Sampling with everything in bfloat16, training by autocast. */
-  PYTORCH_BFLOAT16("PyTorch bfloat16", new Torch("bfloat16")),
-  ONNX_RUNTIME("ONNX Runtime float32", new Onnx());
+  PYTORCH_BFLOAT16("PyTorch bfloat16"),
+  ONNX_RUNTIME("ONNX Runtime float32");
 
   private final String title;
-  private final Backend backend;
 
-  Contender(String title, Backend backend) {
+  Contender(String title) {
     this.title = title;
-    this.backend = backend;
   }
 
   String title() {
@@ -22,7 +20,13 @@ enum Contender {
   }
 
   Backend backend() {
-    return backend;
+    return switch (this) {
+      case OURS_FLOAT32 -> Ours.FLOAT32;
+      case OURS_BFLOAT16 -> Ours.BFLOAT16;
+      case PYTORCH_FLOAT32 -> new Torch("float32");
+      case PYTORCH_BFLOAT16 -> new Torch("bfloat16");
+      case ONNX_RUNTIME -> new Onnx();
+    };
   }
 
   boolean isOurs() {

@@ -69,6 +69,7 @@ final class Onnx implements Backend {
           OnnxTensor result = OnnxTensor.createTensor(environment, out, shape);
           OrtSession.Result ran =
               session.run(Map.of("x", images, "timestep", timesteps), Map.of("out", result))) {
+        assert ran.size() == 1;
         float[] values = new float[x.length];
         out.get(values);
         return values;

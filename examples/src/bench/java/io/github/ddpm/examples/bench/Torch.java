@@ -22,6 +22,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -192,7 +193,7 @@ record Torch(String precision) implements Backend {
 
     private void update(NDArray gradient) {
       step++;
-      List<IValue> inputs = new java.util.ArrayList<>();
+      List<IValue> inputs = new ArrayList<>();
       for (NDArray vector : List.of(weights, m, v, ema, gradient)) {
         inputs.add(IValue.from((PtNDArray) vector));
       }

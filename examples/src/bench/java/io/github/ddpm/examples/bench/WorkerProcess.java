@@ -17,6 +17,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /** A running {@link Worker}, seen from outside. */
@@ -34,7 +35,7 @@ final class WorkerProcess implements AutoCloseable {
    */
   WorkerProcess(Contender contender, Path folder) throws IOException {
     this.contender = contender;
-    this.log = folder.resolve(contender.name().toLowerCase(java.util.Locale.ROOT) + ".log");
+    this.log = folder.resolve(contender.name().toLowerCase(Locale.ROOT) + ".log");
     String threads = String.valueOf(Runtime.getRuntime().availableProcessors());
     ProcessBuilder builder =
         new ProcessBuilder(
