@@ -89,7 +89,7 @@ public final class Benchmark implements Callable<Integer> {
     BenchmarkFiles.unpack(out);
     Map<Contender, WorkerProcess> workers = new EnumMap<>(Contender.class);
     try {
-      for (Contender contender : Contender.values()) {
+      for (Contender contender : contenders()) {
         workers.put(contender, new WorkerProcess(contender, out));
       }
       environment(workers.values());
@@ -134,20 +134,32 @@ public final class Benchmark implements Callable<Integer> {
     return only.isEmpty() || only.contains(part);
   }
 
+  /**
+   * All, but for those in bfloat16 on a CPU that would have to emulate it: minutes for one step.
+   */
+  private static List<Contender> contenders() throws IOException {
+    List<String> sets = instructionSets();
+    boolean bfloat16 = sets.contains("avx512_bf16") || sets.contains("amx_bf16");
+    return Stream.of(Contender.values()).filter(c -> bfloat16 || !c.isBfloat16()).toList();
+  }
+
+  private static List<String> instructionSets() throws IOException {
+    List<String> cpu = Files.readAllLines(Path.of("/proc/cpuinfo"));
+    List<String> flags = List.of(cpuInfo(cpu, "flags").split(" "));
+    return Stream.of("avx2", "avx512f", "avx512_bf16", "amx_bf16").filter(flags::contains).toList();
+  }
+
   private void environment(Iterable<WorkerProcess> workers) throws IOException {
     List<String> versions = new ArrayList<>();
     for (WorkerProcess worker : workers) {
       worker.ask("version").filter(version -> !versions.contains(version)).ifPresent(versions::add);
     }
     List<String> cpu = Files.readAllLines(Path.of("/proc/cpuinfo"));
-    List<String> flags = List.of(cpuInfo(cpu, "flags").split(" "));
-    List<String> sets =
-        Stream.of("avx2", "avx512f", "avx512_bf16", "amx_bf16").filter(flags::contains).toList();
     line(
         "%s, %d processors, %s; Java %s, %s; %s; `mvn -q -Pbench compile exec:java`, %d rounds of %s s.",
         cpuInfo(cpu, "model name"),
         Runtime.getRuntime().availableProcessors(),
-        String.join(" ", sets),
+        String.join(" ", instructionSets()),
         System.getProperty("java.version"),
         String.join(", ", versions),
         LocalDate.now(ZoneOffset.UTC),
@@ -256,7 +268,7 @@ public final class Benchmark implements Callable<Integer> {
     say("cold start");
     Row row = new Row(COLD_START, "s", false, new EnumMap<>(Contender.class));
     for (int round = 0; round < rounds; round++) {
-      for (Contender contender : Contender.values()) {
+      for (Contender contender : contenders()) {
         long start = System.nanoTime();
         try (WorkerProcess worker = new WorkerProcess(contender, out)) {
           if (worker.ask("grid", out.resolve(contender.name() + ".png")).isPresent()) {
@@ -272,7 +284,7 @@ public final class Benchmark implements Callable<Integer> {
   private void memory(String title, String command) throws IOException {
     say("memory, " + title);
     Row row = new Row("peak memory, " + title, "MB", false, new EnumMap<>(Contender.class));
-    for (Contender contender : Contender.values()) {
+    for (Contender contender : contenders()) {
       try (WorkerProcess worker = new WorkerProcess(contender, out)) {
         if (worker.ask(command).isPresent()) {
           worker.ask(command);

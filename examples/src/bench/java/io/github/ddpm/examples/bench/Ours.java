@@ -2,6 +2,7 @@ package io.github.ddpm.examples.bench;
 
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
+import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.tf.Trainer;
@@ -18,13 +19,13 @@ enum Ours implements Backend {
 
   @Override
   public String version() {
-    return "TensorFlow Java on TensorFlow " + TensorFlow.version();
+    // Not TensorFlow.version(), which would load TensorFlow before the library has set it up.
+    return "TensorFlow Java " + TensorFlow.class.getPackage().getImplementationVersion();
   }
 
   @Override
   public Predictor predictor(Path files) throws IOException {
-    checkPrecision();
-    return Predictor.load(files);
+    return Predictor.load(files, precision());
   }
 
   @Override
@@ -57,17 +58,14 @@ enum Ours implements Backend {
   }
 
   private Trainer trainer(int size) {
-    checkPrecision();
     return Trainer.create(
         UNetConfig.small(size, size, 1),
         BetaSchedule.linear(),
         PredictionType.EPSILON,
-        TrainingOptions.defaults());
+        TrainingOptions.defaults().withPrecision(precision()));
   }
 
-  private void checkPrecision() {
-    if (this == BFLOAT16) {
-      throw new UnsupportedOperationException("no choice of precision yet");
-    }
+  private Precision precision() {
+    return Precision.valueOf(name());
   }
 }
