@@ -10,7 +10,6 @@ import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.UNetConfig;
 import java.io.IOException;
 import java.nio.file.Path;
-import org.tensorflow.TensorFlow;
 
 /** This library. */
 enum Ours implements Backend {
@@ -19,8 +18,8 @@ enum Ours implements Backend {
 
   @Override
   public String version() {
-    // Not TensorFlow.version(), which would load TensorFlow before the library has set it up.
-    return "TensorFlow Java " + TensorFlow.class.getPackage().getImplementationVersion();
+    // Without TensorFlow.version(), which would load TensorFlow before the library has set it up.
+    return "TensorFlow Java";
   }
 
   @Override
