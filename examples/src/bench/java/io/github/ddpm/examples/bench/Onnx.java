@@ -5,9 +5,6 @@ import ai.onnxruntime.OrtEnvironment;
 import ai.onnxruntime.OrtException;
 import ai.onnxruntime.OrtSession;
 import ai.onnxruntime.OrtSession.SessionOptions;
-import io.github.ddpm.BetaSchedule;
-import io.github.ddpm.ModelInfo;
-import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -36,10 +33,7 @@ final class Onnx implements Backend {
     throw new UnsupportedOperationException("its Java packages don't train");
   }
 
-  private static final class OnnxPredictor implements Predictor {
-    private static final ModelInfo INFO =
-        new ModelInfo(28, 28, 1, 0, false, BetaSchedule.linear(), PredictionType.EPSILON);
-
+  private static final class OnnxPredictor implements Peer {
     private final OrtEnvironment environment = OrtEnvironment.getEnvironment();
     private final OrtSession session;
 
@@ -50,11 +44,6 @@ final class Onnx implements Backend {
         options.setInterOpNumThreads(1);
         session = environment.createSession(file.toString(), options);
       }
-    }
-
-    @Override
-    public ModelInfo info() {
-      return INFO;
     }
 
     @Override

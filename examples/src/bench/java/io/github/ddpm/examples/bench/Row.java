@@ -45,7 +45,7 @@ record Row(
     List<Double> above = figures.get(our.get());
     List<Double> below = figures.get(peer.get());
     return median(
-        IntStream.range(0, above.size())
+        IntStream.range(0, Math.min(above.size(), below.size()))
             .mapToObj(round -> above.get(round) / below.get(round))
             .toList());
   }

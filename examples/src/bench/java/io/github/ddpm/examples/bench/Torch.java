@@ -12,9 +12,6 @@ import ai.djl.pytorch.engine.PtSymbolBlock;
 import ai.djl.pytorch.jni.IValue;
 import ai.djl.training.GradientCollector;
 import ai.djl.training.ParameterStore;
-import io.github.ddpm.BetaSchedule;
-import io.github.ddpm.ModelInfo;
-import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import java.io.IOException;
 import java.io.InputStream;
@@ -34,9 +31,6 @@ import java.util.SplittableRandom;
  * @param precision of the traces
  */
 record Torch(String precision) implements Backend {
-  private static final ModelInfo INFO =
-      new ModelInfo(28, 28, 1, 0, false, BetaSchedule.linear(), PredictionType.EPSILON);
-
   @Override
   public String version() {
     return "PyTorch " + Engine.getEngine("PyTorch").getVersion() + " through DJL";
@@ -45,12 +39,7 @@ record Torch(String precision) implements Backend {
   @Override
   public Predictor predictor(Path files) throws IOException {
     Script network = new Script(files.resolve("forward_" + precision + ".pt"));
-    return new Predictor() {
-      @Override
-      public ModelInfo info() {
-        return INFO;
-      }
-
+    return new Peer() {
       @Override
       public float[] predict(float[] x, double timestep, int... labels) {
         try (NDManager memory = NDManager.newBaseManager("PyTorch")) {
@@ -83,7 +72,7 @@ record Torch(String precision) implements Backend {
   }
 
   private static NDArray images(NDManager memory, float[] values) {
-    return memory.create(values, new Shape(values.length / INFO.imageSize(), 1, 28, 28));
+    return memory.create(values, new Shape(values.length / Peer.INFO.imageSize(), 1, 28, 28));
   }
 
   /** A file of TorchScript. */
@@ -147,7 +136,9 @@ record Torch(String precision) implements Backend {
     @Override
     public double step(float[] images) {
       int[] timesteps =
-          random.ints(images.length / INFO.imageSize(), 0, INFO.schedule().timesteps()).toArray();
+          random
+              .ints(images.length / Peer.INFO.imageSize(), 0, Peer.INFO.schedule().timesteps())
+              .toArray();
       try (NDManager memory = NDManager.newBaseManager("PyTorch")) {
         // The same memory with no gradient yet: nothing to set to zero, nothing to add to.
         NDArray leaf = weights.stopGradient();
@@ -156,7 +147,8 @@ record Torch(String precision) implements Backend {
         NDArray loss;
         try (GradientCollector gradients = Engine.getEngine("PyTorch").newGradientCollector()) {
           NDArray noise =
-              memory.randomNormal(new Shape(timesteps.length, 1, INFO.height(), INFO.width()));
+              memory.randomNormal(
+                  new Shape(timesteps.length, 1, Peer.INFO.height(), Peer.INFO.width()));
           loss = loss(memory, leaf, images, noise, timesteps);
           gradients.backward(loss);
         }
@@ -173,7 +165,7 @@ record Torch(String precision) implements Backend {
       float[] noiseWeights = new float[timesteps.length];
       float[] times = new float[timesteps.length];
       for (int i = 0; i < timesteps.length; i++) {
-        double alphaBar = INFO.schedule().alphaBar(timesteps[i]);
+        double alphaBar = Peer.INFO.schedule().alphaBar(timesteps[i]);
         signalWeights[i] = (float) Math.sqrt(alphaBar);
         noiseWeights[i] = (float) Math.sqrt(1 - alphaBar);
         times[i] = timesteps[i];
