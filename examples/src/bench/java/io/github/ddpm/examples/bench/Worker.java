@@ -53,8 +53,8 @@ final class Worker {
       answers.println(answer);
       answers.flush();
     }
-    // Not all libraries' threads end by themselves.
-    Runtime.getRuntime().halt(0);
+    // Not all libraries' threads end by themselves. Not halt, which leaves their temporary files.
+    System.exit(0);
   }
 
   private String obey(String... command) throws IOException {
