@@ -54,6 +54,8 @@ final class Kernels {
     static final boolean LOADED =
         !Sessions.hasGpu()
             && load("libddpm.so", TensorFlow::loadLibrary)
-            && TensorFlow.registerCustomGradient(GroupNorm.KERNEL, GroupNorm::gradient);
+            && Convolution.KERNELS.stream()
+                .allMatch(
+                    kernel -> TensorFlow.registerCustomGradient(kernel, Convolution::gradient));
   }
 }
