@@ -33,7 +33,7 @@ compile() { # OBJECT SOURCE FLAGS...
   "$compiler" $flags "$@" -c "$sources/$source" -o "$work/$object.o" || touch "$work/failed"
 }
 compile environment environment.cc
-for source in ops group_norm_ops conv_ops plan workers; do
+for source in ops attention_ops concat_ops conv_ops group_norm_ops plan workers; do
   compile $source $source.cc &
 done
 compile base kernels.cc -DKERNELS=kKernelsBase &

@@ -15,6 +15,7 @@
 
 #include "conv.h"
 #include "numbers.h"
+#include "scratch.h"
 #include "simd.h"
 
 namespace ddpm {
@@ -25,6 +26,7 @@ constexpr int kVectors = 2;                   // of destination channels that ar
 constexpr int kBlock = kVectors * kLanes;     // so many channels
 constexpr int kMaxPixels = kManyRegisters ? 14 : 6;   // of a row that are computed together
 constexpr int kGradientUnits = kManyRegisters ? 8 : 4;  // of source channels whose gradients are computed together
+constexpr int kNarrow = 4;                    // channels at most where it is the source's that fill vectors
 constexpr long kGradientPixels = 256;         // whose source and gradient stay in the first-level cache
 
 constexpr long Divide(long a, long b) { return (a + b - 1) / b; }
@@ -34,6 +36,7 @@ struct Fma {
   static constexpr int kValues = 1;  // of a unit
 
   static Vector Add(Vector sum, float unit, Vector weights) { return sum + unit * weights; }
+  static Vector Add(Vector sum, Vector units, Vector weights) { return sum + units * weights; }
 };
 
 #ifdef __AVX512BF16__
@@ -42,6 +45,9 @@ struct Dot {
 
   static Vector Add(Vector sum, float unit, Vector weights) {
     return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)(__m512)weights, (__m512bh)_mm512_set1_ps(unit));
+  }
+  static Vector Add(Vector sum, Vector units, Vector weights) {
+    return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)(__m512)weights, (__m512bh)(__m512)units);
   }
 };
 #endif
@@ -59,34 +65,9 @@ struct ArithmeticOf<BFloat16> {
 template <typename T>
 using Arithmetic = typename ArithmeticOf<T>::Type;
 
-// Two bfloat16 of a unit from two float32 each, of which the first has the lower half.
-template <int kCount>
-inline __attribute__((always_inline)) void PairUp(const float* __restrict low, const float* __restrict high,
-                                                  float* __restrict units) {
-  for (int i = 0; i < kCount; i++) {
-    uint32_t bits = RoundedBits(low[i]) >> 16 | (RoundedBits(high[i]) & 0xffff0000);
-    std::memcpy(&units[i], &bits, sizeof bits);
-  }
-}
-
-// Memory of a thread that grows to what is needed and is kept, because the kernel has to clear new memory.
-float* Scratch(int which, size_t floats) {
-  static thread_local struct {
-    float* memory;
-    size_t floats;
-  } buffers[4];
-  auto& buffer = buffers[which];
-  if (buffer.floats < floats) {
-    std::free(buffer.memory);
-    void* memory;
-    if (posix_memalign(&memory, 64, floats * sizeof(float)) != 0) {
-      std::abort();
-    }
-    buffer.memory = static_cast<float*>(memory);
-    buffer.floats = floats;
-  }
-  return buffer.memory;
-}
+// Units of two bfloat16, the first in the lower half.
+inline Vector PairUp(Vector low, Vector high) { return (Vector)(Rounded(low) | Rounded(high) << 16); }
+inline Vector PairUp(Bits low, Bits high) { return (Vector)(low | high << 16); }
 
 // ---- The source, copied.
 
@@ -140,146 +121,157 @@ struct Band {
   static long Floor(long a, long b) { return a >= 0 ? a / b : -Divide(-a, b); }
 };
 
-template <typename T>
-struct Source {
-  const T* image;
-  const float* scale;  // of its channels, or null
-  const float* offset;
-  bool silu;
+enum class Mode { kNothing, kScale, kSilu };
 
-  Source(const T* images, const Plan& plan, const Activation& activation, long index)
-      : image(images + index * plan.source_height * plan.source_width * plan.source_channels),
-        scale(activation.scale == nullptr ? nullptr : activation.scale + index * plan.source_channels),
-        offset(activation.scale == nullptr ? nullptr : activation.offset + index * plan.source_channels),
-        silu(activation.silu) {}
+// Some neighboring channels of an image and what they go through.
+template <typename T, int kCount>
+struct Channels {
+  long count;     // the others are zeros
+  Mode mode;
+  alignas(64) float scale[kCount] = {};
+  alignas(64) float offset[kCount] = {};
 
-  // Some channels of a pixel as floats, zeros beyond `count`.
-  template <int kCount>
-  inline void Read(const T* pixel, long channel, long count, float* to) const {
-    const T* x = pixel + channel;
-    if (count >= kCount) {
-      Activate<kCount>(x, channel, kCount, to);
-    } else {
-      Activate<kCount>(x, channel, count, to);
-      for (long i = count; i < kCount; i++) {
-        to[i] = 0;
-      }
+  Channels(const Activation& activation, long image, long channels, long first)
+      : count(Min(kCount, channels - first)),
+        mode(activation.scale == nullptr ? Mode::kNothing : activation.silu ? Mode::kSilu : Mode::kScale) {
+    if (mode != Mode::kNothing) {
+      std::memcpy(scale, activation.scale + image * channels + first, count * sizeof(float));
+      std::memcpy(offset, activation.offset + image * channels + first, count * sizeof(float));
+    }
+  }
+
+  // Calls store(pixel, index of a vector, vector) for neighboring pixels.
+  template <typename F>
+  void ForEach(const T* x, long pixels, long distance, F store) const {
+    switch (mode) {
+      case Mode::kNothing:
+        ForEach<Mode::kNothing>(x, pixels, distance, store);
+        break;
+      case Mode::kScale:
+        ForEach<Mode::kScale>(x, pixels, distance, store);
+        break;
+      case Mode::kSilu:
+        ForEach<Mode::kSilu>(x, pixels, distance, store);
+        break;
     }
   }
 
  private:
-  template <int kCount>
-  inline __attribute__((always_inline)) void Activate(const T* __restrict x, long channel, long count,
-                                                      float* __restrict to) const {
-    if (scale == nullptr) {
-      for (long i = 0; i < count; i++) {
-        to[i] = Load(x[i]);
-      }
-      return;
+  template <Mode kMode, typename F>
+  void ForEach(const T* x, long pixels, long distance, F store) const {
+    constexpr int kVectorsOfPixel = kCount / kLanes;
+    T padded[kCount] = {};
+    Vector scales[kVectorsOfPixel];
+    Vector offsets[kVectorsOfPixel];
+    for (int v = 0; v < kVectorsOfPixel; v++) {
+      scales[v] = LoadVector(scale + v * kLanes);
+      offsets[v] = LoadVector(offset + v * kLanes);
     }
-    const float* __restrict a = scale + channel;
-    const float* __restrict b = offset + channel;
-    if (silu) {
-      for (long i = 0; i < count; i++) {
-        float z = Load(x[i]) * a[i] + b[i];
-        to[i] = z * Sigmoid(z);
+    for (long p = 0; p < pixels; p++, x += distance) {
+      const T* pixel = x;
+      if (count < kCount) {
+        std::memcpy(padded, x, count * sizeof(T));
+        pixel = padded;
       }
-    } else {
-      for (long i = 0; i < count; i++) {
-        to[i] = Load(x[i]) * a[i] + b[i];
+      for (int v = 0; v < kVectorsOfPixel; v++) {
+        Vector z = LoadVector(pixel + v * kLanes);
+        if constexpr (kMode != Mode::kNothing) {
+          z = z * scales[v] + offsets[v];
+        }
+        store(p, v, kMode == Mode::kSilu ? Silu(z) : z);
       }
     }
   }
 };
 
-// The units of one pixel's block of channels.
-template <typename A, typename T>
-inline void CopyPixel(const Source<T>& source, const T* pixel, long channel, long channels, float* to) {
-  constexpr int kValues = kUnits * A::kValues;
-  long count = Min(kValues, channels - channel);
-  if constexpr (A::kValues == 1) {
-    source.template Read<kValues>(pixel, channel, count, to);
-  } else if (source.scale == nullptr && count == kValues) {
-    std::memcpy(to, pixel + channel, kUnits * sizeof(float));
-  } else {
-    float values[kValues];
-    source.template Read<kValues>(pixel, channel, count, values);
-    BFloat16 halves[kValues];
-    for (int i = 0; i < kValues; i++) {
-      Store(&halves[i], values[i]);
+// Calls copy(source row or null, pixels left of the image, pixels inside, first of these, target) for each row of a
+// block of channels, whatever its parity.
+template <typename T, typename F>
+void ForEachRow(const Band& band, const T* image, long pixels, float* to, F copy) {
+  const Plan& plan = band.plan;
+  const long s = plan.axis.stride;
+  for (long pr = 0; pr < s; pr++) {
+    for (long pc = 0; pc < s; pc++) {
+      const long first = s * plan.axis.low + pc;
+      const long before = Min(pixels, first >= 0 ? 0 : Divide(-first, s));
+      const long end = Min(pixels, Divide(plan.source_width - first, s));
+      float* target = to + (pr * s + pc) * band.parity;
+      for (long r = 0; r < band.rows; r++, target += band.row) {
+        const long row = s * (band.from + r + plan.axis.low) + pr;
+        const bool inside = row >= 0 && row < plan.source_height && end > before;
+        copy(inside ? image + (row * plan.source_width + first + s * before) * plan.source_channels : nullptr, before,
+             inside ? end - before : 0, target);
+      }
     }
-    std::memcpy(to, halves, sizeof halves);
   }
 }
 
-// Calls copy(block, source row, first source column, distance of columns, target of the row) for each row of each
-// parity, the row being null where it lies outside.
-template <typename F>
-void ForEachRow(const Band& band, float* to, F copy) {
+inline void Clear(float* to, long units) { std::memset(to, 0, units * sizeof(float)); }
+
+template <typename A, typename T>
+void CopyBand(const Band& band, const T* images, const Activation& activation, long index, float* to) {
   const Plan& plan = band.plan;
-  const int s = plan.axis.stride;
+  const T* image = images + index * plan.source_height * plan.source_width * plan.source_channels;
+  const long distance = plan.axis.stride * plan.source_channels;
   for (long b = 0; b < band.blocks; b++) {
-    for (int pr = 0; pr < s; pr++) {
-      for (int pc = 0; pc < s; pc++) {
-        float* plane = to + b * band.block + (pr * s + pc) * band.parity;
-        for (long r = 0; r < band.rows; r++) {
-          long row = s * (band.from + r + plan.axis.low) + pr;
-          bool inside = row >= 0 && row < plan.source_height;
-          copy(b, inside ? row : -1, s * plan.axis.low + pc, plane + r * band.row);
-        }
-      }
-    }
+    const Channels<T, kUnits * A::kValues> channels(activation, index, plan.source_channels, b * band.values);
+    ForEachRow(band, image + b * band.values, band.columns, to + b * band.block,
+               [&](const T* x, long before, long inside, float* target) {
+                 if (x == nullptr) {
+                   Clear(target, band.row);
+                   return;
+                 }
+                 Clear(target, before * kUnits);
+                 Clear(target + (before + inside) * kUnits, (band.columns - before - inside) * kUnits);
+                 target += before * kUnits;
+                 if constexpr (A::kValues == 1) {
+                   channels.ForEach(x, inside, distance,
+                                    [&](long p, int v, Vector z) { StoreVector(target + p * kUnits + v * kLanes, z); });
+                 } else if (channels.mode == Mode::kNothing && channels.count == kUnits * A::kValues) {
+                   for (long p = 0; p < inside; p++) {
+                     std::memcpy(target + p * kUnits, x + p * distance, kUnits * sizeof(float));
+                   }
+                 } else {
+                   channels.ForEach(x, inside, distance, [&](long p, int v, Vector z) {
+                     StoreVector(reinterpret_cast<BFloat16*>(target + p * kUnits) + v * kLanes, z);
+                   });
+                 }
+               });
   }
-}
-
-template <typename A, typename T>
-void CopyBand(const Band& band, const Source<T>& source, float* to) {
-  const Plan& plan = band.plan;
-  const long channels = plan.source_channels;
-  const int s = plan.axis.stride;
-  ForEachRow(band, to, [&](long b, long row, long first, float* target) {
-    const T* line = source.image + row * plan.source_width * channels;
-    for (long i = 0; i < band.columns; i++, target += kUnits) {
-      long column = first + s * i;
-      if (row >= 0 && column >= 0 && column < plan.source_width) {
-        CopyPixel<A>(source, line + column * channels, b * band.values, channels, target);
-      } else {
-        std::memset(target, 0, kUnits * sizeof(float));
-      }
-    }
-  });
 }
 
 // Units are pairs of neighbors, in two pairings.
 template <typename T>
-void CopyPairs(const Band& band, const Source<T>& source, float* to) {
+void CopyPairs(const Band& band, const T* images, const Activation& activation, long index, float* to) {
   const Plan& plan = band.plan;
-  const long channels = plan.source_channels;
-  const int s = plan.axis.stride;
-  ForEachRow(band, to, [&](long b, long row, long first, float* target) {
-    if (row < 0) {
-      std::memset(target, 0, band.row * sizeof(float));
-      std::memset(target + band.pairing, 0, band.row * sizeof(float));
-      return;
-    }
-    const T* line = source.image + row * plan.source_width * channels;
-    long count = Min(kUnits, channels - b * kUnits);
-    alignas(64) float last[kUnits] = {};
-    for (long i = 0; i < 2 * band.columns; i++) {
-      alignas(64) float next[kUnits];
-      long column = first + s * i;
-      if (column >= 0 && column < plan.source_width) {
-        source.template Read<kUnits>(line + column * channels, b * kUnits, count, next);
-      } else {
-        std::memset(next, 0, sizeof next);
-      }
-      float* unit = i % 2 != 0 ? target + i / 2 * kUnits : target + band.pairing + (i / 2 - 1) * kUnits;
-      if (i > 0) {
-        PairUp<kUnits>(last, next, unit);
-      }
-      std::memcpy(last, next, sizeof last);
-    }
-  });
+  const T* image = images + index * plan.source_height * plan.source_width * plan.source_channels;
+  const long distance = plan.axis.stride * plan.source_channels;
+  const long pixels = 2 * band.columns;
+  // A row as it is activated.
+  float* line = Scratch(3, pixels * kUnits);
+  for (long b = 0; b < band.blocks; b++) {
+    const Channels<T, kUnits> channels(activation, index, plan.source_channels, b * kUnits);
+    ForEachRow(band, image + b * kUnits, pixels, to + b * band.block,
+               [&](const T* x, long before, long inside, float* target) {
+                 if (x == nullptr) {
+                   Clear(target, band.row);
+                   Clear(target + band.pairing, band.row);
+                   return;
+                 }
+                 Clear(line, before * kUnits);
+                 Clear(line + (before + inside) * kUnits, (pixels - before - inside) * kUnits);
+                 channels.ForEach(x, inside, distance, [&](long p, int v, Vector z) {
+                   StoreVector(line + (before + p) * kUnits + v * kLanes, z);
+                 });
+                 for (long i = 0; i + 1 < pixels; i++) {
+                   float* unit = target + i % 2 * band.pairing + i / 2 * kUnits;
+                   for (int u = 0; u < kUnits; u += kLanes) {
+                     StoreVector(unit + u,
+                                 PairUp(LoadVector(line + i * kUnits + u), LoadVector(line + (i + 1) * kUnits + u)));
+                   }
+                 }
+               });
+  }
 }
 
 // ---- The sum over taps.
@@ -313,24 +305,26 @@ struct Taps {
   }
 };
 
-// Weights are packed by phase, block of destination channels, block of source channels, tap, unit.
+// Weights are packed by phase, block of destination channels, block of source channels, tap, unit. Where the
+// destination is narrow, a block is one channel, and neighbors are units.
 template <typename A>
 struct Packed {
+  bool narrow;
+  long width;   // of a block of destination channels
   long blocks;
-  long units;  // of all blocks of source channels
-  long tap;    // floats of all units of a tap
-  long block;  // of a block of destination channels in the phase with the most taps
+  long block;   // floats of one in the phase with the most taps
 
   explicit Packed(const Plan& plan) {
-    blocks = Divide(plan.channels, kBlock);
-    units = Divide(plan.source_channels, A::kValues);
-    tap = units * kBlock;
-    block = Axis::kMaxTaps * Axis::kMaxTaps * tap;
+    narrow = plan.channels <= kNarrow;
+    width = narrow ? 1 : kBlock;
+    blocks = Divide(plan.channels, width);
+    long units = Divide(plan.source_channels, A::kValues);
+    units = narrow ? Divide(units, kUnits) * kUnits : units;
     long most = 0;
     for (int p = 0; p < plan.axis.period; p++) {
       most = plan.axis.counts[p] > most ? plan.axis.counts[p] : most;
     }
-    block = most * most * tap;
+    block = most * most * units * width;
   }
 
   long phase(int vertical, int horizontal, int period) const { return (vertical * period + horizontal) * blocks * block; }
@@ -357,11 +351,12 @@ void Pack(const Plan& plan, const float* weights, void* packed) {
       const Taps taps(plan, v, h);
       for (long b = 0; b < layout.blocks; b++) {
         float* to = static_cast<float*>(packed) + layout.phase(v, h, plan.axis.period) + b * layout.block;
-        const long count = Min(kBlock, plan.channels - b * kBlock);
+        const long count = Min(layout.width, plan.channels - b * layout.width);
         for (long first = 0; first < plan.source_channels; first += kUnits * A::kValues) {
           const long end = Min(first + kUnits * A::kValues, plan.source_channels);
+          const long padded = layout.narrow ? first + kUnits * A::kValues : end;
           for (int t = 0; t < taps.count; t++) {
-            for (long source = first; source < end; source += A::kValues, to += kBlock) {
+            for (long source = first; source < padded; source += A::kValues, to += layout.width) {
               float values[A::kValues][kBlock] = {};
               for (int k = 0; k < kernels; k++) {
                 if ((taps.weights[t] >> k & 1) == 0) {
@@ -369,16 +364,20 @@ void Pack(const Plan& plan, const float* weights, void* packed) {
                 }
                 for (int i = 0; i < A::kValues && source + i < end; i++) {
                   const float* from =
-                      weights + k * in * out + (source + i) * from_source + b * kBlock * from_channel;
+                      weights + k * in * out + (source + i) * from_source + b * layout.width * from_channel;
                   for (long c = 0; c < count; c++) {
                     values[i][c] += from[c * from_channel];
                   }
                 }
               }
-              if constexpr (A::kValues == 1) {
-                std::memcpy(to, values[0], sizeof values[0]);
-              } else {
-                PairUp<kBlock>(values[0], values[1], to);
+              for (long c = 0; c < kBlock; c += kLanes) {
+                Vector low = LoadVector(values[0] + c);
+                Vector units = A::kValues == 1 ? low : PairUp(low, LoadVector(values[A::kValues - 1] + c));
+                if (layout.narrow) {
+                  to[0] = units[0];
+                  break;
+                }
+                StoreVector(to + c, units);
               }
             }
           }
@@ -441,21 +440,39 @@ constexpr void (*kSumTaps[])(const Operands&, float*) = {
     SumTaps<A, kManyRegisters ? 13 : 1>, SumTaps<A, kManyRegisters ? 14 : 1>,
 };
 
+// The sums of kPixels neighboring pixels, each of one channel.
+template <typename A, int kPixels>
+void SumTapsNarrow(const Operands& op, float* sums) {
+  Vector acc[kPixels] = {};
+  const float* weights = op.weights;
+  for (long b = 0; b < op.blocks; b++) {
+    for (int t = 0; t < op.taps.count; t++, weights += kUnits) {
+      const float* x = op.source + b * op.block + op.taps.offsets[t];
+      for (int u = 0; u < kUnits; u += kLanes) {
+        const Vector w = LoadVector(weights + u);
+#pragma GCC unroll 4
+        for (int p = 0; p < kPixels; p++) {
+          acc[p] = A::Add(acc[p], LoadVector(x + p * kUnits + u), w);
+        }
+      }
+    }
+  }
+  for (int p = 0; p < kPixels; p++) {
+    sums[p] = Sum(acc[p]);
+  }
+}
+
 template <typename T>
 inline void Finish(const float* sums, const float* bias, const T* added, long count, T* to) {
   if (count == kBlock) {
-    count = kBlock;
+    for (int c = 0; c < kBlock; c += kLanes) {
+      Vector sum = LoadVector(sums + c) + LoadVector(bias + c);
+      StoreVector(to + c, added == nullptr ? sum : sum + LoadVector(added + c));
+    }
+    return;
   }
-  if (added == nullptr) {
-#pragma GCC ivdep
-    for (long c = 0; c < count; c++) {
-      Store(&to[c], sums[c] + bias[c]);
-    }
-  } else {
-#pragma GCC ivdep
-    for (long c = 0; c < count; c++) {
-      Store(&to[c], sums[c] + bias[c] + Load(added[c]));
-    }
+  for (long c = 0; c < count; c++) {
+    Store(&to[c], sums[c] + bias[c] + (added == nullptr ? 0.0f : Load(added[c])));
   }
 }
 
@@ -465,7 +482,7 @@ void Run(const Conv<T>& conv, long image, long from, long to) {
   const Plan& plan = conv.plan;
   const Band band(plan, from, to, A::kValues, false);
   float* copy = Scratch(0, band.size());
-  CopyBand<A>(band, Source<T>(conv.source, plan, conv.activation, image), copy);
+  CopyBand<A>(band, conv.source, conv.activation, image, copy);
 
   const Packed<A> layout(plan);
   const int period = plan.axis.period;
@@ -478,8 +495,8 @@ void Run(const Conv<T>& conv, long image, long from, long to) {
       const long tiles = Divide(columns, kMaxPixels);
       for (long r = from; r < to && period * r + v < plan.height; r++) {
         for (long b = 0; b < layout.blocks; b++) {
-          const long first = b * kBlock;
-          const long count = Min(kBlock, plan.channels - first);
+          const long first = b * layout.width;
+          const long count = Min(layout.width, plan.channels - first);
           alignas(64) float bias[kBlock] = {};
           if (conv.bias != nullptr) {
             std::memcpy(bias, conv.bias + first, count * sizeof(float));
@@ -487,14 +504,23 @@ void Run(const Conv<T>& conv, long image, long from, long to) {
           const float* weights =
               static_cast<const float*>(conv.weights) + layout.phase(v, h, period) + b * layout.block;
           long column = 0;
-          for (long tile = 0; tile < tiles; tile++) {
-            const long pixels = columns / tiles + (tile < columns % tiles);
+          for (long tile = 0; column < columns; tile++) {
             const Operands op = {copy + (r - from) * band.row + column * kUnits, band.block,
                                  band.blocks, band.units(band.blocks - 1), taps, weights};
-            kSumTaps<A>[pixels - 1](op, sums);
+            long pixels;
+            if (!layout.narrow) {
+              pixels = columns / tiles + (tile < columns % tiles);
+              kSumTaps<A>[pixels - 1](op, sums);
+            } else if (columns - column >= 4) {
+              pixels = 4;
+              SumTapsNarrow<A, 4>(op, sums);
+            } else {
+              pixels = 1;
+              SumTapsNarrow<A, 1>(op, sums);
+            }
             for (long p = 0; p < pixels; p++, column++) {
               const long at = start + ((period * r + v) * plan.width + period * column + h) * plan.channels + first;
-              Finish(sums + p * kBlock, bias, conv.added == nullptr ? nullptr : conv.added + at, count,
+              Finish(sums + p * layout.width, bias, conv.added == nullptr ? nullptr : conv.added + at, count,
                      conv.destination + at);
             }
           }
@@ -506,6 +532,12 @@ void Run(const Conv<T>& conv, long image, long from, long to) {
 
 // ---- The gradient by the weights.
 
+// A block of channels of a pixel of the output's gradient, zeros beyond its count; summed up, too.
+inline Vector LoadBlock(const float* pixel, int v) { return LoadVector(pixel + v * kLanes); }
+inline Bits LoadBlock(const BFloat16* pixel, int v) { return LoadBits(pixel + v * kLanes); }
+inline Vector AsFloat(Vector v) { return v; }
+inline Vector AsFloat(Bits bits) { return (Vector)(bits << 16); }
+
 // Some rows of one phase of the output's gradient: [block][row][column or pair][kBlock] units.
 template <typename A, typename T>
 void CopyGradient(const Plan& plan, const T* image, int v, int h, long from, long to, float* copy, float* bias) {
@@ -515,40 +547,36 @@ void CopyGradient(const Plan& plan, const T* image, int v, int h, long from, lon
   for (long b = 0; b < blocks; b++) {
     const long first = b * kBlock;
     const long count = Min(kBlock, plan.channels - first);
-    alignas(64) float sums[kBlock] = {};
+    Vector sums[kVectors] = {};
     for (long r = from; r < to; r++) {
       const T* line = image + ((period * r + v) * plan.width + h) * plan.channels + first;
-      auto read = [&](long column, float* values) {
-        const T* pixel = line + column * period * plan.channels;
-        if (column >= columns) {
-          std::memset(values, 0, kBlock * sizeof(float));
-        } else if (count == kBlock) {
-          for (int c = 0; c < kBlock; c++) {
-            values[c] = Load(pixel[c]);
-            sums[c] += values[c];
-          }
-        } else {
-          std::memset(values, 0, kBlock * sizeof(float));
-          for (long c = 0; c < count; c++) {
-            values[c] = Load(pixel[c]);
-            sums[c] += values[c];
+      for (long column = 0; column < columns; column += A::kValues, copy += kBlock) {
+        T padded[A::kValues][kBlock] = {};
+        const T* pixels[A::kValues];
+        for (int i = 0; i < A::kValues; i++) {
+          pixels[i] = column + i < columns ? line + (column + i) * period * plan.channels : nullptr;
+          if (pixels[i] == nullptr || count < kBlock) {
+            if (pixels[i] != nullptr) {
+              std::memcpy(padded[i], pixels[i], count * sizeof(T));
+            }
+            pixels[i] = padded[i];
           }
         }
-      };
-      for (long column = 0; column < columns; column += A::kValues, copy += kBlock) {
-        if constexpr (A::kValues == 1) {
-          read(column, copy);
-        } else {
-          alignas(64) float low[kBlock];
-          alignas(64) float high[kBlock];
-          read(column, low);
-          read(column + 1, high);
-          PairUp<kBlock>(low, high, copy);
+        for (int w = 0; w < kVectors; w++) {
+          const auto low = LoadBlock(pixels[0], w);
+          sums[w] += AsFloat(low);
+          if constexpr (A::kValues == 1) {
+            StoreVector(copy + w * kLanes, AsFloat(low));
+          } else {
+            const auto high = LoadBlock(pixels[A::kValues - 1], w);
+            sums[w] += AsFloat(high);
+            StoreVector(copy + w * kLanes, PairUp(low, high));
+          }
         }
       }
     }
     for (long c = 0; c < count; c++) {
-      bias[first + c] += sums[c];
+      bias[first + c] += sums[c / kLanes][c % kLanes];
     }
   }
 }
@@ -584,6 +612,34 @@ inline void SumPixels(const float* source, long source_row, const float* gradien
   }
 }
 
+// The same for one channel of the gradient, and all units: [kUnits].
+template <typename A>
+inline void SumPixelsNarrow(const float* source, long source_row, const float* gradient, long columns, long rows,
+                            float* sums) {
+  constexpr int kVectorsOfUnits = kUnits / kLanes;
+  // Two of each, because each addition waits for the one before.
+  Vector even[kVectorsOfUnits] = {};
+  Vector odd[kVectorsOfUnits] = {};
+  for (long r = 0; r < rows; r++) {
+    const float* x = source + r * source_row;
+    for (long c = 0; c + 1 < columns; c += 2, x += 2 * kUnits, gradient += 2 * kBlock) {
+      for (int v = 0; v < kVectorsOfUnits; v++) {
+        even[v] = A::Add(even[v], gradient[0], LoadVector(x + v * kLanes));
+        odd[v] = A::Add(odd[v], gradient[kBlock], LoadVector(x + kUnits + v * kLanes));
+      }
+    }
+    if (columns % 2 != 0) {
+      for (int v = 0; v < kVectorsOfUnits; v++) {
+        even[v] = A::Add(even[v], gradient[0], LoadVector(x + v * kLanes));
+      }
+      gradient += kBlock;
+    }
+  }
+  for (int v = 0; v < kVectorsOfUnits; v++) {
+    StoreVector(sums + v * kLanes, even[v] + odd[v]);
+  }
+}
+
 template <typename T>
 void Gradient(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
   using A = Arithmetic<T>;
@@ -593,20 +649,20 @@ void Gradient(const ConvWeights<T>& op, long from, long to, float* weights, floa
   const int kernels = plan.geometry.kernel * plan.geometry.kernel;
   const long most_rows = Min(plan.Rows(), Divide(kGradientPixels, plan.Columns()));
   const long blocks = Divide(plan.channels, kBlock);
+  const bool narrow = plan.channels <= kNarrow;
   const Band largest(plan, 0, most_rows, 1, kPairs);
   float* copy = Scratch(1, largest.size());
   const long most_units = Divide(plan.Columns(), A::kValues);
   float* gradient = Scratch(2, blocks * most_rows * most_units * kBlock);
   alignas(64) float sums[kGradientUnits * kBlock];
   for (long image = from; image < to; image++) {
-    const Source<T> source(op.source, plan, op.activation, image);
     const T* output = op.gradient + image * plan.height * plan.width * plan.channels;
     for (long first = 0; first < plan.Rows(); first += most_rows) {
       const Band band(plan, first, Min(first + most_rows, plan.Rows()), 1, kPairs);
       if constexpr (kPairs) {
-        CopyPairs(band, source, copy);
+        CopyPairs(band, op.source, op.activation, image, copy);
       } else {
-        CopyBand<A>(band, source, copy);
+        CopyBand<A>(band, op.source, op.activation, image, copy);
       }
       for (int v = 0; v < period; v++) {
         for (int h = 0; h < period; h++) {
@@ -618,7 +674,18 @@ void Gradient(const ConvWeights<T>& op, long from, long to, float* weights, floa
           for (long sb = 0; sb < band.blocks; sb++) {
             for (long b = 0; b < blocks; b++) {
               const long count = Min(kBlock, plan.channels - b * kBlock);
-              for (int t = 0; t < taps.count; t++) {
+              for (int t = 0; t < taps.count && narrow; t++) {
+                for (long c = 0; c < plan.channels; c++) {
+                  SumPixelsNarrow<A>(copy + sb * band.block + taps.offsets[t], band.row, gradient + c, columns, rows,
+                                     sums);
+                  for (int k = 0; k < kernels; k++) {
+                    for (long i = 0; i < band.units(sb) && (taps.weights[t] >> k & 1) != 0; i++) {
+                      weights[(k * plan.source_channels + sb * kUnits + i) * plan.channels + c] += sums[i];
+                    }
+                  }
+                }
+              }
+              for (int t = 0; t < taps.count && !narrow; t++) {
                 for (int u = 0; u < band.units(sb); u += kGradientUnits) {
                   SumPixels<A>(copy + sb * band.block + taps.offsets[t] + u, band.row,
                                gradient + b * rows * columns * kBlock, columns, rows, sums);

@@ -10,8 +10,6 @@
 namespace ddpm {
 namespace {
 
-// Multiplications below which a second thread costs more than it saves.
-constexpr double kSerialProducts = 5e5;
 // Of a band of rows, copied: about half of a second-level cache.
 constexpr double kBandBytes = 512 * 1024;
 // Parts of a batch whose gradients are added up apart from each other. So many, whatever the threads, so that sums are
@@ -425,10 +423,6 @@ void ConvShapes(TF_ShapeInferenceContext* context, TF_Status* status) {
   TF_DeleteShapeHandle(y);
   TF_DeleteShapeHandle(part);
   TF_DeleteDimensionHandle(size);
-}
-
-void UnknownShapes(TF_ShapeInferenceContext* context, TF_Status* status) {
-  TF_ShapeInferenceContextSetUnknownShape(context, status);
 }
 
 }  // namespace

@@ -6,9 +6,6 @@
 
 namespace ddpm {
 
-// Values below which a second thread costs more than it saves.
-constexpr long kSerialValues = 32768;
-
 // Of x [images, height, width, channels], with inputs 1 to 3: shift, gamma, beta.
 GroupNorm ReadNorm(Context& context, TF_Tensor* x, int64_t groups, float epsilon, bool silu, long* images);
 

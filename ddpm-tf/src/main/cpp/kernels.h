@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "attention.h"
 #include "conv.h"
 
 namespace ddpm {
@@ -24,6 +25,9 @@ struct KernelsOf {
   void (*statistics)(const Statistics<T>&, long image, long from, long to);
   void (*backward)(const Backward<T>&, long image, long from, long to);
   ConvKernels<T> conv;
+  // Of one head of one image.
+  void (*attention)(const Attention<T>&, long image, long head);
+  void (*attention_gradient)(const AttentionGradient<T>&, long image, long head);
 };
 
 struct Kernels {

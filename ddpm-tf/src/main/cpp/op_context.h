@@ -11,6 +11,10 @@
 
 namespace ddpm {
 
+// Values and multiplications below which a second thread costs more than it saves.
+constexpr long kSerialValues = 32768;
+constexpr double kSerialProducts = 5e5;
+
 template <typename T>
 inline constexpr TF_DataType kDataType = TF_FLOAT;
 template <>
@@ -142,11 +146,16 @@ class Memory {
 void Define(const char* name, const char* const* inputs, const char* const* outputs, const char* const* attributes,
             void (*shapes)(TF_ShapeInferenceContext*, TF_Status*), TF_Status* status);
 
+// For outputs whose shapes nobody asks for.
+void UnknownShapes(TF_ShapeInferenceContext* context, TF_Status* status);
+
 void Implement(const char* name, TF_DataType type, void* (*create)(TF_OpKernelConstruction*),
                void (*compute)(void*, TF_OpKernelContext*), void (*destroy)(void*), TF_Status* status);
 
-void RegisterGroupNorm(TF_Status* status);
+void RegisterAttention(TF_Status* status);
+void RegisterConcat(TF_Status* status);
 void RegisterConv(TF_Status* status);
+void RegisterGroupNorm(TF_Status* status);
 
 }  // namespace ddpm
 

@@ -56,6 +56,10 @@ void Define(const char* name, const char* const* inputs, const char* const* outp
   TF_RegisterOpDefinition(op, status);
 }
 
+void UnknownShapes(TF_ShapeInferenceContext* context, TF_Status* status) {
+  TF_ShapeInferenceContextSetUnknownShape(context, status);
+}
+
 void Implement(const char* name, TF_DataType type, void* (*create)(TF_OpKernelConstruction*),
                void (*compute)(void*, TF_OpKernelContext*), void (*destroy)(void*), TF_Status* status) {
   if (TF_GetCode(status) != TF_OK) {
@@ -78,8 +82,10 @@ __attribute__((constructor)) void Register() {
     _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE(1);
   }
   TF_Status* status = TF_NewStatus();
-  RegisterGroupNorm(status);
+  RegisterAttention(status);
+  RegisterConcat(status);
   RegisterConv(status);
+  RegisterGroupNorm(status);
   // If it failed, the first use of the operation says that it is not registered.
   TF_DeleteStatus(status);
 }

@@ -35,8 +35,11 @@ record Convolution(int padding, int down, int up) {
   /** Doubles height and width by repeating pixels, then a 3x3 convolution. */
   static final Convolution DOUBLING = new Convolution(1, 1, 2);
 
-  /** Our operations, by what they do to the size; {@link #gradient} is theirs. */
-  static final List<String> KERNELS = List.of("DdpmConv", "DdpmConvHalving", "DdpmConvDoubling");
+  /** Our operations, by what they do to the size; the gradient of all is {@link #gradient}. */
+  static final String KERNEL = "DdpmConv";
+
+  static final String HALVING_KERNEL = "DdpmConvHalving";
+  static final String DOUBLING_KERNEL = "DdpmConvDoubling";
 
   /**
    * Halves height and width, which are even, by a 3x3 convolution.
@@ -89,7 +92,7 @@ record Convolution(int padding, int down, int up) {
         tf.zeros(tf.constant(new long[] {0, Layers.channels(x)}), TFloat32.class);
     Operand<T> nothing = tf.zeros(tf.constant(new long[] {0, 1, 1, 1}), x.type());
     Operation op =
-        builder(tf, KERNELS.get(down == 2 ? 1 : up == 2 ? 2 : 0))
+        Kernels.builder(tf, down == 2 ? HALVING_KERNEL : up == 2 ? DOUBLING_KERNEL : KERNEL)
             .addInput(x.asOutput())
             .addInput(in.shift().orElse(none).asOutput())
             .addInput(in.gamma().orElse(none).asOutput())
@@ -119,9 +122,10 @@ record Convolution(int padding, int down, int up) {
     Output<?> ofY = gradients.get(0);
     Output<?> ofX = gradients.get(2);
     Operation images =
-        attributes(builder(tf, "DdpmConvGradImages").addInput(op.input(4)).addInput(ofY), op)
+        attributes(
+                Kernels.builder(tf, "DdpmConvGradImages").addInput(op.input(4)).addInput(ofY), op)
             .build();
-    OperationBuilder filter = builder(tf, "DdpmConvGradFilter");
+    OperationBuilder filter = Kernels.builder(tf, "DdpmConvGradFilter");
     for (int i = 0; i < 4; i++) {
       filter.addInput(op.input(i));
     }
@@ -129,7 +133,7 @@ record Convolution(int padding, int down, int up) {
         attributes(filter.addInput(op.output(1)).addInput(op.input(4)).addInput(ofY), op).build();
     List<Operand<?>> result = new ArrayList<>();
     if (op.attributes().getAttrInt("groups") > 0) {
-      OperationBuilder norm = builder(tf, "DdpmGroupNormGrad");
+      OperationBuilder norm = Kernels.builder(tf, "DdpmGroupNormGrad");
       for (int i = 0; i < 4; i++) {
         norm.addInput(op.input(i));
       }
@@ -206,12 +210,8 @@ record Convolution(int padding, int down, int up) {
         .setAttr("frozen", false);
   }
 
-  private static OperationBuilder builder(Ops tf, String type) {
-    return tf.scope().opBuilder(type, type);
-  }
-
   private static Output<?> empty(Ops tf, Output<?> like) {
-    return builder(tf, "Slice")
+    return Kernels.builder(tf, "Slice")
         .addInput(like)
         .addInput(tf.constant(new int[4]).asOutput())
         .addInput(tf.constant(new int[4]).asOutput())

@@ -2,11 +2,12 @@ package io.github.ddpm.tf;
 
 import java.util.List;
 import java.util.Optional;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
+import org.tensorflow.Operation;
+import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.linalg.MatMul;
-import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
@@ -24,6 +25,9 @@ final class Layers {
    * 3.5).
    */
   private static final double MAX_PERIOD = 10_000;
+
+  /** Our operation for {@link #concat}; its gradient is {@link #concatGradient}. */
+  static final String CONCAT_KERNEL = "DdpmConcat";
 
   private Layers() {}
 
@@ -52,18 +56,61 @@ final class Layers {
         added);
   }
 
-  /** {@code x·weightᵀ + bias}; the weight is [out, in], as in PyTorch. */
+  /** {@code x·weightᵀ + bias}; the weight is [out, in], as in PyTorch, and x [n, in]. */
   static Operand<TFloat32> linear(
       Ops tf, Weights weights, String name, Operand<TFloat32> x, long features) {
-    long in = x.shape().get(x.shape().numDimensions() - 1);
-    Operand<TFloat32> weight = weights.get(name + ".weight", Shape.of(features, in));
-    Operand<TFloat32> bias = weights.get(name + ".bias", Shape.of(features));
-    return tf.math.add(tf.linalg.matMul(x, weight, MatMul.transposeB(true)), bias);
+    long in = x.shape().get(1);
+    // The rows of x as the pixels of one image.
+    Operand<TFloat32> image = tf.reshape(x, tf.constant(new long[] {1, 1, -1, in}));
+    Operand<TFloat32> y =
+        Convolution.POINTWISE
+            .apply(
+                tf,
+                GroupNorm.Input.of(image),
+                weights.get(name + ".weight", Shape.of(features, in)),
+                weights.get(name + ".bias", Shape.of(features)),
+                Optional.empty())
+            .y();
+    return tf.reshape(y, tf.constant(new long[] {-1, features}));
   }
 
   /** x·sigmoid(x). */
   static <T extends TFloating> Operand<T> silu(Ops tf, Operand<T> x) {
     return tf.math.mul(x, tf.math.sigmoid(x));
+  }
+
+  /**
+   * The same for a few numbers, as {@code h + h·tanh(h)} with h = x/2: TensorFlow makes one of
+   * oneDNN's operations of the other form, which takes half a millisecond to begin.
+   */
+  static Operand<TFloat32> siluOfFew(Ops tf, Operand<TFloat32> x) {
+    Operand<TFloat32> half = tf.math.mul(x, tf.constant(0.5f));
+    return tf.math.add(half, tf.math.mul(half, tf.math.tanh(half)));
+  }
+
+  /**
+   * The channels of two images, one after the other: [n, h, w, a] and [n, h, w, b] to [n, h, w, a +
+   * b].
+   */
+  static <T extends TFloating> Operand<T> concat(Ops tf, Operand<T> a, Operand<T> b) {
+    return Kernels.available()
+        ? Kernels.builder(tf, CONCAT_KERNEL)
+            .addInput(a.asOutput())
+            .addInput(b.asOutput())
+            .setAttr("first", channels(a))
+            .build()
+            .<T>output(0)
+        : tf.concat(List.of(a, b), tf.constant(3));
+  }
+
+  /** The gradient of our operation for {@link #concat}; see {@link Convolution#gradient}. */
+  static List<Operand<?>> concatGradient(Ops tf, GraphOperation op, List<Output<?>> gradients) {
+    Operation gradient =
+        Kernels.builder(tf, "DdpmConcatGrad")
+            .addInput(gradients.get(0))
+            .setAttr("first", op.attributes().getAttrInt("first"))
+            .build();
+    return List.of(gradient.output(0), gradient.output(1));
   }
 
   /**
@@ -74,30 +121,15 @@ final class Layers {
    */
   static <T extends TFloating> Operand<T> attention(
       Ops tf, Weights weights, String name, GroupNorm.Input<T> in, int heads) {
-    Class<T> type = in.images().type();
-    long channels = channels(in.images());
-    long pixels = in.images().shape().get(1) * in.images().shape().get(2);
     // Each takes x from the one before, so that the gradients are added up on the way back.
     Convolution.Result<T> query = pointwise(tf, weights, name + ".to_q", in, Optional.empty());
     Convolution.Result<T> key =
         pointwise(tf, weights, name + ".to_k", in.with(query.x()), Optional.empty());
     Convolution.Result<T> value =
         pointwise(tf, weights, name + ".to_v", in.with(key.x()), Optional.empty());
-    Operand<TFloat32> scale = tf.constant((float) (1 / Math.sqrt((double) channels / heads)));
-    Operand<T> scores =
-        tf.train.batchMatMul(
-            tf.math.mul(heads(tf, query.y(), pixels, heads), cast(tf, scale, type)),
-            heads(tf, key.y(), pixels, heads),
-            type,
-            BatchMatMul.adjY(true));
-    Operand<T> shares = cast(tf, tf.nn.softmax(cast(tf, scores, TFloat32.class)), type);
-    Operand<T> mixed = tf.train.batchMatMul(shares, heads(tf, value.y(), pixels, heads), type);
-    Operand<T> joined =
-        tf.reshape(
-            tf.linalg.transpose(mixed, tf.constant(new int[] {0, 2, 1, 3})),
-            withoutCount(tf, in.images()));
+    Operand<T> mixed = new Attention(heads).apply(tf, query.y(), key.y(), value.y());
     return pointwise(
-            tf, weights, name + ".to_out.0", GroupNorm.Input.of(joined), Optional.of(value.x()))
+            tf, weights, name + ".to_out.0", GroupNorm.Input.of(mixed), Optional.of(value.x()))
         .y();
   }
 
@@ -172,22 +204,5 @@ final class Layers {
       return same;
     }
     return tf.dtypes.cast(x, type);
-  }
-
-  /** [n, height, width, channels] to [n, heads, pixels, channels/heads]. */
-  private static <T extends TFloating> Operand<T> heads(
-      Ops tf, Operand<T> images, long pixels, int heads) {
-    Operand<T> split =
-        tf.reshape(images, tf.constant(new long[] {-1, pixels, heads, channels(images) / heads}));
-    return tf.linalg.transpose(split, tf.constant(new int[] {0, 2, 1, 3}));
-  }
-
-  private static Operand<TInt32> withoutCount(Ops tf, Operand<?> x) {
-    int[] shape = new int[x.shape().numDimensions()];
-    shape[0] = -1;
-    for (int i = 1; i < shape.length; i++) {
-      shape[i] = (int) x.shape().get(i);
-    }
-    return tf.constant(shape);
   }
 }

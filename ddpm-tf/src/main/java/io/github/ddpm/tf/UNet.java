@@ -136,7 +136,7 @@ public final class UNet<T extends TFloating> {
       String block = "up_blocks." + level;
       int width = channels.get(levels - 1 - level);
       for (int i = 0; i < config.layersPerBlock() + 1; i++) {
-        h = tf.concat(List.of(h, skips.pop()), tf.constant(3));
+        h = Layers.concat(tf, h, skips.pop());
         h = resnet(block + ".resnets." + i, h, embedding, width);
         if (config.upAttention().get(level)) {
           h = attention(block + ".attentions." + i, h, true);
@@ -158,7 +158,8 @@ public final class UNet<T extends TFloating> {
     Operand<TFloat32> waves =
         Layers.timestepEmbedding(tf, timesteps, size, config.flipSinToCos(), config.freqShift());
     Operand<TFloat32> hidden =
-        Layers.silu(tf, Layers.linear(tf, weights, "time_embedding.linear_1", waves, features));
+        Layers.siluOfFew(
+            tf, Layers.linear(tf, weights, "time_embedding.linear_1", waves, features));
     Operand<TFloat32> time =
         Layers.linear(tf, weights, "time_embedding.linear_2", hidden, features);
     Operand<TFloat32> all =
@@ -170,7 +171,7 @@ public final class UNet<T extends TFloating> {
             .<Operand<TFloat32>>map(label -> tf.math.add(time, label))
             .orElse(time);
     // Every block starts with this activation, so it is done once.
-    return Layers.silu(tf, all);
+    return Layers.siluOfFew(tf, all);
   }
 
   private Operand<T> resnet(String name, Operand<T> x, Operand<TFloat32> embedding, int channels) {
