@@ -12,6 +12,11 @@ public final class TfPredictorProvider implements PredictorProvider {
   public TfPredictorProvider() {}
 
   @Override
+  public Precision fastestPrecision() {
+    return Kernels.fastestPrecision();
+  }
+
+  @Override
   public Predictor load(Path folder, Precision precision) throws IOException {
     ModelFolder model = ModelFolder.read(folder);
     return new TfPredictor(
