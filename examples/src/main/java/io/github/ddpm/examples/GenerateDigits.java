@@ -5,6 +5,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Progress;
 import io.github.ddpm.Sampler;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Locale;
