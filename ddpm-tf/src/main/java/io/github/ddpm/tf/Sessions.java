@@ -45,6 +45,19 @@ final class Sessions {
     static final boolean VISIBLE = visible();
 
     private static boolean visible() {
+      if (seen()) {
+        return true;
+      }
+      // TensorFlow's own message is a screenful, and doesn't say what happens now.
+      URL natives = Sessions.class.getResource("/org/tensorflow/internal/c_api/" + GPU_NATIVES);
+      if (natives != null) {
+        System.getLogger(Sessions.class.getName())
+            .log(Level.WARNING, "TensorFlow's GPU library sees no GPU; computing on the CPU");
+      }
+      return false;
+    }
+
+    private static boolean seen() {
       // Nothing else in the public API tells: an operation that may run nowhere else.
       DeviceSpec gpu =
           DeviceSpec.newBuilder().deviceType(DeviceSpec.DeviceType.GPU).deviceIndex(0).build();
