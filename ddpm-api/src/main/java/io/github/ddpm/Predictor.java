@@ -28,6 +28,16 @@ public interface Predictor extends AutoCloseable {
   float[] predict(float[] x, double timestep, int... labels);
 
   /**
+   * A sampler with this model, set up as the model comes: for a loaded one, as its {@code
+   * scheduler_config.json} and pipeline have it in Python. Any other sampler works as well.
+   *
+   * @implSpec {@code Sampler.ddim(0).with(this)}
+   */
+  default Sampler sampler() {
+    return Sampler.ddim(0).with(this);
+  }
+
+  /**
    * Makes images of noise by running the rows of a table.
    *
    * @return {@code request.count()} images
