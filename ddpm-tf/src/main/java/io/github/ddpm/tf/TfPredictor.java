@@ -9,6 +9,7 @@ import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
 import io.github.ddpm.Step;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -60,6 +61,7 @@ final class TfPredictor implements Predictor {
   private static final String NEXT = "next";
 
   private final ModelInfo info;
+  private final Sampler pipeline;
   private final Graph graph;
   private final Session session;
 
@@ -78,10 +80,17 @@ final class TfPredictor implements Predictor {
   /**
    * Builds the graph.
    *
+   * @param pipeline how the model is sampled, before it has one
    * @param weights all that the network needs, in PyTorch's order of axes
    */
-  TfPredictor(UNetConfig config, ModelInfo info, Map<String, Weight> weights, Precision precision) {
+  TfPredictor(
+      UNetConfig config,
+      ModelInfo info,
+      Sampler pipeline,
+      Map<String, Weight> weights,
+      Precision precision) {
     this.info = info;
+    this.pipeline = pipeline;
     this.graph = Sessions.graph();
     build(Ops.create(graph), config, precision, weights);
     this.session = Sessions.open(graph);
@@ -146,6 +155,11 @@ final class TfPredictor implements Predictor {
   @Override
   public ModelInfo info() {
     return info;
+  }
+
+  @Override
+  public Sampler sampler() {
+    return pipeline.with(this);
   }
 
   @Override

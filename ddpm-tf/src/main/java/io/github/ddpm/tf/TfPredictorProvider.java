@@ -4,6 +4,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.spi.PredictorProvider;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 
 /** Runs models on TensorFlow. Made by {@link java.util.ServiceLoader}. */
@@ -14,11 +15,16 @@ public final class TfPredictorProvider implements PredictorProvider {
   @Override
   public Predictor load(Path folder, Precision precision) throws IOException {
     ModelFolder model = ModelFolder.read(folder);
-    return new TfPredictor(
-        model.config(),
-        model.config().info(model.schedule(), model.predictionType()),
-        model.weights(),
-        precision);
+    try {
+      return new TfPredictor(
+          model.config(),
+          model.config().info(model.schedule(), model.predictionType()),
+          model.pipeline().sampler(),
+          model.weights(),
+          precision);
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
   }
 
   @Override

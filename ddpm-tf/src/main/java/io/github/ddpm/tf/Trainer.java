@@ -14,6 +14,7 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.tf.AdamW.State;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -65,6 +66,7 @@ public final class Trainer implements AutoCloseable {
   private final UNetConfig config;
   private final BetaSchedule schedule;
   private final PredictionType predictionType;
+  private final PipelineScheduler pipeline;
   private final TrainingOptions options;
   private final Parameters parameters;
 
@@ -86,6 +88,7 @@ public final class Trainer implements AutoCloseable {
       UNetConfig config,
       BetaSchedule schedule,
       PredictionType predictionType,
+      PipelineScheduler pipeline,
       TrainingOptions options) {
     checkArgument(
         options.labelDropout() == 0 || config.nullLabel() || config.classEmbeddings() == 0,
@@ -94,6 +97,7 @@ public final class Trainer implements AutoCloseable {
     this.config = config;
     this.schedule = schedule;
     this.predictionType = predictionType;
+    this.pipeline = pipeline;
     this.options = options;
     this.parameters = Parameters.of(config);
     // Refuses what could not be sampled from.
@@ -125,7 +129,8 @@ public final class Trainer implements AutoCloseable {
       BetaSchedule schedule,
       PredictionType predictionType,
       TrainingOptions options) {
-    Trainer trainer = new Trainer(config, schedule, predictionType, options);
+    Trainer trainer =
+        new Trainer(config, schedule, predictionType, PipelineScheduler.DEFAULT, options);
     float[] initial = trainer.parameters.initial(options.seed());
     trainer.adam.set(trainer.session, State.WEIGHTS, initial);
     trainer.adam.set(trainer.session, State.EMA, initial);
@@ -165,13 +170,17 @@ public final class Trainer implements AutoCloseable {
       throw new IOException(stateFile + ": needs step, total_steps and options, got " + state);
     }
     Trainer trainer =
-        new Trainer(model.config(), model.schedule(), model.predictionType(), options);
+        new Trainer(
+            model.config(), model.schedule(), model.predictionType(), model.pipeline(), options);
     try {
       for (State vector : State.values()) {
         Map<String, Weight> weights =
             ModelFolder.readWeights(file(training, vector), trainer.parameters);
         trainer.adam.set(trainer.session, vector, trainer.parameters.pack(weights));
       }
+    } catch (UncheckedIOException e) {
+      trainer.close();
+      throw e.getCause();
     } catch (IOException | RuntimeException e) {
       trainer.close();
       throw e;
@@ -338,7 +347,11 @@ public final class Trainer implements AutoCloseable {
   public Predictor predictor() {
     checkOpen();
     return new TfPredictor(
-        config, info(), parameters.unpack(adam.get(session, State.EMA)), options.precision());
+        config,
+        info(),
+        pipeline.sampler(),
+        parameters.unpack(adam.get(session, State.EMA)),
+        options.precision());
   }
 
   /**
@@ -354,7 +367,7 @@ public final class Trainer implements AutoCloseable {
     ObjectNode state = ModelFolder.JSON.createObjectNode();
     state.put("step", step).put("total_steps", totalSteps);
     state.set("options", ModelFolder.JSON.valueToTree(options));
-    new ModelFolder(config, schedule, predictionType, averaged)
+    new ModelFolder(config, schedule, predictionType, pipeline, averaged)
         .write(
             folder,
             Map.of(

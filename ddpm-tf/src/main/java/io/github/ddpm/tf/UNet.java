@@ -145,7 +145,13 @@ public final class UNet<T extends TFloating> {
     }
 
     h = norm("conv_norm_out", h, true).y();
-    return Layers.conv3x3(tf, weights, "conv_out", h, config.channels());
+    Operand<T> out = Layers.conv3x3(tf, weights, "conv_out", h, config.outChannels());
+    return config.learnedVariance()
+        ? tf.slice(
+            out,
+            tf.constant(new int[] {0, 0, 0, 0}),
+            tf.constant(new int[] {-1, config.height(), config.width(), config.channels()}))
+        : out;
   }
 
   /** What each residual block learns of timestep and label: [n, features] or [1, features]. */

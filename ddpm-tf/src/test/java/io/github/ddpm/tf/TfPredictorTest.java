@@ -53,6 +53,7 @@ class TfPredictorTest {
   private static Predictor random(UNetConfig config, Precision precision) {
     ModelInfo info = config.info(BetaSchedule.cosine(), PredictionType.V_PREDICTION);
     Parameters parameters = Parameters.of(config);
-    return new TfPredictor(config, info, parameters.unpack(parameters.initial(7)), precision);
+    return new TfPredictor(
+        config, info, Sampler.ddim(0), parameters.unpack(parameters.initial(7)), precision);
   }
 }

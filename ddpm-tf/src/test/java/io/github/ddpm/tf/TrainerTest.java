@@ -307,6 +307,7 @@ class TrainerTest {
             config.height(),
             config.width(),
             config.channels(),
+            config.learnedVariance(),
             config.blockOutChannels(),
             config.layersPerBlock(),
             config.downAttention(),
