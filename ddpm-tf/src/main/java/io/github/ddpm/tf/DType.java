@@ -74,6 +74,9 @@ enum DType {
     }
   };
 
+  /** The largest number of half precision. */
+  static final float MAX_HALF = 65504;
+
   /** Smallest normal number of half precision is 2 to this. */
   private static final int MIN_HALF_EXPONENT = -14;
 

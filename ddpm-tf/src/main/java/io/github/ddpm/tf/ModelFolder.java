@@ -118,22 +118,23 @@ record ModelFolder(
    * @throws IOException if it can't be written; what was there before stays
    */
   void write(Path folder) throws IOException {
-    write(folder, Map.of());
+    write(folder, DType.F32, Map.of());
   }
 
   /**
    * Writes the model with further sub-folders.
    *
+   * @param type of the weights in the file
    * @param more what fills each of them, by name
    */
-  void write(Path folder, Map<String, Content> more) throws IOException {
+  void write(Path folder, DType type, Map<String, Content> more) throws IOException {
     Map<String, Content> parts = new LinkedHashMap<>(more);
     parts.put(
         UNET,
         part -> {
           Files.createDirectory(part);
           writeJson(part.resolve(UNET_CONFIG), DiffusersConfig.ofUnet(config, DIFFUSERS_VERSION));
-          SafeTensors.write(part.resolve(WeightFiles.NAME), weights);
+          SafeTensors.write(part.resolve(WeightFiles.NAME), weights, type);
         });
     parts.put(
         SCHEDULER,

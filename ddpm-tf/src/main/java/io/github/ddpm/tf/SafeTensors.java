@@ -105,7 +105,11 @@ final class SafeTensors {
     write(file, weights, DType.F32);
   }
 
-  /** Writes a new file. The arrays keep the order of the map. */
+  /**
+   * Writes a new file. The arrays keep the order of the map.
+   *
+   * @throws IOException if it can't be written, or the type can't hold a number
+   */
   static void write(Path file, Map<String, Weight> weights, DType type) throws IOException {
     ObjectNode header = JSON.createObjectNode();
     // What PyTorch's loaders look for to know whose tensors these are.
@@ -131,14 +135,34 @@ final class SafeTensors {
         FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
       writeFully(channel, start.flip());
       ByteBuffer chunk = littleEndian(CHUNK_BYTES);
-      for (Weight weight : weights.values()) {
-        FloatBuffer values = weight.values().duplicate();
+      for (Map.Entry<String, Weight> entry : weights.entrySet()) {
+        FloatBuffer values = entry.getValue().values().duplicate();
+        if (type == DType.F16) {
+          checkHalf(file, entry.getKey(), values);
+        }
         int end = values.limit();
         while (values.position() < end) {
           values.limit(Math.min(end, values.position() + CHUNK_BYTES / type.bytes()));
           type.write(values, chunk.clear());
           writeFully(channel, chunk.flip());
         }
+      }
+    }
+  }
+
+  private static void checkHalf(Path file, String name, FloatBuffer values) throws IOException {
+    for (int i = 0; i < values.limit(); i++) {
+      float value = values.get(i);
+      if (Math.abs(value) > DType.MAX_HALF) {
+        throw new IOException(
+            file
+                + ": array "
+                + name
+                + " holds "
+                + value
+                + ", but float16 ends at "
+                + DType.MAX_HALF
+                + "; store it in float32");
       }
     }
   }

@@ -131,12 +131,43 @@ public final class Trainer implements AutoCloseable {
       TrainingOptions options) {
     Trainer trainer =
         new Trainer(config, schedule, predictionType, PipelineScheduler.DEFAULT, options);
-    float[] initial = trainer.parameters.initial(options.seed());
-    trainer.adam.set(trainer.session, State.WEIGHTS, initial);
-    trainer.adam.set(trainer.session, State.EMA, initial);
-    trainer.adam.set(trainer.session, State.ADAM_M, new float[initial.length]);
-    trainer.adam.set(trainer.session, State.ADAM_V, new float[initial.length]);
+    trainer.start(trainer.parameters.initial(options.seed()));
     return trainer;
+  }
+
+  /**
+   * Training that starts from a finished model, of this library or of diffusers: its weights,
+   * network, noise and prediction type, but a new optimizer and moving average. A tenth to a
+   * hundredth of the usual learning rate keeps most of what it knows.
+   *
+   * @param folder a model; its state of training, if it has one, is left alone
+   * @param options label dropout must be 0 for a model with classes and no null label
+   * @throws IOException if something is missing or wrong; the message names the file and what is
+   *     wrong
+   * @throws IllegalArgumentException if the options don't fit the model
+   */
+  public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
+    ModelFolder model = ModelFolder.read(folder);
+    Trainer trainer =
+        new Trainer(
+            model.config(), model.schedule(), model.predictionType(), model.pipeline(), options);
+    try {
+      trainer.start(trainer.parameters.pack(model.weights()));
+      return trainer;
+    } catch (UncheckedIOException e) {
+      trainer.close();
+      throw e.getCause();
+    } catch (RuntimeException e) {
+      trainer.close();
+      throw e;
+    }
+  }
+
+  private void start(float[] weights) {
+    adam.set(session, State.WEIGHTS, weights);
+    adam.set(session, State.EMA, weights);
+    adam.set(session, State.ADAM_M, new float[weights.length]);
+    adam.set(session, State.ADAM_V, new float[weights.length]);
   }
 
   /**
@@ -370,6 +401,7 @@ public final class Trainer implements AutoCloseable {
     new ModelFolder(config, schedule, predictionType, pipeline, averaged)
         .write(
             folder,
+            DType.F32,
             Map.of(
                 TRAINING,
                 part -> {
@@ -380,6 +412,22 @@ public final class Trainer implements AutoCloseable {
                   }
                   ModelFolder.writeJson(part.resolve(STATE), state);
                 }));
+  }
+
+  /**
+   * Saves the model alone, with the moving average of the weights in float16: half the size of what
+   * {@link #save} makes of it, and no state of training. It loads like any other, here and in
+   * diffusers.
+   *
+   * @param folder made if need be; a model there is replaced, other files stay
+   * @throws IOException if it can't be written, or a weight is beyond 65504, where float16 ends;
+   *     what was there before stays
+   */
+  public void saveHalf(Path folder) throws IOException {
+    checkOpen();
+    Map<String, Weight> averaged = parameters.unpack(adam.get(session, State.EMA));
+    new ModelFolder(config, schedule, predictionType, pipeline, averaged)
+        .write(folder, DType.F16, Map.of());
   }
 
   /** Frees what training holds. Closing twice does nothing. */
