@@ -33,13 +33,15 @@ compile() { # OBJECT SOURCE FLAGS...
   "$compiler" $flags "$@" -c "$sources/$source" -o "$work/$object.o" || touch "$work/failed"
 }
 compile environment environment.cc
-compile ops ops.cc &
-compile workers workers.cc &
-compile base group_norm.cc -DKERNELS=kKernelsBase &
+for source in ops attention_ops concat_ops conv_ops group_norm_ops plan workers; do
+  compile $source $source.cc &
+done
+compile base kernels.cc -DKERNELS=kKernelsBase &
 if [ "$out" = "$1/linux-x86_64" ]; then
-  compile avx2 group_norm.cc -DKERNELS=kKernelsAvx2 -mavx2 -mfma &
-  compile avx512 group_norm.cc -DKERNELS=kKernelsAvx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma \
-    -mprefer-vector-width=512 &
+  avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
+  compile avx2 kernels.cc -DKERNELS=kKernelsAvx2 -mavx2 -mfma &
+  compile avx512 kernels.cc -DKERNELS=kKernelsAvx512 $avx512 &
+  compile avx512bf16 kernels.cc -DKERNELS=kKernelsAvx512Bf16 $avx512 -mavx512bf16 &
 fi
 wait
 [ ! -f "$work/failed" ] || skip "$compiler failed"

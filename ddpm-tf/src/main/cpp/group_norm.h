@@ -4,14 +4,8 @@
 #ifndef DDPM_GROUP_NORM_H_
 #define DDPM_GROUP_NORM_H_
 
-#include <cstdint>
 
 namespace ddpm {
-
-// The upper half of a float32.
-struct BFloat16 {
-  uint16_t bits;
-};
 
 // Rows of one float per channel: one row for each image, or one row for all, or none at all.
 struct PerChannel {
@@ -34,10 +28,9 @@ struct GroupNorm {
 };
 
 template <typename T>
-struct Forward {
+struct Statistics {
   GroupNorm norm;
   const T* x;         // [images, pixels, channels]
-  T* y;               // may be x
   float* statistics;  // [images, groups, (mean, rstd)]
 };
 
@@ -54,21 +47,6 @@ struct Backward {
   float* dgamma;
   float* dbeta;
 };
-
-// The same functions, compiled for different instruction sets. Each works on the groups [from, to) of one image.
-struct Kernels {
-  const char* name;
-  void (*forward)(const Forward<float>&, long image, long from, long to);
-  void (*forward_bfloat16)(const Forward<BFloat16>&, long image, long from, long to);
-  void (*backward)(const Backward<float>&, long image, long from, long to);
-  void (*backward_bfloat16)(const Backward<BFloat16>&, long image, long from, long to);
-};
-
-extern const Kernels kKernelsBase;
-#ifdef __x86_64__
-extern const Kernels kKernelsAvx2;
-extern const Kernels kKernelsAvx512;
-#endif
 
 }  // namespace ddpm
 

@@ -8,6 +8,12 @@ namespace ddpm {
 // all are done. If another operation has the pool, this thread does all: the other cores are busy then.
 void ParallelFor(long count, void (*work)(void* context, long i), void* context);
 
+// The same with a function object.
+template <typename F>
+void ParallelFor(long count, F& work) {
+  ParallelFor(count, [](void* context, long i) { (*static_cast<F*>(context))(i); }, &work);
+}
+
 // Threads that ParallelFor uses at most.
 int Parallelism();
 

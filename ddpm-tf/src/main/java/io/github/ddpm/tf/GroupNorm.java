@@ -1,12 +1,7 @@
 package io.github.ddpm.tf;
 
-import java.util.List;
 import java.util.Optional;
-import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
-import org.tensorflow.Operation;
-import org.tensorflow.OperationBuilder;
-import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
@@ -15,93 +10,46 @@ import org.tensorflow.types.family.TFloating;
 /**
  * Group normalization (Wu and He 2018) and what stands around it in a U-Net: each group of channels
  * of {@code x + shift} gets mean 0 and variance 1 within its image, then each channel {@code ·gamma
- * + beta}, then SiLU.
- *
- * <p>Images have any floating type, statistics are computed in float32 at least. Two ways give the
- * same: one operation of our own, or a dozen of TensorFlow's.
+ * + beta}, then SiLU. Statistics are computed in float32 at least, whatever the type of the images.
  *
  * @param groups divides the channels
  * @param epsilon added to the variance, above 0
  * @param silu whether x·sigmoid(x) follows
  */
 record GroupNorm(int groups, double epsilon, boolean silu) {
-  /** Our operation; its gradient is {@link #gradient}. */
-  static final String KERNEL = "DdpmGroupNorm";
-
-  private static final String GRADIENT_KERNEL = "DdpmGroupNormGrad";
-
   /**
-   * What comes out.
+   * Images that a layer reads, and how they are normalized first, if at all. It is left to the
+   * layer to do so, which may save a pass over memory.
    *
-   * @param y the normalized images
-   * @param x the images that went in. Whoever else uses those should take them from here: then
-   *     their gradient is added to ours while that is computed, not in a pass of its own.
-   */
-  record Result<T extends TFloating>(Operand<T> y, Operand<T> x) {}
-
-  /**
-   * Normalizes images.
-   *
-   * @param x [n, height, width, channels]
-   * @param shift added to x first, [n, channels] or [1, channels]
-   * @param gamma [n, channels] or [1, channels]
+   * @param images [n, height, width, channels]
+   * @param shift added to the images first, [n, channels] or [1, channels]
+   * @param gamma [n, channels] or [1, channels], and there if {@code norm} is
    * @param beta likewise
    */
-  <T extends TFloating> Result<T> apply(
-      Ops tf,
-      Operand<T> x,
+  record Input<T extends TFloating>(
+      Operand<T> images,
+      Optional<GroupNorm> norm,
       Optional<Operand<TFloat32>> shift,
-      Operand<TFloat32> gamma,
-      Operand<TFloat32> beta) {
-    return Kernels.available()
-        ? byKernel(tf, x, shift, gamma, beta)
-        : new Result<>(composed(tf, x, shift, gamma, beta), x);
-  }
+      Optional<Operand<TFloat32>> gamma,
+      Optional<Operand<TFloat32>> beta) {
 
-  <T extends TFloating> Result<T> byKernel(
-      Ops tf,
-      Operand<T> x,
-      Optional<Operand<TFloat32>> shift,
-      Operand<TFloat32> gamma,
-      Operand<TFloat32> beta) {
-    Operand<TFloat32> none =
-        tf.zeros(tf.constant(new long[] {0, Layers.channels(x)}), TFloat32.class);
-    Operation op =
-        builder(tf, KERNEL)
-            .addInput(x.asOutput())
-            .addInput(shift.orElse(none).asOutput())
-            .addInput(gamma.asOutput())
-            .addInput(beta.asOutput())
-            .setAttr("groups", groups)
-            .setAttr("epsilon", (float) epsilon)
-            .setAttr("silu", silu)
-            .build();
-    return new Result<>(op.<T>output(0), op.<T>output(2));
-  }
-
-  /**
-   * The gradient of {@link #byKernel}. While it runs TensorFlow holds the graph's lock, so nothing
-   * may be asked here of a shape or a type.
-   *
-   * @param gradients of y, of the statistics (which nobody uses) and of x as it was passed on
-   */
-  static List<Operand<?>> gradient(Ops tf, GraphOperation op, List<Output<?>> gradients) {
-    Output<?> ofY = gradients.get(0);
-    Output<?> ofX = gradients.get(2);
-    OperationBuilder builder = builder(tf, GRADIENT_KERNEL);
-    for (int i = 0; i < 4; i++) {
-      builder.addInput(op.input(i));
+    /** Images as they are. */
+    static <T extends TFloating> Input<T> of(Operand<T> images) {
+      return new Input<>(
+          images, Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty());
     }
-    builder
-        .addInput(op.output(1))
-        .addInput(ofY)
-        // A tensor without values, for TensorFlow's zeros where nobody used x.
-        .addInput(ofX.op().type().equals("ZerosLike") ? empty(tf, ofY) : ofX)
-        .setAttr("groups", op.attributes().getAttrInt("groups"))
-        .setAttr("epsilon", op.attributes().getAttrFloat("epsilon"))
-        .setAttr("silu", op.attributes().getAttrBool("silu"));
-    Operation gradient = builder.build();
-    return List.of(gradient.output(0), gradient.output(1), gradient.output(2), gradient.output(3));
+
+    /** The same with other images. */
+    Input<T> with(Operand<T> others) {
+      return new Input<>(others, norm, shift, gamma, beta);
+    }
+
+    /** What the layer sees, by TensorFlow's operations. */
+    Operand<T> normalized(Ops tf) {
+      return norm.isPresent()
+          ? norm.get().composed(tf, images, shift, gamma.orElseThrow(), beta.orElseThrow())
+          : images;
+    }
   }
 
   /**
@@ -150,18 +98,5 @@ record GroupNorm(int groups, double epsilon, boolean silu) {
         tf.math.mul(
             perGroup, tf.ones(tf.constant(new long[] {1, 1, channels / groups}), TFloat32.class));
     return tf.reshape(repeated, tf.constant(new long[] {-1, channels}));
-  }
-
-  private static OperationBuilder builder(Ops tf, String type) {
-    return tf.scope().opBuilder(type, type);
-  }
-
-  private static Output<?> empty(Ops tf, Output<?> like) {
-    return builder(tf, "Slice")
-        .addInput(like)
-        .addInput(tf.constant(new int[4]).asOutput())
-        .addInput(tf.constant(new int[4]).asOutput())
-        .build()
-        .output(0);
   }
 }

@@ -2,9 +2,13 @@ package io.github.ddpm.tf;
 
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.util.Map;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.Loader;
+import org.tensorflow.OperationBuilder;
 import org.tensorflow.TensorFlow;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.RawCustomGradient;
 
 /**
  * Our own code in C++ ({@code src/main/cpp}), where the jar has it for the platform: settings that
@@ -14,6 +18,15 @@ import org.tensorflow.TensorFlow;
 final class Kernels {
   /** The system property that turns all of it off when it is {@code false}. */
   static final String PROPERTY = "io.github.ddpm.tf.kernels";
+
+  /** Our operations that have a gradient. */
+  private static final Map<String, RawCustomGradient> GRADIENTS =
+      Map.of(
+          Convolution.KERNEL, Convolution::gradient,
+          Convolution.HALVING_KERNEL, Convolution::gradient,
+          Convolution.DOUBLING_KERNEL, Convolution::gradient,
+          Attention.KERNEL, Attention::gradient,
+          Layers.CONCAT_KERNEL, Layers::concatGradient);
 
   private Kernels() {}
 
@@ -27,6 +40,10 @@ final class Kernels {
   /** Whether graphs may use our operations; the first call loads them. */
   static boolean available() {
     return Operations.LOADED;
+  }
+
+  static OperationBuilder builder(Ops tf, String operation) {
+    return tf.scope().opBuilder(operation, operation);
   }
 
   private static boolean load(String library, Consumer<String> loader) {
@@ -54,6 +71,7 @@ final class Kernels {
     static final boolean LOADED =
         !Sessions.hasGpu()
             && load("libddpm.so", TensorFlow::loadLibrary)
-            && TensorFlow.registerCustomGradient(GroupNorm.KERNEL, GroupNorm::gradient);
+            && GRADIENTS.entrySet().stream()
+                .allMatch(e -> TensorFlow.registerCustomGradient(e.getKey(), e.getValue()));
   }
 }

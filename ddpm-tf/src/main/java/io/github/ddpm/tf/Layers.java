@@ -1,11 +1,13 @@
 package io.github.ddpm.tf;
 
 import java.util.List;
+import java.util.Optional;
+import org.tensorflow.GraphOperation;
 import org.tensorflow.Operand;
+import org.tensorflow.Operation;
+import org.tensorflow.Output;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.linalg.MatMul;
-import org.tensorflow.op.train.BatchMatMul;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.family.TFloating;
@@ -24,56 +26,52 @@ final class Layers {
    */
   private static final double MAX_PERIOD = 10_000;
 
+  /** Our operation for {@link #concat}; its gradient is {@link #concatGradient}. */
+  static final String CONCAT_KERNEL = "DdpmConcat";
+
   private Layers() {}
 
-  /** A 3x3 convolution that keeps the size. */
-  static <T extends TFloating> Operand<T> conv3x3(
-      Ops tf, Weights weights, String name, Operand<T> x, long channels) {
-    return conv(tf, weights, name, x, 3, channels, 1, "SAME");
-  }
-
-  /** A 1x1 convolution. */
-  static <T extends TFloating> Operand<T> conv1x1(
-      Ops tf, Weights weights, String name, Operand<T> x, long channels) {
-    return conv(tf, weights, name, x, 1, channels, 1, "SAME");
-  }
-
   /**
-   * Halves height and width, which are even, by a 3x3 convolution.
+   * A convolution with its weights.
    *
-   * @param padding 0 pads below and to the right only, which is what TensorFlow's SAME does here; 1
-   *     pads all around
+   * @param kernel height and width of the filter, 1 or 3
+   * @param channels that come out
+   * @param added to what comes out
    */
-  static <T extends TFloating> Operand<T> downsample(
-      Ops tf, Weights weights, String name, Operand<T> x, int padding) {
-    long channels = channels(x);
-    if (padding == 0) {
-      return conv(tf, weights, name, x, 3, channels, 2, "SAME");
-    }
-    Operand<T> padded =
-        tf.pad(
-            x,
-            tf.constant(new int[][] {{0, 0}, {padding, padding}, {padding, padding}, {0, 0}}),
-            cast(tf, tf.constant(0f), x.type()));
-    return conv(tf, weights, name, padded, 3, channels, 2, "VALID");
+  static <T extends TFloating> Convolution.Result<T> conv(
+      Ops tf,
+      Weights weights,
+      String name,
+      Convolution convolution,
+      GroupNorm.Input<T> in,
+      long kernel,
+      long channels,
+      Optional<Operand<T>> added) {
+    Shape shape = Shape.of(kernel, kernel, channels(in.images()), channels);
+    return convolution.apply(
+        tf,
+        in,
+        weights.get(name + ".weight", shape),
+        weights.get(name + ".bias", Shape.of(channels)),
+        added);
   }
 
-  /** Doubles height and width by repeating pixels, then a 3x3 convolution. */
-  static <T extends TFloating> Operand<T> upsample(
-      Ops tf, Weights weights, String name, Operand<T> x) {
-    int height = (int) (2 * x.shape().get(1));
-    int width = (int) (2 * x.shape().get(2));
-    Operand<T> larger = tf.image.resizeNearestNeighbor(x, tf.constant(new int[] {height, width}));
-    return conv3x3(tf, weights, name, larger, channels(x));
-  }
-
-  /** {@code x·weightᵀ + bias}; the weight is [out, in], as in PyTorch. */
-  static <T extends TFloating> Operand<T> linear(
-      Ops tf, Weights weights, String name, Operand<T> x, long features) {
-    long in = x.shape().get(x.shape().numDimensions() - 1);
-    Operand<T> weight = cast(tf, weights.get(name + ".weight", Shape.of(features, in)), x.type());
-    Operand<T> bias = cast(tf, weights.get(name + ".bias", Shape.of(features)), x.type());
-    return tf.math.add(tf.linalg.matMul(x, weight, MatMul.transposeB(true)), bias);
+  /** {@code x·weightᵀ + bias}; the weight is [out, in], as in PyTorch, and x [n, in]. */
+  static Operand<TFloat32> linear(
+      Ops tf, Weights weights, String name, Operand<TFloat32> x, long features) {
+    long in = x.shape().get(1);
+    // The rows of x as the pixels of one image.
+    Operand<TFloat32> image = tf.reshape(x, tf.constant(new long[] {1, 1, -1, in}));
+    Operand<TFloat32> y =
+        Convolution.POINTWISE
+            .apply(
+                tf,
+                GroupNorm.Input.of(image),
+                weights.get(name + ".weight", Shape.of(features, in)),
+                weights.get(name + ".bias", Shape.of(features)),
+                Optional.empty())
+            .y();
+    return tf.reshape(y, tf.constant(new long[] {-1, features}));
   }
 
   /** x·sigmoid(x). */
@@ -82,35 +80,69 @@ final class Layers {
   }
 
   /**
+   * The same for a few numbers, as {@code h + h·tanh(h)} with h = x/2: TensorFlow makes one of
+   * oneDNN's operations of the other form, which takes half a millisecond to begin.
+   */
+  static Operand<TFloat32> siluOfFew(Ops tf, Operand<TFloat32> x) {
+    Operand<TFloat32> half = tf.math.mul(x, tf.constant(0.5f));
+    return tf.math.add(half, tf.math.mul(half, tf.math.tanh(half)));
+  }
+
+  /**
+   * The channels of two images, one after the other: [n, h, w, a] and [n, h, w, b] to [n, h, w, a +
+   * b].
+   */
+  static <T extends TFloating> Operand<T> concat(Ops tf, Operand<T> a, Operand<T> b) {
+    return Kernels.available()
+        ? Kernels.builder(tf, CONCAT_KERNEL)
+            .addInput(a.asOutput())
+            .addInput(b.asOutput())
+            .setAttr("first", channels(a))
+            .build()
+            .<T>output(0)
+        : tf.concat(List.of(a, b), tf.constant(3));
+  }
+
+  /** The gradient of our operation for {@link #concat}; see {@link Convolution#gradient}. */
+  static List<Operand<?>> concatGradient(Ops tf, GraphOperation op, List<Output<?>> gradients) {
+    Operation gradient =
+        Kernels.builder(tf, "DdpmConcatGrad")
+            .addInput(gradients.get(0))
+            .setAttr("first", op.attributes().getAttrInt("first"))
+            .build();
+    return List.of(gradient.output(0), gradient.output(1));
+  }
+
+  /**
    * Self-attention over the pixels with a residual connection (Vaswani et al. 2017, eq. 1).
    *
-   * @param x what the result is added to
-   * @param normed the same, normalized
+   * @param in what is normalized, and what the result is added to
    * @param heads divides the channels
    */
   static <T extends TFloating> Operand<T> attention(
-      Ops tf, Weights weights, String name, Operand<T> x, Operand<T> normed, int heads) {
-    long channels = channels(x);
-    long pixels = x.shape().get(1) * x.shape().get(2);
-    Class<T> type = x.type();
-    Operand<T> rows = tf.reshape(normed, tf.constant(new long[] {-1, channels}));
-    Operand<T> query =
-        heads(tf, linear(tf, weights, name + ".to_q", rows, channels), pixels, heads);
-    Operand<T> key = heads(tf, linear(tf, weights, name + ".to_k", rows, channels), pixels, heads);
-    Operand<T> value =
-        heads(tf, linear(tf, weights, name + ".to_v", rows, channels), pixels, heads);
-    Operand<TFloat32> scale = tf.constant((float) (1 / Math.sqrt((double) channels / heads)));
-    Operand<T> scores =
-        tf.train.batchMatMul(
-            tf.math.mul(query, cast(tf, scale, type)), key, type, BatchMatMul.adjY(true));
-    Operand<T> shares = cast(tf, tf.nn.softmax(cast(tf, scores, TFloat32.class)), type);
-    Operand<T> mixed = tf.train.batchMatMul(shares, value, type);
-    Operand<T> joined =
-        tf.reshape(
-            tf.linalg.transpose(mixed, tf.constant(new int[] {0, 2, 1, 3})),
-            tf.constant(new long[] {-1, channels}));
-    Operand<T> out = linear(tf, weights, name + ".to_out.0", joined, channels);
-    return tf.math.add(x, tf.reshape(out, withoutCount(tf, x)));
+      Ops tf, Weights weights, String name, GroupNorm.Input<T> in, int heads) {
+    // Each takes x from the one before, so that the gradients are added up on the way back.
+    Convolution.Result<T> query = pointwise(tf, weights, name + ".to_q", in, Optional.empty());
+    Convolution.Result<T> key =
+        pointwise(tf, weights, name + ".to_k", in.with(query.x()), Optional.empty());
+    Convolution.Result<T> value =
+        pointwise(tf, weights, name + ".to_v", in.with(key.x()), Optional.empty());
+    Operand<T> mixed = new Attention(heads).apply(tf, query.y(), key.y(), value.y());
+    return pointwise(
+            tf, weights, name + ".to_out.0", GroupNorm.Input.of(mixed), Optional.of(value.x()))
+        .y();
+  }
+
+  /** A linear layer on the channels of each pixel, of which it makes as many. */
+  private static <T extends TFloating> Convolution.Result<T> pointwise(
+      Ops tf, Weights weights, String name, GroupNorm.Input<T> in, Optional<Operand<T>> added) {
+    long channels = channels(in.images());
+    return Convolution.POINTWISE.apply(
+        tf,
+        in,
+        weights.get(name + ".weight", Shape.of(channels, channels)),
+        weights.get(name + ".bias", Shape.of(channels)),
+        added);
   }
 
   /**
@@ -172,38 +204,5 @@ final class Layers {
       return same;
     }
     return tf.dtypes.cast(x, type);
-  }
-
-  private static <T extends TFloating> Operand<T> conv(
-      Ops tf,
-      Weights weights,
-      String name,
-      Operand<T> x,
-      long kernel,
-      long channels,
-      long stride,
-      String padding) {
-    Shape shape = Shape.of(kernel, kernel, channels(x), channels);
-    Operand<T> weight = cast(tf, weights.get(name + ".weight", shape), x.type());
-    Operand<T> bias = cast(tf, weights.get(name + ".bias", Shape.of(channels)), x.type());
-    return tf.nn.biasAdd(tf.nn.conv2d(x, weight, List.of(1L, stride, stride, 1L), padding), bias);
-  }
-
-  /** [n·pixels, channels] to [n, heads, pixels, channels/heads]. */
-  private static <T extends TFloating> Operand<T> heads(
-      Ops tf, Operand<T> rows, long pixels, int heads) {
-    long channels = rows.shape().get(1);
-    Operand<T> split =
-        tf.reshape(rows, tf.constant(new long[] {-1, pixels, heads, channels / heads}));
-    return tf.linalg.transpose(split, tf.constant(new int[] {0, 2, 1, 3}));
-  }
-
-  private static Operand<TInt32> withoutCount(Ops tf, Operand<?> x) {
-    int[] shape = new int[x.shape().numDimensions()];
-    shape[0] = -1;
-    for (int i = 1; i < shape.length; i++) {
-      shape[i] = (int) x.shape().get(i);
-    }
-    return tf.constant(shape);
   }
 }

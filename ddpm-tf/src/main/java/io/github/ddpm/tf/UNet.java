@@ -102,7 +102,7 @@ public final class UNet<T extends TFloating> {
     Operand<TFloat32> embedding = embedding(timesteps, labels);
 
     Deque<Operand<T>> skips = new ArrayDeque<>();
-    Operand<T> h = Layers.conv3x3(tf, weights, "conv_in", x, channels.get(0));
+    Operand<T> h = conv("conv_in", Convolution.SAME, plain(x), channels.get(0));
     skips.push(h);
     for (int level = 0; level < levels; level++) {
       String block = "down_blocks." + level;
@@ -115,8 +115,11 @@ public final class UNet<T extends TFloating> {
       }
       if (level < levels - 1) {
         h =
-            Layers.downsample(
-                tf, weights, block + ".downsamplers.0.conv", h, config.downsamplePadding());
+            conv(
+                block + ".downsamplers.0.conv",
+                Convolution.halving(config.downsamplePadding()),
+                plain(h),
+                channels.get(level));
         skips.push(h);
       }
     }
@@ -133,19 +136,19 @@ public final class UNet<T extends TFloating> {
       String block = "up_blocks." + level;
       int width = channels.get(levels - 1 - level);
       for (int i = 0; i < config.layersPerBlock() + 1; i++) {
-        h = tf.concat(List.of(h, skips.pop()), tf.constant(3));
+        h = Layers.concat(tf, h, skips.pop());
         h = resnet(block + ".resnets." + i, h, embedding, width);
         if (config.upAttention().get(level)) {
           h = attention(block + ".attentions." + i, h, true);
         }
       }
       if (level < levels - 1) {
-        h = Layers.upsample(tf, weights, block + ".upsamplers.0.conv", h);
+        h = conv(block + ".upsamplers.0.conv", Convolution.DOUBLING, plain(h), width);
       }
     }
 
-    h = norm("conv_norm_out", h, true).y();
-    Operand<T> out = Layers.conv3x3(tf, weights, "conv_out", h, config.outChannels());
+    GroupNorm.Input<T> last = norm("conv_norm_out", h, true);
+    Operand<T> out = conv("conv_out", Convolution.SAME, last, config.outChannels());
     return config.learnedVariance()
         ? tf.slice(
             out,
@@ -162,7 +165,8 @@ public final class UNet<T extends TFloating> {
     Operand<TFloat32> waves =
         Layers.timestepEmbedding(tf, timesteps, size, config.flipSinToCos(), config.freqShift());
     Operand<TFloat32> hidden =
-        Layers.silu(tf, Layers.linear(tf, weights, "time_embedding.linear_1", waves, features));
+        Layers.siluOfFew(
+            tf, Layers.linear(tf, weights, "time_embedding.linear_1", waves, features));
     Operand<TFloat32> time =
         Layers.linear(tf, weights, "time_embedding.linear_2", hidden, features);
     Operand<TFloat32> all =
@@ -174,25 +178,54 @@ public final class UNet<T extends TFloating> {
             .<Operand<TFloat32>>map(label -> tf.math.add(time, label))
             .orElse(time);
     // Every block starts with this activation, so it is done once.
-    return Layers.silu(tf, all);
+    return Layers.siluOfFew(tf, all);
   }
 
   private Operand<T> resnet(String name, Operand<T> x, Operand<TFloat32> embedding, int channels) {
-    GroupNorm.Result<T> first = norm(name + ".norm1", x, true);
-    Operand<T> h = Layers.conv3x3(tf, weights, name + ".conv1", first.y(), channels);
-    h = dropout.apply(conditionedNorm(name, h, embedding, channels));
-    h = Layers.conv3x3(tf, weights, name + ".conv2", h, channels);
+    Convolution.Result<T> first =
+        Layers.conv(
+            tf,
+            weights,
+            name + ".conv1",
+            Convolution.SAME,
+            norm(name + ".norm1", x, true),
+            3,
+            channels,
+            Optional.empty());
     Operand<T> shortcut =
         Layers.channels(x) == channels
             ? first.x()
-            : Layers.conv1x1(tf, weights, name + ".conv_shortcut", first.x(), channels);
-    return tf.math.add(shortcut, h);
+            : Layers.conv(
+                    tf,
+                    weights,
+                    name + ".conv_shortcut",
+                    Convolution.POINTWISE,
+                    plain(first.x()),
+                    1,
+                    channels,
+                    Optional.empty())
+                .y();
+    GroupNorm.Input<T> second = conditionedNorm(name, first.y(), embedding, channels);
+    if (config.dropout() > 0) {
+      // What is dropped must be seen, so it can't be left to the convolution.
+      second = plain(dropout.apply(second.normalized(tf)));
+    }
+    return Layers.conv(
+            tf,
+            weights,
+            name + ".conv2",
+            Convolution.SAME,
+            second,
+            3,
+            channels,
+            Optional.of(shortcut))
+        .y();
   }
 
   /**
    * The second normalization, told of the timestep by a shift before it or a scale and shift after.
    */
-  private Operand<T> conditionedNorm(
+  private GroupNorm.Input<T> conditionedNorm(
       String name, Operand<T> h, Operand<TFloat32> embedding, int channels) {
     String norm = name + ".norm2";
     Operand<TFloat32> gamma = row(norm + ".weight", channels);
@@ -209,25 +242,39 @@ public final class UNet<T extends TFloating> {
     } else {
       before = Optional.of(condition);
     }
-    return groupNorm(true).apply(tf, h, before, gamma, beta).y();
+    return normalized(h, true, before, gamma, beta);
   }
 
   private Operand<T> attention(String name, Operand<T> x, boolean normalized) {
-    GroupNorm.Result<T> norm =
-        normalized ? norm(name + ".group_norm", x, false) : new GroupNorm.Result<>(x, x);
-    int heads = config.heads((int) Layers.channels(x));
-    return Layers.attention(tf, weights, name, norm.x(), norm.y(), heads);
+    GroupNorm.Input<T> in = normalized ? norm(name + ".group_norm", x, false) : plain(x);
+    return Layers.attention(tf, weights, name, in, config.heads((int) Layers.channels(x)));
   }
 
-  private GroupNorm.Result<T> norm(String name, Operand<T> x, boolean silu) {
+  private Operand<T> conv(
+      String name, Convolution convolution, GroupNorm.Input<T> in, int channels) {
+    return Layers.conv(tf, weights, name, convolution, in, 3, channels, Optional.empty()).y();
+  }
+
+  private GroupNorm.Input<T> norm(String name, Operand<T> x, boolean silu) {
     long channels = Layers.channels(x);
     Operand<TFloat32> gamma = row(name + ".weight", channels);
     Operand<TFloat32> beta = row(name + ".bias", channels);
-    return groupNorm(silu).apply(tf, x, Optional.empty(), gamma, beta);
+    return normalized(x, silu, Optional.empty(), gamma, beta);
   }
 
-  private GroupNorm groupNorm(boolean silu) {
-    return new GroupNorm(config.normNumGroups(), config.normEps(), silu);
+  private GroupNorm.Input<T> normalized(
+      Operand<T> x,
+      boolean silu,
+      Optional<Operand<TFloat32>> shift,
+      Operand<TFloat32> gamma,
+      Operand<TFloat32> beta) {
+    GroupNorm norm = new GroupNorm(config.normNumGroups(), config.normEps(), silu);
+    return new GroupNorm.Input<>(
+        x, Optional.of(norm), shift, Optional.of(gamma), Optional.of(beta));
+  }
+
+  private GroupNorm.Input<T> plain(Operand<T> x) {
+    return GroupNorm.Input.of(x);
   }
 
   private Operand<TFloat32> row(String name, long channels) {

@@ -76,7 +76,7 @@ class GroupNormTest {
   @MethodSource("cases")
   void theKernelFollowsTheDefinition(Case norm) {
     assumeTrue(Kernels.available());
-    Normalized kernel = new Normalized(norm, TFloat32.class, GroupNorm::byKernel);
+    Normalized kernel = new Normalized(norm, TFloat32.class, GroupNormTest::byKernel);
     assertClose(kernel.y, kernel.expected(), 3e-6);
   }
 
@@ -91,7 +91,7 @@ class GroupNormTest {
   @MethodSource("cases")
   void theKernelsGradientsAreThoseOfTheComposedOperations(Case norm) {
     assumeTrue(Kernels.available());
-    Normalized kernel = new Normalized(norm, TFloat32.class, GroupNorm::byKernel);
+    Normalized kernel = new Normalized(norm, TFloat32.class, GroupNormTest::byKernel);
     Normalized composed = new Normalized(norm, TFloat32.class, GroupNormTest::composed);
     for (int i = 0; i < kernel.gradients.size(); i++) {
       assertClose(kernel.gradients.get(i), composed.gradients.get(i), 1e-4);
@@ -102,7 +102,7 @@ class GroupNormTest {
   @MethodSource("cases")
   void inBfloat16OnlyTheImagesAreRounded(Case norm) {
     assumeTrue(Kernels.available());
-    Normalized kernel = new Normalized(norm, TBfloat16.class, GroupNorm::byKernel);
+    Normalized kernel = new Normalized(norm, TBfloat16.class, GroupNormTest::byKernel);
     Normalized composed = new Normalized(norm, TBfloat16.class, GroupNormTest::composed);
     // Half a unit in the last of 8 places, of y alone: the definition is given the rounded x.
     assertClose(kernel.y, kernel.expected(), 1.0 / 256);
@@ -116,7 +116,7 @@ class GroupNormTest {
   void aFarMeanDoesNotDrownTheVariance() {
     assumeTrue(Kernels.available());
     Case far = new Case(2, 32, 32, 16, 4, 0, 1, false, 1000);
-    Normalized kernel = new Normalized(far, TFloat32.class, GroupNorm::byKernel);
+    Normalized kernel = new Normalized(far, TFloat32.class, GroupNormTest::byKernel);
     // x itself has steps of 6e-5 there.
     assertClose(kernel.y, kernel.expected(), 1e-4);
   }
@@ -125,8 +125,8 @@ class GroupNormTest {
   void notANumberStaysOne() {
     assumeTrue(Kernels.available());
     Case nan = new Case(2, 4, 4, 8, 2, 0, 1, true, Double.NaN);
-    Normalized kernel = new Normalized(nan, TFloat32.class, GroupNorm::byKernel);
-    Normalized rounded = new Normalized(nan, TBfloat16.class, GroupNorm::byKernel);
+    Normalized kernel = new Normalized(nan, TFloat32.class, GroupNormTest::byKernel);
+    Normalized rounded = new Normalized(nan, TBfloat16.class, GroupNormTest::byKernel);
     assertThat(kernel.y).containsOnly(Float.NaN);
     assertThat(rounded.y).containsOnly(Float.NaN);
     assertThat(kernel.gradients.get(0)).containsOnly(Float.NaN);
@@ -136,9 +136,9 @@ class GroupNormTest {
   void theSameNumbersComeOutEachTime() {
     assumeTrue(Kernels.available());
     Case norm = new Case(37, 16, 16, 32, 8, 37, 1, true, 0);
-    Normalized first = new Normalized(norm, TFloat32.class, GroupNorm::byKernel);
+    Normalized first = new Normalized(norm, TFloat32.class, GroupNormTest::byKernel);
     for (int i = 0; i < 5; i++) {
-      Normalized again = new Normalized(norm, TFloat32.class, GroupNorm::byKernel);
+      Normalized again = new Normalized(norm, TFloat32.class, GroupNormTest::byKernel);
       assertThat(again.y).isEqualTo(first.y);
       for (int g = 0; g < first.gradients.size(); g++) {
         assertThat(again.gradients.get(g)).isEqualTo(first.gradients.get(g));
@@ -154,10 +154,10 @@ class GroupNormTest {
       Operand<TFloat32> x = tf.ones(tf.constant(new int[] {2, 4, 4, 8}), TFloat32.class);
       Operand<TFloat32> rows = tf.ones(tf.constant(new int[] {3, 8}), TFloat32.class);
       Operand<TFloat32> y =
-          new GroupNorm(2, 1e-5, true).byKernel(tf, x, Optional.empty(), rows, rows).y();
+          byKernel(new GroupNorm(2, 1e-5, true), tf, x, Optional.empty(), rows, rows).y();
       Operand<TFloat32> ones = tf.ones(tf.constant(new int[] {1, 8}), TFloat32.class);
       Operand<TFloat32> ungrouped =
-          new GroupNorm(3, 1e-5, true).byKernel(tf, x, Optional.empty(), ones, ones).y();
+          byKernel(new GroupNorm(3, 1e-5, true), tf, x, Optional.empty(), ones, ones).y();
       try (Session session = Sessions.open(graph)) {
         assertThatThrownBy(() -> session.runner().fetch(y).run())
             .hasMessageContaining("must have one row or one for each image");
@@ -178,14 +178,35 @@ class GroupNormTest {
     assertThat(Kernels.available()).as("%s", Loader.getPlatform()).isTrue();
   }
 
-  private static <T extends TFloating> GroupNorm.Result<T> composed(
+  /** By a convolution that does nothing else: its filter is the identity. */
+  private static <T extends TFloating> Convolution.Result<T> byKernel(
       GroupNorm norm,
       Ops tf,
       Operand<T> x,
       Optional<Operand<TFloat32>> shift,
       Operand<TFloat32> gamma,
       Operand<TFloat32> beta) {
-    return new GroupNorm.Result<>(norm.composed(tf, x, shift, gamma, beta), x);
+    int channels = (int) Layers.channels(x);
+    float[][] identity = new float[channels][channels];
+    for (int i = 0; i < channels; i++) {
+      identity[i][i] = 1;
+    }
+    return Convolution.POINTWISE.byKernel(
+        tf,
+        new GroupNorm.Input<>(x, Optional.of(norm), shift, Optional.of(gamma), Optional.of(beta)),
+        tf.constant(identity),
+        tf.constant(new float[channels]),
+        Optional.empty());
+  }
+
+  private static <T extends TFloating> Convolution.Result<T> composed(
+      GroupNorm norm,
+      Ops tf,
+      Operand<T> x,
+      Optional<Operand<TFloat32>> shift,
+      Operand<TFloat32> gamma,
+      Operand<TFloat32> beta) {
+    return new Convolution.Result<>(norm.composed(tf, x, shift, gamma, beta), x);
   }
 
   private static void assertClose(float[] actual, float[] expected, double tolerance) {
@@ -200,7 +221,7 @@ class GroupNormTest {
 
   @FunctionalInterface
   private interface Way {
-    <T extends TFloating> GroupNorm.Result<T> apply(
+    <T extends TFloating> Convolution.Result<T> apply(
         GroupNorm norm,
         Ops tf,
         Operand<T> x,
@@ -244,7 +265,7 @@ class GroupNormTest {
           shiftIn = Optional.of(rows(tf, shift));
           by.add(shiftIn.get());
         }
-        GroupNorm.Result<T> result = way.apply(norm.norm(), tf, in, shiftIn, gammaIn, betaIn);
+        Convolution.Result<T> result = way.apply(norm.norm(), tf, in, shiftIn, gammaIn, betaIn);
         Operand<TFloat32> out = Layers.cast(tf, result.y(), TFloat32.class);
         Operand<TFloat32> passed = Layers.cast(tf, result.x(), TFloat32.class);
         Operand<TFloat32> weighted =

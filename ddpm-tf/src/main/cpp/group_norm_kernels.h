@@ -1,11 +1,16 @@
-// Compiled once per instruction set, with KERNELS naming the table. All loops run over long rows of plain arrays and
-// are left to the compiler to vectorize. Sums go through float for a few rows, then double; their order depends on the
+// Group normalization for one instruction set. All loops run over long rows of plain arrays and are left to the
+// compiler to vectorize. Sums go through float for a few rows, then double; their order depends on the
 // shape alone, so that results are repeatable.
-#include "group_norm.h"
+#ifndef DDPM_GROUP_NORM_KERNELS_H_
+#define DDPM_GROUP_NORM_KERNELS_H_
+
 
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+
+#include "group_norm.h"
+#include "numbers.h"
 
 namespace ddpm {
 namespace {
@@ -14,49 +19,6 @@ namespace {
 // enough for a dozen such arrays to stay in the first-level cache.
 constexpr long kRowLength = 256;
 constexpr long kRowsPerFloatSum = 16;
-
-inline float Load(float x) { return x; }
-
-inline float Load(BFloat16 x) {
-  uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
-  float value;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-inline void Store(float* to, float value) { *to = value; }
-
-inline void Store(BFloat16* to, float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  // To nearest, ties to even; adding could carry a NaN over to zero.
-  uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  to->bits = static_cast<uint16_t>((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded);
-}
-
-// 1 / (1 + exp(-z)), within 2e-7 relative; NaN stays NaN.
-inline float Sigmoid(float z) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves a whole number in the low bits
-  float power = z * -1.44269504088896341f;
-  power = power > 126.0f ? 126.0f : power;
-  power = power < -126.0f ? -126.0f : power;
-  float shifted = power + kRound;
-  float fraction = power - (shifted - kRound);
-  int32_t whole;
-  std::memcpy(&whole, &shifted, sizeof whole);
-  // 2^fraction on [-1/2, 1/2]: the Taylor series of exp(fraction * ln 2) up to the sixth power.
-  float p = 1.5403530393381609e-4f;
-  p = p * fraction + 1.3333558146428443e-3f;
-  p = p * fraction + 9.6181291076284772e-3f;
-  p = p * fraction + 5.5504108664821580e-2f;
-  p = p * fraction + 2.4022650695910071e-1f;
-  p = p * fraction + 6.9314718055994531e-1f;
-  p = p * fraction + 1.0f;
-  int32_t exponent = static_cast<int32_t>(static_cast<uint32_t>(whole + 127) << 23);
-  float scale;
-  std::memcpy(&scale, &exponent, sizeof scale);
-  return 1.0f / (1.0f + p * scale);
-}
 
 // How some channels of an image are walked: in rows of `length` values that are next to each other. If it is all
 // channels, a row is several pixels, and value i of a row belongs to channel i % width.
@@ -166,12 +128,12 @@ class Sums {
 };
 
 template <typename T>
-void NormalizeForward(const Forward<T>& op, long image, long from, long to) {
+void ComputeStatistics(const Statistics<T>& op, long image, long from, long to) {
   const GroupNorm& norm = op.norm;
   const Rows rows(norm, image, from, to);
   const long per_group = norm.channels / norm.groups;
   const long first_channel = from * per_group;
-  Arrays<float> arrays(3, rows.length);
+  Arrays<float> arrays(1, rows.length);
 
   // Mean and variance of each channel in one pass, as differences from its first pixel: without them the variance
   // would be a small difference of large numbers where the mean is far from zero.
@@ -196,11 +158,7 @@ void NormalizeForward(const Forward<T>& op, long image, long from, long to) {
   });
   sums.Finish();
 
-  float* scale = arrays[1];
-  float* offset = arrays[2];
   const float* shift = norm.shift.values == nullptr ? nullptr : norm.shift.row(image) + first_channel;
-  const float* gamma = norm.gamma.row(image) + first_channel;
-  const float* beta = norm.beta.row(image) + first_channel;
   for (long group = from; group < to; group++) {
     const long begin = (group - from) * per_group;
     auto channel_mean = [&](long c) {
@@ -223,33 +181,7 @@ void NormalizeForward(const Forward<T>& op, long image, long from, long to) {
     float* statistics = op.statistics + 2 * (image * norm.groups + group);
     statistics[0] = static_cast<float>(mean);
     statistics[1] = static_cast<float>(rstd);
-    for (long c = begin; c < begin + per_group; c++) {
-      double origin = shift == nullptr ? -mean : shift[c] - mean;
-      scale[c] = static_cast<float>(rstd * gamma[c]);
-      offset[c] = static_cast<float>(origin * rstd * gamma[c] + beta[c]);
-    }
   }
-  rows.Repeat(scale);
-  rows.Repeat(offset);
-
-  rows.ForEach([&](long start, long length) {
-    const T* x = op.x + start;
-    T* y = op.y + start;
-    const float* __restrict multiply = scale;
-    const float* __restrict add = offset;
-    if (norm.silu) {
-#pragma GCC ivdep
-      for (long i = 0; i < length; i++) {
-        float z = Load(x[i]) * multiply[i] + add[i];
-        Store(&y[i], z * Sigmoid(z));
-      }
-    } else {
-#pragma GCC ivdep
-      for (long i = 0; i < length; i++) {
-        Store(&y[i], Load(x[i]) * multiply[i] + add[i]);
-      }
-    }
-  });
 }
 
 // With dz the gradient of z, and over the m values of a group A = sum(gamma * dz), B = sum(gamma * dz * xhat):
@@ -381,13 +313,6 @@ void NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
 }
 
 }  // namespace
-
-#define DDPM_STRING(name) DDPM_STRING_OF(name)
-#define DDPM_STRING_OF(name) #name
-
-const Kernels KERNELS = {
-    DDPM_STRING(KERNELS),        NormalizeForward<float>,      NormalizeForward<BFloat16>,
-    NormalizeBackward<float>, NormalizeBackward<BFloat16>,
-};
-
 }  // namespace ddpm
+
+#endif  // DDPM_GROUP_NORM_KERNELS_H_

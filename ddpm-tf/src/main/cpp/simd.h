@@ -1,0 +1,104 @@
+// Vectors of float32 as wide as the instruction set has them.
+#ifndef DDPM_SIMD_H_
+#define DDPM_SIMD_H_
+
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.h"
+
+namespace ddpm {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+// Whether there are 32 registers of them, or 16.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool kManyRegisters = true;
+#else
+constexpr bool kManyRegisters = false;
+#endif
+
+typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
+typedef Vector AlignedVector __attribute__((may_alias));
+typedef uint32_t Bits __attribute__((vector_size(kLanes * sizeof(float))));
+typedef int32_t Whole __attribute__((vector_size(kLanes * sizeof(float))));
+typedef uint16_t Halves __attribute__((vector_size(kLanes * sizeof(uint16_t))));
+
+inline Vector LoadVector(const float* from) {
+  Vector v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+
+// bfloat16 in the lower halves.
+inline Bits LoadBits(const BFloat16* from) {
+  Halves halves;
+  std::memcpy(&halves, from, sizeof halves);
+  return __builtin_convertvector(halves, Bits);
+}
+
+inline Vector LoadVector(const BFloat16* from) { return (Vector)(LoadBits(from) << 16); }
+
+// The nearest bfloat16, ties to even, in the lower halves.
+inline Bits Rounded(Vector v) {
+#ifdef __AVX512BF16__
+  return (Bits)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
+#else
+  Bits bits = (Bits)v;
+  // Adding could carry a NaN over to zero.
+  return ((bits & 0x7fffffff) > 0x7f800000 ? Bits{} + 0x7fc00000 : bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+#endif
+}
+
+inline void StoreVector(float* to, Vector v) { std::memcpy(to, &v, sizeof v); }
+
+inline void StoreVector(BFloat16* to, Vector v) {
+  Halves halves = __builtin_convertvector(Rounded(v), Halves);
+  std::memcpy(to, &halves, sizeof halves);
+}
+
+inline float Sum(Vector v) {
+  float sum = 0;
+  for (int i = 0; i < kLanes; i++) {
+    sum += v[i];
+  }
+  return sum;
+}
+
+// exp(x) for x up to 87, within 2e-7 relative, and not less than 1e-38; NaN stays NaN.
+inline Vector Exp(Vector x) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves a whole number in the low bits
+  Vector power = x * 1.44269504088896341f;
+  power = power > 126.0f ? Vector{} + 126.0f : power;
+  power = power < -126.0f ? Vector{} - 126.0f : power;
+  Vector shifted = power + kRound;
+  Vector fraction = power - (shifted - kRound);
+  // 2^fraction on [-1/2, 1/2]: the Taylor series of exp(fraction * ln 2) up to the sixth power.
+  Vector p = Vector{} + 1.5403530393381609e-4f;
+  p = p * fraction + 1.3333558146428443e-3f;
+  p = p * fraction + 9.6181291076284772e-3f;
+  p = p * fraction + 5.5504108664821580e-2f;
+  p = p * fraction + 2.4022650695910071e-1f;
+  p = p * fraction + 6.9314718055994531e-1f;
+  p = p * fraction + 1.0f;
+  Bits exponent = ((Bits)shifted + 127) << 23;
+  return p * (Vector)exponent;
+}
+
+inline Vector Silu(Vector z) { return z / (1.0f + Exp(-z)); }
+
+}  // namespace
+}  // namespace ddpm
+
+#endif  // DDPM_SIMD_H_
