@@ -54,7 +54,7 @@ final class SafeTensors {
       FloatBuffer values = FloatBuffer.allocate((int) shape.size());
       try (FileChannel channel = FileChannel.open(file)) {
         for (long at = begin; at < end; at += CHUNK_BYTES) {
-          type.read(readFully(channel, at, (int) Math.min(CHUNK_BYTES, end - at)), values);
+          type.read(readFully(file, channel, at, (int) Math.min(CHUNK_BYTES, end - at)), values);
         }
       }
       return new Weight(shape, values.flip());
@@ -171,7 +171,7 @@ final class SafeTensors {
     if (channel.size() < LENGTH_BYTES) {
       throw invalid(file, "a safetensors file has at least 8 bytes, got " + channel.size());
     }
-    long length = readFully(channel, 0, LENGTH_BYTES).getLong();
+    long length = readFully(file, channel, 0, LENGTH_BYTES).getLong();
     long most = Math.min(MAX_HEADER, channel.size() - LENGTH_BYTES);
     if (length < 2 || length > most) {
       throw invalid(
@@ -182,7 +182,7 @@ final class SafeTensors {
   }
 
   private static JsonNode header(Path file, FileChannel channel, long end) throws IOException {
-    byte[] json = readFully(channel, LENGTH_BYTES, (int) (end - LENGTH_BYTES)).array();
+    byte[] json = readFully(file, channel, LENGTH_BYTES, (int) (end - LENGTH_BYTES)).array();
     try {
       JsonNode header = JSON.readTree(json);
       if (!header.isObject()) {
@@ -276,12 +276,12 @@ final class SafeTensors {
     return number.longValue();
   }
 
-  private static ByteBuffer readFully(FileChannel channel, long position, int length)
+  private static ByteBuffer readFully(Path file, FileChannel channel, long position, int length)
       throws IOException {
     ByteBuffer buffer = littleEndian(length);
     while (buffer.hasRemaining()) {
       if (channel.read(buffer, position + buffer.position()) < 0) {
-        throw new IOException("the file was cut short while it was read");
+        throw invalid(file, "the file was cut short while it was read");
       }
     }
     return buffer.flip();

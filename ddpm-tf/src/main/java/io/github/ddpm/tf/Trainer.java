@@ -18,6 +18,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -32,6 +33,7 @@ import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.op.core.Variable;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
@@ -79,6 +81,7 @@ public final class Trainer implements AutoCloseable {
   private final Operand<TFloat32> loss;
   private final Operand<TFloat32> norm;
   private final Op update;
+  private final Optional<Accumulation> accumulation;
 
   private long step;
   private long totalSteps;
@@ -115,6 +118,10 @@ public final class Trainer implements AutoCloseable {
     Operand<TFloat32> gradient = adam.gradient(loss);
     this.norm = AdamW.norm(tf, gradient);
     this.update = adam.step(gradient, norm, options.maxGradientNorm());
+    this.accumulation =
+        options.microBatch() == 0 || options.microBatch() >= options.batchSize()
+            ? Optional.empty()
+            : Optional.of(accumulation(tf, gradient));
     this.session = Sessions.open(graph);
   }
 
@@ -269,6 +276,9 @@ public final class Trainer implements AutoCloseable {
   public double step(Images batch, int... classes) {
     checkOpen();
     checkBatch(batch, classes);
+    if (accumulation.isPresent() && batch.count() > options.microBatch()) {
+      return accumulation.get().step(batch, classes);
+    }
     double learningRate = options.learningRate(step, totalSteps);
     Shape shape = Shape.of(batch.count(), batch.height(), batch.width(), batch.channels());
     try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(batch.toArray()));
@@ -290,16 +300,107 @@ public final class Trainer implements AutoCloseable {
       }
       try (Result result = runner.run()) {
         double value = ((TFloat32) result.get(0)).getFloat();
-        double length = ((TFloat32) result.get(1)).getFloat();
-        checkState(
-            Double.isFinite(value) && Double.isFinite(length),
-            "the loss is %s and the gradient's norm %s at step %s; the weights stay as they were, try a lower learning"
-                + " rate",
-            value,
-            length,
-            step);
-        step++;
+        stepped(value, ((TFloat32) result.get(1)).getFloat());
         return value;
+      }
+    }
+  }
+
+  private void stepped(double value, double length) {
+    checkState(
+        Double.isFinite(value) && Double.isFinite(length),
+        "the loss is %s and the gradient's norm %s at step %s; the weights stay as they were, try a lower learning"
+            + " rate",
+        value,
+        length,
+        step);
+    step++;
+  }
+
+  private Accumulation accumulation(Ops tf, Operand<TFloat32> gradient) {
+    Variable<TFloat32> sum = adam.accumulator();
+    Placeholder<TFloat32> share = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.scalar()));
+    Operand<TFloat32> part = tf.math.mul(gradient, share);
+    Operand<TFloat32> whole = tf.math.add(sum, part);
+    Operand<TFloat32> wholeNorm = AdamW.norm(tf, whole);
+    return new Accumulation(
+        share,
+        tf.assign(sum, part),
+        tf.assignAdd(sum, part),
+        wholeNorm,
+        adam.step(whole, wholeNorm, options.maxGradientNorm()));
+  }
+
+  /** A step in parts: each but the last leaves its share of the gradient in a sum. */
+  private final class Accumulation {
+    private final Operand<TFloat32> share;
+    private final Op first;
+    private final Op more;
+    private final Operand<TFloat32> wholeNorm;
+    private final Op last;
+
+    Accumulation(Operand<TFloat32> share, Op first, Op more, Operand<TFloat32> wholeNorm, Op last) {
+      this.share = share;
+      this.first = first;
+      this.more = more;
+      this.wholeNorm = wholeNorm;
+      this.last = last;
+    }
+
+    double step(Images batch, int... classes) {
+      float[] values = batch.toArray();
+      int imageSize = values.length / batch.count();
+      double value = 0;
+      for (int from = 0; from < batch.count(); from += options.microBatch()) {
+        int to = Math.min(batch.count(), from + options.microBatch());
+        double weight = (double) (to - from) / batch.count();
+        Images part =
+            Images.of(
+                to - from,
+                batch.height(),
+                batch.width(),
+                batch.channels(),
+                Arrays.copyOfRange(values, from * imageSize, to * imageSize));
+        int[] labelsOfPart = classes.length == 0 ? classes : Arrays.copyOfRange(classes, from, to);
+        boolean isLast = to == batch.count();
+        try (Result result = run(part, labelsOfPart, from, weight, isLast)) {
+          value += weight * ((TFloat32) result.get(0)).getFloat();
+          if (isLast) {
+            stepped(value, ((TFloat32) result.get(1)).getFloat());
+          }
+        }
+      }
+      return value;
+    }
+
+    private Result run(Images part, int[] classes, int from, double weight, boolean isLast) {
+      Shape shape = Shape.of(part.count(), part.height(), part.width(), part.channels());
+      // Each part draws its own noise: its number goes above that of the draw.
+      long draws = step + ((long) (from / options.microBatch()) << 48);
+      try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(part.toArray()));
+          TInt32 labelTensor = TInt32.vectorOf(classes);
+          TInt64 seed = TInt64.vectorOf(options.seed(), draws);
+          TFloat32 weightTensor = TFloat32.scalarOf((float) weight);
+          TFloat32 numbers =
+              AdamW.numbers(
+                  step,
+                  options.learningRate(step, totalSteps),
+                  options.weightDecay(),
+                  options.emaDecay(step))) {
+        Session.Runner runner =
+            session
+                .runner()
+                .feed(images, x0)
+                .feed(randomness, seed)
+                .feed(share, weightTensor)
+                .fetch(loss);
+        if (config.classEmbeddings() > 0) {
+          runner.feed(labels, labelTensor);
+        }
+        if (isLast) {
+          return runner.feed(adam.numbers(), numbers).fetch(wholeNorm).addTarget(last).run();
+        }
+        return runner.addTarget(from == 0 ? first : more).run();
       }
     }
   }

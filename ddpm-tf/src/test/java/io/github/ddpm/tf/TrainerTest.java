@@ -185,6 +185,57 @@ class TrainerTest {
         .isEqualTo(good.weights());
   }
 
+  /**
+   * With next to no noise and x0 to be predicted, the noise that a part draws makes no difference,
+   * so the parts must add up to the whole batch.
+   */
+  @Test
+  void theGradientsOfPartsAddUpToThatOfTheBatch() throws IOException {
+    TrainingOptions options = OPTIONS.withBatchSize(7).withLabelDropout(0);
+    Map<String, Weight> whole = meanGradient(options, "whole");
+    Map<String, Weight> parts = meanGradient(options.withMicroBatch(3), "parts");
+    double largest = 0;
+    double worst = 0;
+    for (String name : whole.keySet()) {
+      for (int i = 0; i < whole.get(name).values().limit(); i++) {
+        float value = whole.get(name).values().get(i);
+        largest = Math.max(largest, Math.abs(value));
+        worst = Math.max(worst, Math.abs(parts.get(name).values().get(i) - value));
+      }
+    }
+    assertThat(largest).isGreaterThan(1e-2);
+    assertThat(worst).isLessThan(1e-3 * largest);
+  }
+
+  /** AdamW's first moment after three steps. */
+  private Map<String, Weight> meanGradient(TrainingOptions options, String name)
+      throws IOException {
+    try (Trainer trainer =
+        Trainer.create(network(), BetaSchedule.of(1e-12), PredictionType.SAMPLE, options)) {
+      trainer.setTotalSteps(1000);
+      trainer.train(DIGITS, progress -> progress.step() < 3);
+      trainer.save(folder.resolve(name));
+    }
+    return SafeTensors.read(folder.resolve(name).resolve("training/adam_m.safetensors"));
+  }
+
+  @Test
+  void partsDrawTheirOwnNoiseAndTrain() {
+    List<Double> losses = losses(OPTIONS.withMicroBatch(3));
+    assertThat(losses).isEqualTo(losses(OPTIONS.withMicroBatch(3)));
+    assertThat(losses).isNotEqualTo(losses(OPTIONS.withMicroBatch(4)));
+    assertThat(losses(OPTIONS.withMicroBatch(8))).isEqualTo(losses(OPTIONS));
+    assertThat(mean(losses.subList(15, 20))).isLessThan(mean(losses.subList(0, 5)));
+    Images same = Images.of(2, SIZE, SIZE, 1, new float[2 * SIZE * SIZE]);
+    try (Trainer whole = trainer(PredictionType.EPSILON, OPTIONS.withBatchSize(1));
+        Trainer parts =
+            trainer(PredictionType.EPSILON, OPTIONS.withBatchSize(2).withMicroBatch(1))) {
+      // If both parts drew the same, they would have the loss of the first alone.
+      double first = whole.step(Images.of(1, SIZE, SIZE, 1, new float[SIZE * SIZE]), 1);
+      assertThat(parts.step(same, 1, 1)).isNotCloseTo(first, within(1e-3));
+    }
+  }
+
   @Test
   void fineTuningStartsFromAFinishedModel() throws IOException {
     Path diffusers = Fixtures.path("golden/folder-fp16");

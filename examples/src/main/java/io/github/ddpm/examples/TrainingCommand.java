@@ -67,6 +67,12 @@ final class TrainingCommand {
   @Option(names = "--batch", description = "images a step; default: 64")
   Integer batch;
 
+  @Option(
+      names = "--micro-batch",
+      description =
+          "images of a step that go through the network at once, for batches that don't fit the memory; default: all")
+  Integer microBatch;
+
   @Option(names = "--precision", description = "float32 (the default) or bfloat16")
   Precision precision;
 
@@ -109,6 +115,7 @@ final class TrainingCommand {
     return prediction != null
         || schedule != null
         || batch != null
+        || microBatch != null
         || precision != null
         || seed != null;
   }
@@ -132,6 +139,7 @@ final class TrainingCommand {
   TrainingOptions options() {
     return TrainingOptions.defaults()
         .withBatchSize(batch == null ? DEFAULT_BATCH : batch)
+        .withMicroBatch(microBatch == null ? 0 : microBatch)
         .withPrecision(precision == null ? Precision.FLOAT32 : precision)
         .withSeed(seed == null ? new SecureRandom().nextLong() : seed);
   }
