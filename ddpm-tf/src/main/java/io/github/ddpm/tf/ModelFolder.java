@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Supplier;
 
 /**
  * A model on disk, in the layout of diffusers: {@code model_index.json}, {@code unet/config.json},
@@ -64,6 +65,15 @@ record ModelFolder(
    *     wrong with it
    */
   static ModelFolder read(Path folder) throws IOException {
+    return read(folder, Scratch::new);
+  }
+
+  /**
+   * Reads a model.
+   *
+   * @param scratch where each weight is read to when it is asked for
+   */
+  static ModelFolder read(Path folder, Supplier<Scratch> scratch) throws IOException {
     if (!Files.isDirectory(folder)) {
       throw new NoSuchFileException(
           folder.toString(), null, "a model is a folder, and this is none");
@@ -89,7 +99,8 @@ record ModelFolder(
                 config.info(schedule, predicted);
                 return predicted;
               });
-      return new ModelFolder(config, schedule, type, pipeline, WeightFiles.find(unet, config));
+      return new ModelFolder(
+          config, schedule, type, pipeline, WeightFiles.find(unet, config, scratch));
     } catch (NoSuchFileException e) {
       throw new NoSuchFileException(e.getFile(), null, "not a model folder: this file is missing");
     }
@@ -102,7 +113,7 @@ record ModelFolder(
    * @throws IOException if one is missing, too many or of the wrong shape, or the file isn't valid
    */
   static Map<String, Weight> readWeights(Path file, Parameters parameters) throws IOException {
-    return WeightFiles.check(file, SafeTensors.list(file), parameters);
+    return WeightFiles.check(file, SafeTensors.list(file), parameters, Scratch::new);
   }
 
   /** The sub-folder of that name, or, where diffusers would look next, the folder itself. */

@@ -48,13 +48,15 @@ final class SafeTensors {
     /**
      * Reads it.
      *
+     * @param scratch holds the result, until it is used again
      * @throws IOException if the file is no longer what it was
      */
-    Weight read() throws IOException {
-      FloatBuffer values = FloatBuffer.allocate((int) shape.size());
+    Weight read(Scratch scratch) throws IOException {
+      FloatBuffer values = scratch.floats((int) shape.size());
       try (FileChannel channel = FileChannel.open(file)) {
         for (long at = begin; at < end; at += CHUNK_BYTES) {
-          type.read(readFully(file, channel, at, (int) Math.min(CHUNK_BYTES, end - at)), values);
+          ByteBuffer chunk = scratch.bytes((int) Math.min(CHUNK_BYTES, end - at));
+          type.read(readFully(file, channel, at, chunk), values);
         }
       }
       return new Weight(shape, values.flip());
@@ -95,7 +97,7 @@ final class SafeTensors {
   static Map<String, Weight> read(Path file) throws IOException {
     Map<String, Weight> weights = new LinkedHashMap<>();
     for (Stored array : list(file).values()) {
-      weights.put(array.name(), array.read());
+      weights.put(array.name(), array.read(new Scratch()));
     }
     return weights;
   }
@@ -171,7 +173,7 @@ final class SafeTensors {
     if (channel.size() < LENGTH_BYTES) {
       throw invalid(file, "a safetensors file has at least 8 bytes, got " + channel.size());
     }
-    long length = readFully(file, channel, 0, LENGTH_BYTES).getLong();
+    long length = readFully(file, channel, 0, littleEndian(LENGTH_BYTES)).getLong();
     long most = Math.min(MAX_HEADER, channel.size() - LENGTH_BYTES);
     if (length < 2 || length > most) {
       throw invalid(
@@ -182,7 +184,8 @@ final class SafeTensors {
   }
 
   private static JsonNode header(Path file, FileChannel channel, long end) throws IOException {
-    byte[] json = readFully(file, channel, LENGTH_BYTES, (int) (end - LENGTH_BYTES)).array();
+    byte[] json =
+        readFully(file, channel, LENGTH_BYTES, littleEndian((int) (end - LENGTH_BYTES))).array();
     try {
       JsonNode header = JSON.readTree(json);
       if (!header.isObject()) {
@@ -276,9 +279,8 @@ final class SafeTensors {
     return number.longValue();
   }
 
-  private static ByteBuffer readFully(Path file, FileChannel channel, long position, int length)
-      throws IOException {
-    ByteBuffer buffer = littleEndian(length);
+  private static ByteBuffer readFully(
+      Path file, FileChannel channel, long position, ByteBuffer buffer) throws IOException {
     while (buffer.hasRemaining()) {
       if (channel.read(buffer, position + buffer.position()) < 0) {
         throw invalid(file, "the file was cut short while it was read");

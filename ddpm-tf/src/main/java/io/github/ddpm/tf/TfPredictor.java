@@ -123,13 +123,14 @@ final class TfPredictor implements Predictor {
     this.graph = Sessions.graph();
     Ops tf = Ops.create(graph);
     AtomicLong constants = new AtomicLong();
+    Scratch scratch = new Scratch();
     try {
       build(
           tf,
           config,
           precision,
           (name, shape) -> {
-            Weight weight = weights.get(name).toTensorFlow();
+            Weight weight = weights.get(name).toTensorFlow(scratch);
             if (constants.addAndGet(shape.size()) <= maxConstants) {
               return constant(tf.withName(name), weight);
             }

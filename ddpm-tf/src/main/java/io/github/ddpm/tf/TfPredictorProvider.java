@@ -14,7 +14,9 @@ public final class TfPredictorProvider implements PredictorProvider {
 
   @Override
   public Predictor load(Path folder, Precision precision) throws IOException {
-    ModelFolder model = ModelFolder.read(folder);
+    // One for all weights: each goes on into TensorFlow's memory before the next is read.
+    Scratch scratch = new Scratch();
+    ModelFolder model = ModelFolder.read(folder, () -> scratch);
     try {
       return new TfPredictor(
           model.config(),

@@ -12,6 +12,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.tensorflow.ndarray.Shape;
 
@@ -39,12 +40,14 @@ final class WeightFiles {
    * Finds the weights of a network, also under the names that parts of attention blocks once had.
    *
    * @param folder the network's, with {@code config.json} in it
+   * @param scratch where each weight is read to
    * @return the weights by name, each of which is read when it is asked for, which may throw {@link
    *     UncheckedIOException}
    * @throws IOException if they are not there or not those of the network; the message names the
    *     file and what is wrong
    */
-  static Map<String, Weight> find(Path folder, UNetConfig config) throws IOException {
+  static Map<String, Weight> find(Path folder, UNetConfig config, Supplier<Scratch> scratch)
+      throws IOException {
     Path file = choose(folder);
     Map<String, Stored> arrays =
         renamed(file, file.toString().endsWith(EXTENSION) ? SafeTensors.list(file) : shards(file));
@@ -58,7 +61,7 @@ final class WeightFiles {
               + arrays.size()
               + " weights");
     }
-    return check(file, arrays, Parameters.of(config));
+    return check(file, arrays, Parameters.of(config), scratch);
   }
 
   private static Map<String, Stored> renamed(Path file, Map<String, Stored> arrays)
@@ -82,11 +85,13 @@ final class WeightFiles {
    * Checks that these are the weights of a network.
    *
    * @param file named in messages
+   * @param scratch where each weight is read to
    * @return the weights by name, each of which is read when it is asked for, which may throw {@link
    *     UncheckedIOException}
    * @throws IOException if one is missing, too many or of the wrong shape
    */
-  static Map<String, Weight> check(Path file, Map<String, Stored> arrays, Parameters parameters)
+  static Map<String, Weight> check(
+      Path file, Map<String, Stored> arrays, Parameters parameters, Supplier<Scratch> scratch)
       throws IOException {
     for (Map.Entry<String, Shape> entry : parameters.shapes().entrySet()) {
       Stored array = arrays.get(entry.getKey());
@@ -115,7 +120,7 @@ final class WeightFiles {
         arrays,
         array -> {
           try {
-            return array.read();
+            return array.read(scratch.get());
           } catch (IOException e) {
             throw new UncheckedIOException(e);
           }
