@@ -71,9 +71,10 @@ final class DiffusersConfig {
     FIXED.forEach(
         (key, value) ->
             checkArgument(
-                json.path(key).asText(value.toString()).equals(value.toString())
+                !json.has(key)
+                    || json.get(key).asText().equals(value.toString())
                     || (value instanceof Number number
-                        && json.path(key).asDouble() == number.doubleValue()),
+                        && json.get(key).asDouble() == number.doubleValue()),
                 "%s must be %s, got %s",
                 key,
                 value,

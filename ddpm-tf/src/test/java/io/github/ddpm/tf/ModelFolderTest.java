@@ -105,6 +105,7 @@ class ModelFolderTest {
         "unet/config.json | sample_size | 100000000 | at most 8192, got 100000000x100000000",
         "unet/config.json | block_out_channels | [4, 2000000000] | must be in [1, 65536], got 2000000000",
         "unet/config.json | mid_block_type | \"UNetMidBlock2DSimpleCrossAttn\" | mid_block_type must be UNetMidBlock2D",
+        "unet/config.json | mid_block_type | null | mid_block_type must be UNetMidBlock2D, got null",
         "unet/config.json | downsample_type | \"resnet\" | downsample_type must be conv",
         "unet/config.json | up_block_types | [\"AttnSkipUpBlock2D\", \"UpBlock2D\"] | got AttnSkipUpBlock2D",
         "model_index.json | _class_name | \"StableDiffusionPipeline\" | DDPMPipeline or DDIMPipeline, got StableDiffusionPipeline",

@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.tensorflow.ndarray.Shape;
 
 class SafeTensorsTest {
@@ -26,16 +27,17 @@ class SafeTensorsTest {
 
   @TempDir Path folder;
 
-  @Test
-  void whatIsWrittenIsRead() throws IOException {
+  @ParameterizedTest
+  @EnumSource
+  void whatIsWrittenIsRead(DType type) throws IOException {
     Map<String, Weight> weights = new LinkedHashMap<>();
     weights.put("b", new Weight(Shape.of(2, 1), FloatBuffer.wrap(new float[] {1.5f, -2})));
     weights.put("a", new Weight(Shape.scalar(), FloatBuffer.wrap(new float[] {7})));
     Path file = folder.resolve("x.safetensors");
-    SafeTensors.write(file, weights);
+    SafeTensors.write(file, weights, type);
     assertThat(SafeTensors.read(file)).isEqualTo(weights);
     byte[] bytes = Files.readAllBytes(file);
-    assertThat((bytes.length - 12) % 8).as("arrays are aligned").isZero();
+    assertThat((bytes.length - 3 * type.bytes()) % 8).as("arrays are aligned").isZero();
   }
 
   @Test
