@@ -36,6 +36,9 @@ public record DenoiseRequest(
     double clip,
     Predicate<Progress> listener) {
 
+  /** The listener where there is none. */
+  static final Predicate<Progress> NOBODY = progress -> true;
+
   /**
    * Checks the ranges above.
    *
@@ -57,6 +60,11 @@ public record DenoiseRequest(
         count);
     checkArgument(Double.isFinite(guidance), "guidance must be finite, got %s", guidance);
     checkArgument(clip > 0, "clip must be above 0, got %s", clip);
+  }
+
+  /** Whether a listener wants reports; else making them can be left out. */
+  public boolean isWatched() {
+    return listener != NOBODY;
   }
 
   /** Whether the network must be called with and without labels. */

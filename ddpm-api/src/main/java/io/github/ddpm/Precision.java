@@ -10,8 +10,8 @@ public enum Precision {
   FLOAT32,
 
   /**
-   * 8 significant bits with float32's range: half the memory for hidden images. Meant for CPUs with
-   * AVX512-BF16 or AMX; others compute the same, slowly.
+   * 8 significant bits with float32's range: half the memory for hidden images. The fastest on CPUs
+   * with AVX512-BF16; others multiply what is stored in 8 bits as float32.
    */
   BFLOAT16
 }

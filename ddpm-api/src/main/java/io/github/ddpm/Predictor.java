@@ -99,9 +99,12 @@ public interface Predictor extends AutoCloseable {
   @Override
   void close();
 
-  /** {@link #load(Path, Precision)} in float32. */
+  /**
+   * {@link #load(Path, Precision)} in the precision that is fastest on this machine. Ask for {@link
+   * Precision#FLOAT32} where the same images are wanted on all machines.
+   */
   static Predictor load(Path folder) throws IOException {
-    return load(folder, Precision.FLOAT32);
+    return load(folder, Predictors.provider().fastestPrecision());
   }
 
   /**

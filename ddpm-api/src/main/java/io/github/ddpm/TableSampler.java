@@ -40,7 +40,7 @@ record TableSampler(
         OptionalLong.empty(),
         0,
         1,
-        progress -> true);
+        DenoiseRequest.NOBODY);
   }
 
   @Override

@@ -274,6 +274,11 @@ class SamplerTest {
   /** Made by {@link java.util.ServiceLoader}. */
   public static final class Provider implements PredictorProvider {
     @Override
+    public Precision fastestPrecision() {
+      return Precision.FLOAT32;
+    }
+
+    @Override
     public Predictor load(Path folder, Precision precision) {
       throw new AssertionError(folder);
     }

@@ -10,6 +10,9 @@ import java.nio.file.Path;
  * {@link java.util.ServiceLoader}, so an implementation is named in {@code META-INF/services}.
  */
 public interface PredictorProvider {
+  /** The precision that models run fastest in on this machine. */
+  Precision fastestPrecision();
+
   /** See {@link Predictor#load(Path, Precision)}. */
   Predictor load(Path folder, Precision precision) throws IOException;
 

@@ -1,9 +1,14 @@
 package io.github.ddpm.tf;
 
+import io.github.ddpm.Precision;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 import org.tensorflow.OperationBuilder;
 import org.tensorflow.TensorFlow;
@@ -18,6 +23,8 @@ import org.tensorflow.op.RawCustomGradient;
 final class Kernels {
   /** The system property that turns all of it off when it is {@code false}. */
   static final String PROPERTY = "io.github.ddpm.tf.kernels";
+
+  private static final String OPERATIONS = "libddpm.so";
 
   /** Our operations that have a gradient. */
   private static final Map<String, RawCustomGradient> GRADIENTS =
@@ -42,18 +49,33 @@ final class Kernels {
     return Operations.LOADED;
   }
 
+  /**
+   * What this machine computes fastest in: bfloat16 where our operations are there and the
+   * processor multiplies pairs of it, float32 elsewhere. Doesn't load TensorFlow.
+   */
+  static Precision fastestPrecision() {
+    return Fastest.PRECISION;
+  }
+
   static OperationBuilder builder(Ops tf, String operation) {
     return tf.scope().opBuilder(operation, operation);
   }
 
+  private static String resource(String library) {
+    return "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
+  }
+
+  private static boolean isThere(String library) {
+    return !"false".equals(System.getProperty(PROPERTY))
+        && Kernels.class.getResource(resource(library)) != null;
+  }
+
   private static boolean load(String library, Consumer<String> loader) {
-    String resource = "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
-    if ("false".equals(System.getProperty(PROPERTY))
-        || Kernels.class.getResource(resource) == null) {
+    if (!isThere(library)) {
       return false;
     }
     try {
-      loader.accept(Loader.cacheResource(Kernels.class, resource).getPath());
+      loader.accept(Loader.cacheResource(Kernels.class, resource(library)).getPath());
       return true;
     } catch (IOException | UnsatisfiedLinkError e) {
       System.getLogger(Kernels.class.getName())
@@ -66,11 +88,26 @@ final class Kernels {
     static final boolean LOADED = load("libddpm_environment.so", System::load);
   }
 
+  private static final class Fastest {
+    static final Precision PRECISION =
+        isThere(OPERATIONS) && hasBfloat16() ? Precision.BFLOAT16 : Precision.FLOAT32;
+
+    private static boolean hasBfloat16() {
+      try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
+        return lines.anyMatch(line -> line.startsWith("flags") && line.contains(" avx512_bf16"));
+      } catch (IOException | UncheckedIOException e) {
+        // Not Linux.
+        return false;
+      }
+    }
+  }
+
   private static final class Operations {
-    // They are for CPUs: a GPU would have to wait for the images to come and go.
+    // They are for CPUs: a GPU would have to wait for the images to come and go. Loaded before
+    // TensorFlow's first graph, of which it would print notes.
     static final boolean LOADED =
-        !Sessions.hasGpu()
-            && load("libddpm.so", TensorFlow::loadLibrary)
+        load(OPERATIONS, TensorFlow::loadLibrary)
+            && !Sessions.hasGpu()
             && GRADIENTS.entrySet().stream()
                 .allMatch(e -> TensorFlow.registerCustomGradient(e.getKey(), e.getValue()));
   }

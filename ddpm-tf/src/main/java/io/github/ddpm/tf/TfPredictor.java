@@ -79,9 +79,9 @@ final class TfPredictor implements Predictor {
   private final Session session;
 
   /**
-   * Held during a run: those of several samplers take turns, row by row. A run uses all cores, and
-   * TensorFlow 2.18's convolution that adds a residual keeps state in itself, so that two runs of
-   * it at once would crash the process.
+   * Held during a run of TensorFlow's own convolutions: those of several samplers take turns, row
+   * by row. TensorFlow 2.18's convolution that adds a residual keeps state in itself, so that two
+   * runs of it at once would crash the process.
    */
   private final Lock running = new ReentrantLock(true);
 
@@ -294,7 +294,9 @@ final class TfPredictor implements Predictor {
         x = recent.peek().get(0);
         olderX0 = previousX0;
         previousX0 = recent.peek().get(1);
-        request.report(i, info.images(values(previousX0)));
+        if (request.isWatched()) {
+          request.report(i, info.images(values(previousX0)));
+        }
         if (recent.size() > 2) {
           recent.removeLast().close();
         }
@@ -306,6 +308,9 @@ final class TfPredictor implements Predictor {
   }
 
   private Result run(Session.Runner runner) {
+    if (Kernels.available()) {
+      return runner.run();
+    }
     running.lock();
     try {
       return runner.run();

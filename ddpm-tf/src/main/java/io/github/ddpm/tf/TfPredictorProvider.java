@@ -13,6 +13,11 @@ public final class TfPredictorProvider implements PredictorProvider {
   public TfPredictorProvider() {}
 
   @Override
+  public Precision fastestPrecision() {
+    return Kernels.fastestPrecision();
+  }
+
+  @Override
   public Predictor load(Path folder, Precision precision) throws IOException {
     // One for all weights: each goes on into TensorFlow's memory before the next is read.
     Scratch scratch = new Scratch();

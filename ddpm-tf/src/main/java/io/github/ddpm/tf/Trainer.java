@@ -22,6 +22,7 @@ import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
 import org.tensorflow.Graph;
@@ -436,11 +437,17 @@ public final class Trainer implements AutoCloseable {
     long firstStep = step;
     double secondsPerStep = 0;
     boolean goOn = true;
+    int[] indices = indices(data, step);
+    CompletableFuture<Images> next = images(data, indices);
     while (goOn && (totalSteps == 0 || step < totalSteps)) {
       long start = System.nanoTime();
-      int[] indices = data.batch(step * options.batchSize(), options.batchSize(), options.seed());
+      Images batch = next.join();
+      int[] classes = labels(data, indices);
+      // Made while this step is taken.
+      indices = indices(data, step + 1);
+      next = images(data, indices);
       double learningRate = options.learningRate(step, totalSteps);
-      double value = step(data.images(indices), labels(data, indices));
+      double value = step(batch, classes);
       double seconds = (System.nanoTime() - start) / 1e9;
       long taken = step - firstStep;
       if (taken <= UNTIMED_STEPS) {
@@ -470,6 +477,14 @@ public final class Trainer implements AutoCloseable {
                   options.batchSize() / secondsPerStep,
                   left));
     }
+  }
+
+  private int[] indices(Dataset data, long position) {
+    return data.batch(position * options.batchSize(), options.batchSize(), options.seed());
+  }
+
+  private static CompletableFuture<Images> images(Dataset data, int... indices) {
+    return CompletableFuture.supplyAsync(() -> data.images(indices));
   }
 
   /**

@@ -3,6 +3,7 @@ package io.github.ddpm.tf;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.tf.data.Dataset;
@@ -91,7 +92,7 @@ class DiffusersLoadsTest {
   private static void writeOutputs(Path model, Path file, Dataset digits) throws IOException {
     int[] labels = {3, 10};
     float[] x = digits.images(0, 1).toArray();
-    try (Predictor predictor = Predictor.load(model)) {
+    try (Predictor predictor = Predictor.load(model, Precision.FLOAT32)) {
       // With one channel, NHWC and NCHW are the same numbers.
       Shape images = Shape.of(2, 1, 16, 16);
       Map<String, Weight> arrays = new LinkedHashMap<>();

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.Step;
@@ -35,7 +36,7 @@ class FolderGoldenTest {
       return new Loaded(
           ModelFolder.read(folder),
           (ObjectNode) ModelFolder.readJson(folder.resolve(scheduler + "scheduler_config.json")),
-          Predictor.load(folder),
+          Predictor.load(folder, Precision.FLOAT32),
           SafeTensors.read(folder.resolve("expected.safetensors")));
     }
 

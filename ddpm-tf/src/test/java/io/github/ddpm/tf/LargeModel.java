@@ -1,6 +1,7 @@
 package io.github.ddpm.tf;
 
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import java.io.IOException;
@@ -81,7 +82,7 @@ final class LargeModel {
     watch.setDaemon(true);
     watch.start();
     long start = System.nanoTime();
-    try (Predictor predictor = Predictor.load(folder)) {
+    try (Predictor predictor = Predictor.load(folder, Precision.FLOAT32)) {
       double seconds = (System.nanoTime() - start) / 1e9;
       long loaded = peak.get();
       float[] out = predictor.predict(new float[predictor.info().imageSize()], 500);

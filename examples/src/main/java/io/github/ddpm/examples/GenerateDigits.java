@@ -4,6 +4,7 @@ import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Locale;
@@ -47,7 +48,9 @@ public final class GenerateDigits implements Callable<Integer> {
       description = "how much more the labels weigh; 1 is off")
   private double guidance;
 
-  @Option(names = "--precision", defaultValue = "float32", description = "float32 or bfloat16")
+  @Option(
+      names = "--precision",
+      description = "float32 or bfloat16; by default the faster one on this machine")
   private Precision precision;
 
   @Option(names = "--seed", description = "for the same pictures again; default: a new one")
@@ -75,8 +78,7 @@ public final class GenerateDigits implements Callable<Integer> {
       configured = configured.steps(steps);
     }
     long start = System.nanoTime();
-    try (Predictor predictor =
-        model == null ? Predictor.pretrained() : Predictor.load(model, precision)) {
+    try (Predictor predictor = predictor()) {
       Images images = Commands.sample(configured.with(predictor), count);
       Commands.write(images, out);
     }
@@ -88,6 +90,13 @@ public final class GenerateDigits implements Callable<Integer> {
         chosenSeed,
         (System.nanoTime() - start) / 1e9);
     return 0;
+  }
+
+  private Predictor predictor() throws IOException {
+    if (model == null) {
+      return Predictor.pretrained();
+    }
+    return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
   }
 
   private Sampler sampler() {
