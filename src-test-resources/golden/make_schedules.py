@@ -21,6 +21,8 @@ SCHEDULES = [
     ("linear", dict(beta_schedule="linear", beta_start=0.0001, beta_end=0.02), (1000, 10)),
     ("scaled_linear", dict(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012), (1000, 10)),
     ("squaredcos_cap_v2", dict(beta_schedule="squaredcos_cap_v2"), (1000, 10)),
+    ("sigmoid", dict(beta_schedule="sigmoid", beta_start=0.0001, beta_end=0.02), (1000, 10)),
+    ("laplace", dict(beta_schedule="laplace"), (1000, 10)),
 ]
 SAMPLED = [0, 1, 2, 3, 9, 49, 99, 200, 250, 333, 400, 499, 500, 600, 700, 750, 800, 900, 950, 990, 997, 998, 999]
 

@@ -132,13 +132,20 @@ def write_json(path, head, **sections):
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
 
 
-def write_safetensors(path, tensors, metadata):
-    """Format: 8 bytes little-endian header length, JSON, raw data. All tensors are stored as float32."""
+def _stored(tensor, dtype):
+    tensor = torch.as_tensor(tensor).detach().contiguous()
+    if dtype == "BF16":  # numpy has no such type
+        return tensor.to(torch.bfloat16).view(torch.int16).numpy()
+    return np.ascontiguousarray(tensor.numpy(), dtype=_DTYPES[dtype])
+
+
+def write_safetensors(path, tensors, metadata, dtype="F32"):
+    """Format: 8 bytes little-endian header length, JSON, raw data. All tensors are stored as that type."""
     entries, blobs, at = {"__metadata__": metadata}, [], 0
     for name, tensor in tensors.items():
-        data = np.ascontiguousarray(torch.as_tensor(tensor).detach().numpy(), dtype="<f4")
+        data = _stored(tensor, dtype)
         blobs.append(data.tobytes())
-        entries[name] = {"dtype": "F32", "shape": list(data.shape), "data_offsets": [at, at + data.nbytes]}
+        entries[name] = {"dtype": dtype, "shape": list(data.shape), "data_offsets": [at, at + data.nbytes]}
         at += data.nbytes
     head = json.dumps(entries, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)

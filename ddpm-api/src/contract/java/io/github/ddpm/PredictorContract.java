@@ -70,6 +70,14 @@ public abstract class PredictorContract {
   }
 
   @Test
+  final void itsOwnSamplerHasThisModel() {
+    Sampler own = model.sampler().steps(2).seed(SEED);
+    Sampler labeled = info.classes() == 0 ? own : own.labels(0);
+    assertShape(labeled.sample(2), 2);
+    assertSame(labeled.with(model).sample(2), labeled.sample(2));
+  }
+
+  @Test
   final void imageIsTheSameWhenSplitOverThreads() throws Exception {
     Sampler sampler = samplers().get(1);
     Images batch = sampler.sample(6);

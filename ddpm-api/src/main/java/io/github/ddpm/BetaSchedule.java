@@ -22,7 +22,7 @@ public final class BetaSchedule {
   /** Training timesteps when none are given: Ho et al. 2020, section 4. */
   public static final int DEFAULT_TIMESTEPS = 1000;
 
-  private static final double MAX_COSINE_BETA = 0.999;
+  private static final double MAX_BETA = 0.999;
 
   private final String name;
   private final OptionalDouble betaStart;
@@ -110,10 +110,43 @@ public final class BetaSchedule {
         OptionalDouble.empty(),
         OptionalDouble.empty(),
         timesteps,
-        t ->
-            Math.min(
-                1 - cosineSquared(t + 1, timesteps) / cosineSquared(t, timesteps),
-                MAX_COSINE_BETA));
+        t -> Math.min(1 - cosineSquared(t + 1, timesteps) / cosineSquared(t, timesteps), MAX_BETA));
+  }
+
+  /**
+   * β rises as the logistic function does between -6 and 6: slowly, fast, slowly (Xu et al. 2022,
+   * "GeoDiff", as diffusers has it).
+   *
+   * @param timesteps at least 1
+   * @param start β before the rise, in (0, 1)
+   * @param end β after the rise, in (0, 1)
+   */
+  public static BetaSchedule sigmoid(int timesteps, double start, double end) {
+    checkBeta("start", start);
+    checkBeta("end", end);
+    return fromBetas(
+        "sigmoid",
+        start,
+        end,
+        timesteps,
+        t -> start + (end - start) / (1 + Math.exp(-evenly(-6, 6, t, timesteps))));
+  }
+
+  /**
+   * The logarithm of the signal-to-noise ratio follows a Laplace distribution, so that most
+   * timesteps are where it is about 0 (Hang et al. 2024, "Improved Noise Schedule for Diffusion
+   * Training", table 1). As in diffusers, whose models are trained with it, ᾱ is the square root of
+   * the share of the signal, and each β is at most 0.999.
+   *
+   * @param timesteps at least 1
+   */
+  public static BetaSchedule laplace(int timesteps) {
+    return fromBetas(
+        "laplace",
+        OptionalDouble.empty(),
+        OptionalDouble.empty(),
+        timesteps,
+        t -> Math.min(1 - laplaceSignal(t + 1, timesteps) / laplaceSignal(t, timesteps), MAX_BETA));
   }
 
   /**
@@ -284,6 +317,14 @@ public final class BetaSchedule {
   private static double cosineSquared(int t, int timesteps) {
     double cosine = Math.cos(((double) t / timesteps + 0.008) / 1.008 * Math.PI / 2);
     return cosine * cosine;
+  }
+
+  private static double laplaceSignal(int t, int timesteps) {
+    double fromMiddle = 0.5 - (double) t / timesteps;
+    double logSnr =
+        -0.5 * Math.copySign(1, fromMiddle) * Math.log(1 - 2 * Math.abs(fromMiddle) + 1e-6);
+    double snr = Math.exp(logSnr);
+    return Math.sqrt(snr / (1 + snr));
   }
 
   private static void checkBeta(String what, double beta) {

@@ -40,6 +40,12 @@ public record ModelInfo(
         height,
         width,
         channels);
+    checkArgument(
+        (double) height * width * channels <= Integer.MAX_VALUE,
+        "an image must have at most 2^31 - 1 values, got %sx%sx%s",
+        height,
+        width,
+        channels);
     checkArgument(classes >= 0, "classes must be at least 0, got %s", classes);
     checkArgument(classes > 0 || !nullLabel, "a null label needs classes, got 0");
     requireNonNull(schedule, "schedule");

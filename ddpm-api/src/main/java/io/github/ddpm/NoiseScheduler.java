@@ -28,10 +28,20 @@ public interface NoiseScheduler {
    * The plan when the user asks for none.
    *
    * @param trainTimesteps T, the model's training timesteps
-   * @implSpec 50 timesteps, or T if that is less, {@link Spacing#trailing trailing}
+   * @implSpec 50 timesteps, or T if that is less, {@linkplain #spacing spaced} as usual
    */
   default Spacing defaultSpacing(int trainTimesteps) {
-    return Spacing.trailing(Math.min(50, trainTimesteps));
+    return spacing(Math.min(50, trainTimesteps));
+  }
+
+  /**
+   * The plan when the user asks for a number of timesteps and no more.
+   *
+   * @param n number of timesteps, at least 1
+   * @implSpec {@link Spacing#trailing trailing}
+   */
+  default Spacing spacing(int n) {
+    return Spacing.trailing(n);
   }
 
   /**

@@ -28,6 +28,16 @@ public interface Predictor extends AutoCloseable {
   float[] predict(float[] x, double timestep, int... labels);
 
   /**
+   * A sampler with this model, set up as the model comes: for a loaded one, as its {@code
+   * scheduler_config.json} and pipeline have it in Python. Any other sampler works as well.
+   *
+   * @implSpec {@code Sampler.ddim(0).with(this)}
+   */
+  default Sampler sampler() {
+    return Sampler.ddim(0).with(this);
+  }
+
+  /**
    * Makes images of noise by running the rows of a table.
    *
    * @return {@code request.count()} images
@@ -100,8 +110,10 @@ public interface Predictor extends AutoCloseable {
   /**
    * Opens a saved model.
    *
-   * @param folder a model in the layout of diffusers: {@code model_index.json}, {@code unet/},
-   *     {@code scheduler/}
+   * @param folder a model in the layout of diffusers: {@code model_index.json}, which may be
+   *     missing, {@code unet/} and {@code scheduler/}, or what is in these two side by side; the
+   *     README lists the options of diffusers that work. Of a learned variance the mean alone is
+   *     used
    * @param precision what to compute in, whatever the weights are stored in
    * @throws IOException if the folder can't be read or isn't a model; the message names the file
    *     and what is wrong

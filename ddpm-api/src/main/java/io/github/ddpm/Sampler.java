@@ -39,14 +39,13 @@ public interface Sampler {
   }
 
   /**
-   * The number of timesteps to visit, {@link Spacing#trailing trailing}. For another spacing, or
-   * timesteps of your own, call {@link #spacing}, which replaces this.
+   * The number of timesteps to visit, {@link Spacing#trailing trailing} unless the scheduler {@link
+   * NoiseScheduler#spacing says} otherwise. For another spacing, or timesteps of your own, call
+   * {@link #spacing}, which replaces this.
    *
    * @param n in [1, T], the model's training timesteps
    */
-  default Sampler steps(int n) {
-    return spacing(Spacing.trailing(n));
-  }
+  Sampler steps(int n);
 
   /** The timesteps to visit; replaces {@link #steps}. */
   Sampler spacing(Spacing spacing);

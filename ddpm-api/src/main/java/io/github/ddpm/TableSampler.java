@@ -44,6 +44,11 @@ record TableSampler(
   }
 
   @Override
+  public Sampler steps(int n) {
+    return spacing(scheduler.spacing(n));
+  }
+
+  @Override
   public Sampler spacing(Spacing plan) {
     return new TableSampler(
             scheduler, Optional.of(plan), model, labels, guidance, seed, first, clip, listener)

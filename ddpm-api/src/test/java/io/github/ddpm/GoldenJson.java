@@ -50,6 +50,12 @@ final class GoldenJson {
                   timesteps,
                   record.path("beta_start").asDouble(0.00085),
                   record.path("beta_end").asDouble(0.012));
+          case "sigmoid" ->
+              BetaSchedule.sigmoid(
+                  timesteps,
+                  record.get("beta_start").asDouble(),
+                  record.get("beta_end").asDouble());
+          case "laplace" -> BetaSchedule.laplace(timesteps);
           case "squaredcos_cap_v2" -> BetaSchedule.cosine(timesteps);
           default -> throw new AssertionError(record);
         };

@@ -97,6 +97,14 @@ final class AdamW implements Weights {
   }
 
   /**
+   * Where gradients add up over the parts of a batch. It costs the memory of one more vector, so
+   * ask for it only where a batch has parts.
+   */
+  Variable<TFloat32> accumulator() {
+    return tf.variable(Shape.of(parameters.size()), TFloat32.class);
+  }
+
+  /**
    * The operation that takes one step down a gradient; running it needs {@link #numbers} fed.
    *
    * @param norm of the gradient; nothing is learned where it is not finite

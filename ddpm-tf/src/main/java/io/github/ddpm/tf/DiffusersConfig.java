@@ -10,6 +10,7 @@ import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.stream.StreamSupport;
 
@@ -23,6 +24,17 @@ final class DiffusersConfig {
    * underscore alone.
    */
   private static final String NULL_LABEL = "_null_class_label";
+
+  private static final String CLASS_NAME = "_class_name";
+  private static final String VERSION = "_diffusers_version";
+  private static final String UNET_CLASS = "UNet2DModel";
+  private static final String DDPM_PIPELINE = "DDPMPipeline";
+  private static final String DDIM_PIPELINE = "DDIMPipeline";
+  private static final String DDPM_SCHEDULER = "DDPMScheduler";
+  private static final String DDIM_SCHEDULER = "DDIMScheduler";
+
+  /** Most training timesteps, whose table must fit into memory; models have 1000. */
+  private static final int MAX_TIMESTEPS = 1_000_000;
 
   private static final String SCALE_SHIFT = "scale_shift";
   private static final String TRAINED_BETAS = "trained_betas";
@@ -54,14 +66,15 @@ final class DiffusersConfig {
    * @throws IllegalArgumentException if it is none that we can build
    */
   static UNetConfig unet(JsonNode json) {
-    String type = json.path("_class_name").asText("UNet2DModel");
-    checkArgument(type.equals("UNet2DModel"), "_class_name must be UNet2DModel, got %s", type);
+    String type = json.path(CLASS_NAME).asText(UNET_CLASS);
+    checkArgument(type.equals(UNET_CLASS), "_class_name must be UNet2DModel, got %s", type);
     FIXED.forEach(
         (key, value) ->
             checkArgument(
-                json.path(key).asText(value.toString()).equals(value.toString())
+                !json.has(key)
+                    || json.get(key).asText().equals(value.toString())
                     || (value instanceof Number number
-                        && json.path(key).asDouble() == number.doubleValue()),
+                        && json.get(key).asDouble() == number.doubleValue()),
                 "%s must be %s, got %s",
                 key,
                 value,
@@ -72,14 +85,15 @@ final class DiffusersConfig {
     JsonNode size = json.path("sample_size");
     checkArgument(
         size.isInt() || (size.isArray() && size.size() == 2),
-        "sample_size must be a number or two, got %s",
+        "sample_size must be the pictures' height and width in pixels, one number or two, got %s",
         size);
     int channels = integer(json, "in_channels", 3);
+    int outChannels = integer(json, "out_channels", 3);
     checkArgument(
-        integer(json, "out_channels", 3) == channels,
-        "out_channels must equal in_channels %s, got %s",
+        outChannels == channels || outChannels == 2L * channels,
+        "out_channels must equal in_channels %s, or be twice that for a learned variance, got %s",
         channels,
-        json.get("out_channels"));
+        outChannels);
     String conditioning = json.path("resnet_time_scale_shift").asText("default");
     checkArgument(
         conditioning.equals("default") || conditioning.equals(SCALE_SHIFT),
@@ -89,6 +103,7 @@ final class DiffusersConfig {
         size.isInt() ? size.intValue() : size.get(0).asInt(),
         size.isInt() ? size.intValue() : size.get(1).asInt(),
         channels,
+        outChannels != channels,
         list(json, "block_out_channels").stream()
             .map(
                 width -> {
@@ -119,7 +134,7 @@ final class DiffusersConfig {
   /** The {@code unet/config.json} of a network. */
   static ObjectNode ofUnet(UNetConfig config, String version) {
     ObjectNode json = ModelFolder.JSON.createObjectNode();
-    json.put("_class_name", "UNet2DModel").put("_diffusers_version", version);
+    json.put(CLASS_NAME, UNET_CLASS).put(VERSION, version);
     if (config.nullLabel()) {
       json.put(NULL_LABEL, true);
     }
@@ -128,7 +143,7 @@ final class DiffusersConfig {
     } else {
       json.putArray("sample_size").add(config.height()).add(config.width());
     }
-    json.put("in_channels", config.channels()).put("out_channels", config.channels());
+    json.put("in_channels", config.channels()).put("out_channels", config.outChannels());
     ArrayNode channels = json.putArray("block_out_channels");
     config.blockOutChannels().forEach(channels::add);
     json.put("layers_per_block", config.layersPerBlock());
@@ -163,11 +178,21 @@ final class DiffusersConfig {
    */
   static BetaSchedule schedule(JsonNode json) {
     int timesteps = integer(json, "num_train_timesteps", BetaSchedule.DEFAULT_TIMESTEPS);
+    checkArgument(
+        timesteps <= MAX_TIMESTEPS,
+        "num_train_timesteps must be at most %s, got %s",
+        MAX_TIMESTEPS,
+        timesteps);
     double start = number(json, "beta_start", 1e-4);
     double end = number(json, "beta_end", 0.02);
     String name = json.path("beta_schedule").asText("linear");
     BetaSchedule schedule;
     if (json.hasNonNull(TRAINED_BETAS)) {
+      checkArgument(
+          list(json, TRAINED_BETAS).size() == timesteps,
+          "trained_betas must have an entry for each of num_train_timesteps %s, got %s",
+          timesteps,
+          json.get(TRAINED_BETAS).size());
       schedule =
           BetaSchedule.of(
               list(json, TRAINED_BETAS).stream().mapToDouble(JsonNode::asDouble).toArray());
@@ -177,9 +202,11 @@ final class DiffusersConfig {
             case "linear" -> BetaSchedule.linear(timesteps, start, end);
             case "scaled_linear" -> BetaSchedule.scaledLinear(timesteps, start, end);
             case "squaredcos_cap_v2" -> BetaSchedule.cosine(timesteps);
+            case "sigmoid" -> BetaSchedule.sigmoid(timesteps, start, end);
+            case "laplace" -> BetaSchedule.laplace(timesteps);
             default ->
                 throw new IllegalArgumentException(
-                    "beta_schedule must be linear, scaled_linear or squaredcos_cap_v2, got "
+                    "beta_schedule must be linear, scaled_linear, squaredcos_cap_v2, sigmoid or laplace, got "
                         + name);
           };
     }
@@ -191,10 +218,98 @@ final class DiffusersConfig {
     return PredictionType.ofConfigName(json.path("prediction_type").asText("epsilon"));
   }
 
+  /**
+   * What a {@code model_index.json} says.
+   *
+   * @param ddimPipeline whether it is a {@code DDIMPipeline}, else it is a {@code DDPMPipeline}
+   * @param scheduler the class of the scheduler
+   */
+  record Index(boolean ddimPipeline, String scheduler) {}
+
+  /**
+   * The pipeline of a {@code model_index.json}.
+   *
+   * @throws IllegalArgumentException if it is none that samples pixels from noise
+   */
+  static Index index(JsonNode json) {
+    String pipeline = json.path(CLASS_NAME).asText();
+    checkArgument(
+        pipeline.equals(DDPM_PIPELINE) || pipeline.equals(DDIM_PIPELINE),
+        "_class_name must be DDPMPipeline or DDIMPipeline, got %s; other pipelines are not supported, but without this"
+            + " file a UNet2DModel with the scheduler_config.json of either loads",
+        pipeline);
+    json.fieldNames()
+        .forEachRemaining(
+            key ->
+                checkArgument(
+                    key.startsWith("_") || key.equals("unet") || key.equals("scheduler"),
+                    "%s is not supported: a model of pixels has a unet and a scheduler and no more",
+                    key));
+    String network = json.path("unet").path(1).asText(UNET_CLASS);
+    checkArgument(network.equals(UNET_CLASS), "unet must be UNet2DModel, got %s", network);
+    return new Index(
+        pipeline.equals(DDIM_PIPELINE), json.path("scheduler").path(1).asText(DDPM_SCHEDULER));
+  }
+
+  /** The {@code model_index.json} of a model. */
+  static ObjectNode ofIndex(PipelineScheduler pipeline, String version) {
+    ObjectNode index = ModelFolder.JSON.createObjectNode();
+    index.put(CLASS_NAME, pipeline.ddimPipeline() ? DDIM_PIPELINE : DDPM_PIPELINE);
+    index.put(VERSION, version);
+    index
+        .putArray("scheduler")
+        .add("diffusers")
+        .add(pipeline.ddim() ? DDIM_SCHEDULER : DDPM_SCHEDULER);
+    index.putArray("unet").add("diffusers").add(UNET_CLASS);
+    return index;
+  }
+
+  /**
+   * How the pipeline of a {@code scheduler_config.json} samples.
+   *
+   * @param index where there is none, the pipeline is that of the scheduler's class
+   * @throws IllegalArgumentException for a scheduler or an option that we don't know
+   */
+  static PipelineScheduler pipeline(JsonNode json, Optional<Index> index) {
+    String scheduler =
+        index.map(Index::scheduler).orElse(json.path(CLASS_NAME).asText(DDPM_SCHEDULER));
+    checkArgument(
+        scheduler.equals(DDPM_SCHEDULER) || scheduler.equals(DDIM_SCHEDULER),
+        "the scheduler must be DDPMScheduler or DDIMScheduler, got %s; if the model was trained with the noise of the"
+            + " beta_ settings here, write one of these two as _class_name, and in model_index.json if there is one",
+        scheduler);
+    // DDIMPipeline makes a DDIMScheduler of whatever it is given.
+    boolean ddimPipeline = index.map(Index::ddimPipeline).orElse(scheduler.equals(DDIM_SCHEDULER));
+    return new PipelineScheduler(
+        ddimPipeline,
+        ddimPipeline || scheduler.equals(DDIM_SCHEDULER),
+        text(json, "variance_type", "fixed_small"),
+        text(json, "timestep_spacing", "leading"),
+        integer(json, "steps_offset", 0),
+        bool(json, "set_alpha_to_one", true),
+        clip(json));
+  }
+
+  private static double clip(JsonNode json) {
+    if (bool(json, "thresholding", false)) {
+      double most = number(json, "sample_max_value", 1);
+      checkArgument(
+          most == 1,
+          "thresholding with sample_max_value %s is not supported, only with 1, where it is clipping to [-1, 1]; set"
+              + " thresholding to false and clip_sample to true for something close to it",
+          most);
+      return 1;
+    }
+    return bool(json, "clip_sample", true)
+        ? number(json, "clip_sample_range", 1)
+        : Double.POSITIVE_INFINITY;
+  }
+
   /** The {@code scheduler_config.json} of a model. */
-  static ObjectNode ofScheduler(BetaSchedule schedule, PredictionType type, String version) {
+  static ObjectNode ofScheduler(
+      BetaSchedule schedule, PredictionType type, PipelineScheduler pipeline, String version) {
     ObjectNode json = ModelFolder.JSON.createObjectNode();
-    json.put("_class_name", "DDPMScheduler").put("_diffusers_version", version);
+    json.put(CLASS_NAME, pipeline.ddim() ? DDIM_SCHEDULER : DDPM_SCHEDULER).put(VERSION, version);
     json.put("num_train_timesteps", schedule.timesteps());
     if (schedule.name().equals(TRAINED_BETAS)) {
       ArrayNode betas = json.putArray(TRAINED_BETAS);
@@ -208,9 +323,15 @@ final class DiffusersConfig {
     }
     json.put("rescale_betas_zero_snr", schedule.isZeroTerminalSnr());
     json.put("prediction_type", type.configName());
-    json.put("variance_type", "fixed_small");
-    json.put("clip_sample", true).put("clip_sample_range", 1.0);
-    json.put("timestep_spacing", "trailing").put("steps_offset", 0);
+    if (pipeline.ddim()) {
+      json.put("set_alpha_to_one", pipeline.setAlphaToOne());
+    } else {
+      json.put("variance_type", pipeline.varianceType());
+    }
+    boolean clips = Double.isFinite(pipeline.clip());
+    json.put("clip_sample", clips).put("clip_sample_range", clips ? pipeline.clip() : 1);
+    json.put("timestep_spacing", pipeline.timestepSpacing());
+    json.put("steps_offset", pipeline.stepsOffset());
     return json;
   }
 
@@ -218,7 +339,8 @@ final class DiffusersConfig {
     return list(json, key).stream()
         .map(
             block -> {
-              String type = block.asText();
+              // The name of the same blocks in the first versions.
+              String type = block.asText().replaceFirst("^UNetRes", "");
               checkArgument(
                   type.equals(without) || type.equals(with),
                   "%s must be %s or %s, got %s",
@@ -234,6 +356,11 @@ final class DiffusersConfig {
   private static List<JsonNode> list(JsonNode json, String key) {
     checkArgument(json.path(key).isArray(), "%s must be a list, got %s", key, json.get(key));
     return StreamSupport.stream(json.get(key).spliterator(), false).toList();
+  }
+
+  private static String text(JsonNode json, String key, String absent) {
+    JsonNode value = json.path(key);
+    return value.isMissingNode() || value.isNull() ? absent : value.asText();
   }
 
   private static double number(JsonNode json, String key, double absent) {

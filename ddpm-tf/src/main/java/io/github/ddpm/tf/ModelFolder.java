@@ -6,10 +6,11 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
+import java.io.CharConversionException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -19,19 +20,25 @@ import java.nio.file.attribute.BasicFileAttributes;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.UUID;
-import org.tensorflow.ndarray.Shape;
+import java.util.function.Supplier;
 
 /**
  * A model on disk, in the layout of diffusers: {@code model_index.json}, {@code unet/config.json},
  * {@code unet/diffusion_pytorch_model.safetensors} and {@code scheduler/scheduler_config.json}.
+ * What is read may do without the first, and may have the others side by side, without sub-folders,
+ * as the first models published have.
  *
- * @param weights by name, in PyTorch's order of axes
+ * @param pipeline how it is sampled
+ * @param weights by name, in PyTorch's order of axes; those of a model that was read are read one
+ *     by one as they are asked for, which may throw {@link UncheckedIOException}
  */
 record ModelFolder(
     UNetConfig config,
     BetaSchedule schedule,
     PredictionType predictionType,
+    PipelineScheduler pipeline,
     Map<String, Weight> weights) {
   private static final String DIFFUSERS_VERSION = "0.35.0";
   private static final String UNET = "unet";
@@ -39,7 +46,9 @@ record ModelFolder(
   private static final String INDEX = "model_index.json";
   private static final String UNET_CONFIG = "config.json";
   private static final String SCHEDULER_CONFIG = "scheduler_config.json";
-  private static final String WEIGHTS = "diffusion_pytorch_model.safetensors";
+
+  /** Far more than a configuration needs, and little enough to be held as a tree. */
+  private static final long MAX_JSON = 4_000_000;
 
   static final ObjectMapper JSON =
       JsonMapper.builder()
@@ -56,18 +65,42 @@ record ModelFolder(
    *     wrong with it
    */
   static ModelFolder read(Path folder) throws IOException {
+    return read(folder, Scratch::new);
+  }
+
+  /**
+   * Reads a model.
+   *
+   * @param scratch where each weight is read to when it is asked for
+   */
+  static ModelFolder read(Path folder, Supplier<Scratch> scratch) throws IOException {
     if (!Files.isDirectory(folder)) {
       throw new NoSuchFileException(
           folder.toString(), null, "a model is a folder, and this is none");
     }
-    Path unet = folder.resolve(UNET);
-    Path scheduler = folder.resolve(SCHEDULER).resolve(SCHEDULER_CONFIG);
+    Path unet = part(folder, UNET, UNET_CONFIG);
+    Path schedulerFile = part(folder, SCHEDULER, SCHEDULER_CONFIG).resolve(SCHEDULER_CONFIG);
+    Path indexFile = folder.resolve(INDEX);
     try {
+      Optional<DiffusersConfig.Index> index =
+          Files.exists(indexFile)
+              ? Optional.of(parse(indexFile, DiffusersConfig::index))
+              : Optional.empty();
       UNetConfig config = parse(unet.resolve(UNET_CONFIG), DiffusersConfig::unet);
-      BetaSchedule schedule = parse(scheduler, DiffusersConfig::schedule);
-      PredictionType type = parse(scheduler, DiffusersConfig::predictionType);
-      Map<String, Weight> weights = readWeights(unet.resolve(WEIGHTS), Parameters.of(config));
-      return new ModelFolder(config, schedule, type, weights);
+      PipelineScheduler pipeline =
+          parse(schedulerFile, json -> DiffusersConfig.pipeline(json, index));
+      BetaSchedule schedule = parse(schedulerFile, DiffusersConfig::schedule);
+      PredictionType type =
+          parse(
+              schedulerFile,
+              json -> {
+                PredictionType predicted = DiffusersConfig.predictionType(json);
+                // Refuses what could not be sampled from.
+                config.info(schedule, predicted);
+                return predicted;
+              });
+      return new ModelFolder(
+          config, schedule, type, pipeline, WeightFiles.find(unet, config, scratch));
     } catch (NoSuchFileException e) {
       throw new NoSuchFileException(e.getFile(), null, "not a model folder: this file is missing");
     }
@@ -76,33 +109,17 @@ record ModelFolder(
   /**
    * Reads the weights of a network.
    *
+   * @return each is read when it is asked for, which may throw {@link UncheckedIOException}
    * @throws IOException if one is missing, too many or of the wrong shape, or the file isn't valid
    */
   static Map<String, Weight> readWeights(Path file, Parameters parameters) throws IOException {
-    Map<String, Weight> weights = SafeTensors.read(file);
-    for (Map.Entry<String, Shape> entry : parameters.shapes().entrySet()) {
-      Weight weight = weights.get(entry.getKey());
-      if (weight == null) {
-        throw new IOException(file + ": weight " + entry.getKey() + " is missing");
-      }
-      Shape shape = Weight.inPyTorch(entry.getValue());
-      if (!weight.shape().equals(shape)) {
-        throw new IOException(
-            file
-                + ": weight "
-                + entry.getKey()
-                + " must have shape "
-                + shape
-                + ", got "
-                + weight.shape());
-      }
-    }
-    for (String name : weights.keySet()) {
-      if (!parameters.shapes().containsKey(name)) {
-        throw new IOException(file + ": weight " + name + " is not part of the network");
-      }
-    }
-    return weights;
+    return WeightFiles.check(file, SafeTensors.list(file), parameters, Scratch::new);
+  }
+
+  /** The sub-folder of that name, or, where diffusers would look next, the folder itself. */
+  private static Path part(Path folder, String name, String file) {
+    Path part = folder.resolve(name);
+    return Files.isDirectory(part) || !Files.exists(folder.resolve(file)) ? part : folder;
   }
 
   /**
@@ -112,22 +129,23 @@ record ModelFolder(
    * @throws IOException if it can't be written; what was there before stays
    */
   void write(Path folder) throws IOException {
-    write(folder, Map.of());
+    write(folder, DType.F32, Map.of());
   }
 
   /**
    * Writes the model with further sub-folders.
    *
+   * @param type of the weights in the file
    * @param more what fills each of them, by name
    */
-  void write(Path folder, Map<String, Content> more) throws IOException {
+  void write(Path folder, DType type, Map<String, Content> more) throws IOException {
     Map<String, Content> parts = new LinkedHashMap<>(more);
     parts.put(
         UNET,
         part -> {
           Files.createDirectory(part);
           writeJson(part.resolve(UNET_CONFIG), DiffusersConfig.ofUnet(config, DIFFUSERS_VERSION));
-          SafeTensors.write(part.resolve(WEIGHTS), weights);
+          SafeTensors.write(part.resolve(WeightFiles.NAME), weights, type);
         });
     parts.put(
         SCHEDULER,
@@ -135,9 +153,9 @@ record ModelFolder(
           Files.createDirectory(part);
           writeJson(
               part.resolve(SCHEDULER_CONFIG),
-              DiffusersConfig.ofScheduler(schedule, predictionType, DIFFUSERS_VERSION));
+              DiffusersConfig.ofScheduler(schedule, predictionType, pipeline, DIFFUSERS_VERSION));
         });
-    parts.put(INDEX, part -> writeJson(part, index()));
+    parts.put(INDEX, part -> writeJson(part, DiffusersConfig.ofIndex(pipeline, DIFFUSERS_VERSION)));
     Files.createDirectories(folder);
     // Not Files.createTempDirectory, whose folders only their owner may read.
     Path staging = Files.createDirectory(folder.resolve("." + UUID.randomUUID()));
@@ -149,14 +167,6 @@ record ModelFolder(
     } finally {
       delete(staging);
     }
-  }
-
-  private static ObjectNode index() {
-    ObjectNode index = JSON.createObjectNode();
-    index.put("_class_name", "DDPMPipeline").put("_diffusers_version", DIFFUSERS_VERSION);
-    index.putArray(SCHEDULER).add("diffusers").add("DDPMScheduler");
-    index.putArray(UNET).add("diffusers").add("UNet2DModel");
-    return index;
   }
 
   /** Swaps complete parts for the old ones; all of them, or, if one can't be moved, none. */
@@ -186,6 +196,10 @@ record ModelFolder(
   }
 
   static JsonNode readJson(Path file) throws IOException {
+    if (Files.size(file) > MAX_JSON) {
+      throw new IOException(
+          file + ": must have at most " + MAX_JSON + " bytes, got " + Files.size(file));
+    }
     try {
       JsonNode json = JSON.readTree(file.toFile());
       if (!json.isObject()) {
@@ -194,6 +208,8 @@ record ModelFolder(
       return json;
     } catch (JsonProcessingException e) {
       throw new IOException(file + ": not JSON: " + e.getOriginalMessage(), e);
+    } catch (CharConversionException e) {
+      throw new IOException(file + ": not JSON: " + e.getMessage(), e);
     }
   }
 

@@ -9,12 +9,15 @@ import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
 import io.github.ddpm.Step;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -46,6 +49,13 @@ final class TfPredictor implements Predictor {
    */
   static final int PIXELS_PER_RUN = 64 * 28 * 28;
 
+  /**
+   * Numbers of a network's weights that become constants of the graph, which TensorFlow folds and
+   * reorders as it likes and copies several times as it goes. What a larger network has beyond them
+   * stays in tensors of ours that each run is fed with, which copies nothing, except to a GPU.
+   */
+  private static final long MAX_CONSTANTS = 1 << 22;
+
   private static final String X = "x";
   private static final String TIMESTEP = "timestep";
   private static final String LABELS = "labels";
@@ -60,6 +70,11 @@ final class TfPredictor implements Predictor {
   private static final String NEXT = "next";
 
   private final ModelInfo info;
+  private final Sampler pipeline;
+
+  /** The weights by name that are not constants. */
+  private final Map<String, TFloat32> fedWeights = new LinkedHashMap<>();
+
   private final Graph graph;
   private final Session session;
 
@@ -78,17 +93,59 @@ final class TfPredictor implements Predictor {
   /**
    * Builds the graph.
    *
+   * @param pipeline how the model is sampled, before it has one
    * @param weights all that the network needs, in PyTorch's order of axes
    */
-  TfPredictor(UNetConfig config, ModelInfo info, Map<String, Weight> weights, Precision precision) {
+  TfPredictor(
+      UNetConfig config,
+      ModelInfo info,
+      Sampler pipeline,
+      Map<String, Weight> weights,
+      Precision precision) {
+    this(
+        config,
+        info,
+        pipeline,
+        weights,
+        precision,
+        Sessions.hasGpu() ? Long.MAX_VALUE : MAX_CONSTANTS);
+  }
+
+  TfPredictor(
+      UNetConfig config,
+      ModelInfo info,
+      Sampler pipeline,
+      Map<String, Weight> weights,
+      Precision precision,
+      long maxConstants) {
     this.info = info;
+    this.pipeline = pipeline;
     this.graph = Sessions.graph();
-    build(Ops.create(graph), config, precision, weights);
+    Ops tf = Ops.create(graph);
+    AtomicLong constants = new AtomicLong();
+    Scratch scratch = new Scratch();
+    try {
+      build(
+          tf,
+          config,
+          precision,
+          (name, shape) -> {
+            Weight weight = weights.get(name).toTensorFlow(scratch);
+            if (constants.addAndGet(shape.size()) <= maxConstants) {
+              return constant(tf.withName(name), weight);
+            }
+            fedWeights.put(name, TFloat32.tensorOf(shape, DataBuffers.of(weight.values())));
+            return placeholder(tf, name, shape);
+          });
+    } catch (RuntimeException e) {
+      fedWeights.values().forEach(Tensor::close);
+      graph.close();
+      throw e;
+    }
     this.session = Sessions.open(graph);
   }
 
-  private static void build(
-      Ops tf, UNetConfig config, Precision precision, Map<String, Weight> weights) {
+  private static void build(Ops tf, UNetConfig config, Precision precision, Weights weights) {
     Shape imageShape = Shape.of(-1, config.height(), config.width(), config.channels());
     Operand<TFloat32> x = placeholder(tf, X, imageShape);
     Operand<TFloat32> timestep = placeholder(tf, TIMESTEP, Shape.of(1));
@@ -107,15 +164,7 @@ final class TfPredictor implements Predictor {
                 x, tf.concat(List.of(copies, tf.constant(new int[] {1, 1, 1})), tf.constant(0))),
             tf.constant(imageShape));
     Operand<TFloat32> outs =
-        UNet.forward(
-            tf,
-            config,
-            precision,
-            (name, shape) -> constant(tf.withName(name), weights.get(name).toTensorFlow()),
-            copied,
-            timestep,
-            labels,
-            Dropout.NONE);
+        UNet.forward(tf, config, precision, weights, copied, timestep, labels, Dropout.NONE);
     // [k·n, h, w, c] as k long vectors, of which the weighted sum is a product with a row vector.
     Operand<TFloat32> perCopy =
         tf.reshape(outs, tf.concat(List.of(copies, tf.constant(new int[] {-1})), tf.constant(0)));
@@ -146,6 +195,11 @@ final class TfPredictor implements Predictor {
   @Override
   public ModelInfo info() {
     return info;
+  }
+
+  @Override
+  public Sampler sampler() {
+    return pipeline.with(this);
   }
 
   @Override
@@ -277,6 +331,7 @@ final class TfPredictor implements Predictor {
         closed = true;
         session.close();
         graph.close();
+        fedWeights.values().forEach(Tensor::close);
       }
     } finally {
       lock.unlock();
@@ -332,6 +387,7 @@ final class TfPredictor implements Predictor {
 
     Session.Runner into(Session.Runner runner) {
       labels.ifPresent(tensor -> runner.feed(LABELS, tensor));
+      fedWeights.forEach(runner::feed);
       return runner.feed(COPY_WEIGHTS, copyWeights);
     }
 

@@ -4,6 +4,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.spi.PredictorProvider;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 
 /** Runs models on TensorFlow. Made by {@link java.util.ServiceLoader}. */
@@ -18,12 +19,19 @@ public final class TfPredictorProvider implements PredictorProvider {
 
   @Override
   public Predictor load(Path folder, Precision precision) throws IOException {
-    ModelFolder model = ModelFolder.read(folder);
-    return new TfPredictor(
-        model.config(),
-        model.config().info(model.schedule(), model.predictionType()),
-        model.weights(),
-        precision);
+    // One for all weights: each goes on into TensorFlow's memory before the next is read.
+    Scratch scratch = new Scratch();
+    ModelFolder model = ModelFolder.read(folder, () -> scratch);
+    try {
+      return new TfPredictor(
+          model.config(),
+          model.config().info(model.schedule(), model.predictionType()),
+          model.pipeline().sampler(),
+          model.weights(),
+          precision);
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
   }
 
   @Override

@@ -14,9 +14,11 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.tf.AdamW.State;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -32,6 +34,7 @@ import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Op;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.op.core.Variable;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
@@ -66,6 +69,7 @@ public final class Trainer implements AutoCloseable {
   private final UNetConfig config;
   private final BetaSchedule schedule;
   private final PredictionType predictionType;
+  private final PipelineScheduler pipeline;
   private final TrainingOptions options;
   private final Parameters parameters;
 
@@ -78,6 +82,7 @@ public final class Trainer implements AutoCloseable {
   private final Operand<TFloat32> loss;
   private final Operand<TFloat32> norm;
   private final Op update;
+  private final Optional<Accumulation> accumulation;
 
   private long step;
   private long totalSteps;
@@ -87,6 +92,7 @@ public final class Trainer implements AutoCloseable {
       UNetConfig config,
       BetaSchedule schedule,
       PredictionType predictionType,
+      PipelineScheduler pipeline,
       TrainingOptions options) {
     checkArgument(
         options.labelDropout() == 0 || config.nullLabel() || config.classEmbeddings() == 0,
@@ -95,6 +101,7 @@ public final class Trainer implements AutoCloseable {
     this.config = config;
     this.schedule = schedule;
     this.predictionType = predictionType;
+    this.pipeline = pipeline;
     this.options = options;
     this.parameters = Parameters.of(config);
     // Refuses what could not be sampled from.
@@ -112,6 +119,10 @@ public final class Trainer implements AutoCloseable {
     Operand<TFloat32> gradient = adam.gradient(loss);
     this.norm = AdamW.norm(tf, gradient);
     this.update = adam.step(gradient, norm, options.maxGradientNorm());
+    this.accumulation =
+        options.microBatch() == 0 || options.microBatch() >= options.batchSize()
+            ? Optional.empty()
+            : Optional.of(accumulation(tf, gradient));
     this.session = Sessions.open(graph);
   }
 
@@ -126,13 +137,45 @@ public final class Trainer implements AutoCloseable {
       BetaSchedule schedule,
       PredictionType predictionType,
       TrainingOptions options) {
-    Trainer trainer = new Trainer(config, schedule, predictionType, options);
-    float[] initial = trainer.parameters.initial(options.seed());
-    trainer.adam.set(trainer.session, State.WEIGHTS, initial);
-    trainer.adam.set(trainer.session, State.EMA, initial);
-    trainer.adam.set(trainer.session, State.ADAM_M, new float[initial.length]);
-    trainer.adam.set(trainer.session, State.ADAM_V, new float[initial.length]);
+    Trainer trainer =
+        new Trainer(config, schedule, predictionType, PipelineScheduler.DEFAULT, options);
+    trainer.start(trainer.parameters.initial(options.seed()));
     return trainer;
+  }
+
+  /**
+   * Training that starts from a finished model, of this library or of diffusers: its weights,
+   * network, noise and prediction type, but a new optimizer and moving average. A tenth to a
+   * hundredth of the usual learning rate keeps most of what it knows.
+   *
+   * @param folder a model; its state of training, if it has one, is left alone
+   * @param options label dropout must be 0 for a model with classes and no null label
+   * @throws IOException if something is missing or wrong; the message names the file and what is
+   *     wrong
+   * @throws IllegalArgumentException if the options don't fit the model
+   */
+  public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
+    ModelFolder model = ModelFolder.read(folder);
+    Trainer trainer =
+        new Trainer(
+            model.config(), model.schedule(), model.predictionType(), model.pipeline(), options);
+    try {
+      trainer.start(trainer.parameters.pack(model.weights()));
+      return trainer;
+    } catch (UncheckedIOException e) {
+      trainer.close();
+      throw e.getCause();
+    } catch (RuntimeException e) {
+      trainer.close();
+      throw e;
+    }
+  }
+
+  private void start(float[] weights) {
+    adam.set(session, State.WEIGHTS, weights);
+    adam.set(session, State.EMA, weights);
+    adam.set(session, State.ADAM_M, new float[weights.length]);
+    adam.set(session, State.ADAM_V, new float[weights.length]);
   }
 
   /**
@@ -166,13 +209,17 @@ public final class Trainer implements AutoCloseable {
       throw new IOException(stateFile + ": needs step, total_steps and options, got " + state);
     }
     Trainer trainer =
-        new Trainer(model.config(), model.schedule(), model.predictionType(), options);
+        new Trainer(
+            model.config(), model.schedule(), model.predictionType(), model.pipeline(), options);
     try {
       for (State vector : State.values()) {
         Map<String, Weight> weights =
             ModelFolder.readWeights(file(training, vector), trainer.parameters);
         trainer.adam.set(trainer.session, vector, trainer.parameters.pack(weights));
       }
+    } catch (UncheckedIOException e) {
+      trainer.close();
+      throw e.getCause();
     } catch (IOException | RuntimeException e) {
       trainer.close();
       throw e;
@@ -230,6 +277,9 @@ public final class Trainer implements AutoCloseable {
   public double step(Images batch, int... classes) {
     checkOpen();
     checkBatch(batch, classes);
+    if (accumulation.isPresent() && batch.count() > options.microBatch()) {
+      return accumulation.get().step(batch, classes);
+    }
     double learningRate = options.learningRate(step, totalSteps);
     Shape shape = Shape.of(batch.count(), batch.height(), batch.width(), batch.channels());
     try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(batch.toArray()));
@@ -251,16 +301,107 @@ public final class Trainer implements AutoCloseable {
       }
       try (Result result = runner.run()) {
         double value = ((TFloat32) result.get(0)).getFloat();
-        double length = ((TFloat32) result.get(1)).getFloat();
-        checkState(
-            Double.isFinite(value) && Double.isFinite(length),
-            "the loss is %s and the gradient's norm %s at step %s; the weights stay as they were, try a lower learning"
-                + " rate",
-            value,
-            length,
-            step);
-        step++;
+        stepped(value, ((TFloat32) result.get(1)).getFloat());
         return value;
+      }
+    }
+  }
+
+  private void stepped(double value, double length) {
+    checkState(
+        Double.isFinite(value) && Double.isFinite(length),
+        "the loss is %s and the gradient's norm %s at step %s; the weights stay as they were, try a lower learning"
+            + " rate",
+        value,
+        length,
+        step);
+    step++;
+  }
+
+  private Accumulation accumulation(Ops tf, Operand<TFloat32> gradient) {
+    Variable<TFloat32> sum = adam.accumulator();
+    Placeholder<TFloat32> share = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.scalar()));
+    Operand<TFloat32> part = tf.math.mul(gradient, share);
+    Operand<TFloat32> whole = tf.math.add(sum, part);
+    Operand<TFloat32> wholeNorm = AdamW.norm(tf, whole);
+    return new Accumulation(
+        share,
+        tf.assign(sum, part),
+        tf.assignAdd(sum, part),
+        wholeNorm,
+        adam.step(whole, wholeNorm, options.maxGradientNorm()));
+  }
+
+  /** A step in parts: each but the last leaves its share of the gradient in a sum. */
+  private final class Accumulation {
+    private final Operand<TFloat32> share;
+    private final Op first;
+    private final Op more;
+    private final Operand<TFloat32> wholeNorm;
+    private final Op last;
+
+    Accumulation(Operand<TFloat32> share, Op first, Op more, Operand<TFloat32> wholeNorm, Op last) {
+      this.share = share;
+      this.first = first;
+      this.more = more;
+      this.wholeNorm = wholeNorm;
+      this.last = last;
+    }
+
+    double step(Images batch, int... classes) {
+      float[] values = batch.toArray();
+      int imageSize = values.length / batch.count();
+      double value = 0;
+      for (int from = 0; from < batch.count(); from += options.microBatch()) {
+        int to = Math.min(batch.count(), from + options.microBatch());
+        double weight = (double) (to - from) / batch.count();
+        Images part =
+            Images.of(
+                to - from,
+                batch.height(),
+                batch.width(),
+                batch.channels(),
+                Arrays.copyOfRange(values, from * imageSize, to * imageSize));
+        int[] labelsOfPart = classes.length == 0 ? classes : Arrays.copyOfRange(classes, from, to);
+        boolean isLast = to == batch.count();
+        try (Result result = run(part, labelsOfPart, from, weight, isLast)) {
+          value += weight * ((TFloat32) result.get(0)).getFloat();
+          if (isLast) {
+            stepped(value, ((TFloat32) result.get(1)).getFloat());
+          }
+        }
+      }
+      return value;
+    }
+
+    private Result run(Images part, int[] classes, int from, double weight, boolean isLast) {
+      Shape shape = Shape.of(part.count(), part.height(), part.width(), part.channels());
+      // Each part draws its own noise: its number goes above that of the draw.
+      long draws = step + ((long) (from / options.microBatch()) << 48);
+      try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(part.toArray()));
+          TInt32 labelTensor = TInt32.vectorOf(classes);
+          TInt64 seed = TInt64.vectorOf(options.seed(), draws);
+          TFloat32 weightTensor = TFloat32.scalarOf((float) weight);
+          TFloat32 numbers =
+              AdamW.numbers(
+                  step,
+                  options.learningRate(step, totalSteps),
+                  options.weightDecay(),
+                  options.emaDecay(step))) {
+        Session.Runner runner =
+            session
+                .runner()
+                .feed(images, x0)
+                .feed(randomness, seed)
+                .feed(share, weightTensor)
+                .fetch(loss);
+        if (config.classEmbeddings() > 0) {
+          runner.feed(labels, labelTensor);
+        }
+        if (isLast) {
+          return runner.feed(adam.numbers(), numbers).fetch(wholeNorm).addTarget(last).run();
+        }
+        return runner.addTarget(from == 0 ? first : more).run();
       }
     }
   }
@@ -353,7 +494,11 @@ public final class Trainer implements AutoCloseable {
   public Predictor predictor() {
     checkOpen();
     return new TfPredictor(
-        config, info(), parameters.unpack(adam.get(session, State.EMA)), options.precision());
+        config,
+        info(),
+        pipeline.sampler(),
+        parameters.unpack(adam.get(session, State.EMA)),
+        options.precision());
   }
 
   /**
@@ -369,9 +514,10 @@ public final class Trainer implements AutoCloseable {
     ObjectNode state = ModelFolder.JSON.createObjectNode();
     state.put("step", step).put("total_steps", totalSteps);
     state.set("options", ModelFolder.JSON.valueToTree(options));
-    new ModelFolder(config, schedule, predictionType, averaged)
+    new ModelFolder(config, schedule, predictionType, pipeline, averaged)
         .write(
             folder,
+            DType.F32,
             Map.of(
                 TRAINING,
                 part -> {
@@ -382,6 +528,22 @@ public final class Trainer implements AutoCloseable {
                   }
                   ModelFolder.writeJson(part.resolve(STATE), state);
                 }));
+  }
+
+  /**
+   * Saves the model alone, with the moving average of the weights in float16: half the size of what
+   * {@link #save} makes of it, and no state of training. It loads like any other, here and in
+   * diffusers.
+   *
+   * @param folder made if need be; a model there is replaced, other files stay
+   * @throws IOException if it can't be written, or a weight is beyond 65504, where float16 ends;
+   *     what was there before stays
+   */
+  public void saveHalf(Path folder) throws IOException {
+    checkOpen();
+    Map<String, Weight> averaged = parameters.unpack(adam.get(session, State.EMA));
+    new ModelFolder(config, schedule, predictionType, pipeline, averaged)
+        .write(folder, DType.F16, Map.of());
   }
 
   /** Frees what training holds. Closing twice does nothing. */

@@ -8,6 +8,8 @@ import io.github.ddpm.Precision;
  * How to train. {@link #defaults()} is a good start; each {@code with…} returns changed options.
  *
  * @param batchSize images per step, at least 1
+ * @param microBatch images of a step that go through the network together, which bounds the memory;
+ *     their gradients add up to that of the whole batch. At least 0; 0 is all of them
  * @param learningRate at its peak, above 0
  * @param warmupSteps steps over which the learning rate rises from 0 to its peak, at least 0
  * @param weightDecay of AdamW, at least 0
@@ -25,6 +27,7 @@ import io.github.ddpm.Precision;
  */
 public record TrainingOptions(
     int batchSize,
+    int microBatch,
     double learningRate,
     int warmupSteps,
     double weightDecay,
@@ -43,6 +46,7 @@ public record TrainingOptions(
    */
   public TrainingOptions {
     checkArgument(batchSize >= 1, "batch size must be at least 1, got %s", batchSize);
+    checkArgument(microBatch >= 0, "micro-batch must be at least 0, got %s", microBatch);
     checkArgument(
         learningRate > 0 && Double.isFinite(learningRate),
         "learning rate must be above 0, got %s",
@@ -65,18 +69,40 @@ public record TrainingOptions(
   }
 
   /**
-   * 128 images a step, a learning rate of 1e-3 after 100 steps of warm-up, no weight decay,
-   * gradients of at most 1, no min-SNR weighting, a moving average of up to 0.9999 with power 3/4,
-   * a tenth of the labels dropped, seed 0, and the precision that is fastest on this machine.
+   * 128 images a step and at once, a learning rate of 1e-3 after 100 steps of warm-up, no weight
+   * decay, gradients of at most 1, no min-SNR weighting, a moving average of up to 0.9999 with
+   * power 3/4, a tenth of the labels dropped, seed 0, and the precision that is fastest on this
+   * machine.
    */
   public static TrainingOptions defaults() {
     return new TrainingOptions(
-        128, 1e-3, 100, 0, 1, 0, 0.9999, 0.75, 0.1, 0, Kernels.fastestPrecision());
+        128, 0, 1e-3, 100, 0, 1, 0, 0.9999, 0.75, 0.1, 0, Kernels.fastestPrecision());
   }
 
   /** These options with another batch size. */
   public TrainingOptions withBatchSize(int images) {
     return new TrainingOptions(
+        images,
+        microBatch,
+        learningRate,
+        warmupSteps,
+        weightDecay,
+        maxGradientNorm,
+        minSnrGamma,
+        emaMaxDecay,
+        emaPower,
+        labelDropout,
+        seed,
+        precision);
+  }
+
+  /**
+   * These options with so many images at once in the network, for batches that don't fit into the
+   * memory; 0 is the whole batch.
+   */
+  public TrainingOptions withMicroBatch(int images) {
+    return new TrainingOptions(
+        batchSize,
         images,
         learningRate,
         warmupSteps,
@@ -96,6 +122,7 @@ public record TrainingOptions(
   public TrainingOptions withLearningRate(double peak, int warmup) {
     return new TrainingOptions(
         batchSize,
+        microBatch,
         peak,
         warmup,
         weightDecay,
@@ -112,6 +139,7 @@ public record TrainingOptions(
   public TrainingOptions withWeightDecay(double decay) {
     return new TrainingOptions(
         batchSize,
+        microBatch,
         learningRate,
         warmupSteps,
         decay,
@@ -128,6 +156,7 @@ public record TrainingOptions(
   public TrainingOptions withMinSnrGamma(double gamma) {
     return new TrainingOptions(
         batchSize,
+        microBatch,
         learningRate,
         warmupSteps,
         weightDecay,
@@ -144,6 +173,7 @@ public record TrainingOptions(
   public TrainingOptions withLabelDropout(double share) {
     return new TrainingOptions(
         batchSize,
+        microBatch,
         learningRate,
         warmupSteps,
         weightDecay,
@@ -160,6 +190,7 @@ public record TrainingOptions(
   public TrainingOptions withSeed(long value) {
     return new TrainingOptions(
         batchSize,
+        microBatch,
         learningRate,
         warmupSteps,
         weightDecay,
@@ -176,6 +207,7 @@ public record TrainingOptions(
   public TrainingOptions withPrecision(Precision value) {
     return new TrainingOptions(
         batchSize,
+        microBatch,
         learningRate,
         warmupSteps,
         weightDecay,

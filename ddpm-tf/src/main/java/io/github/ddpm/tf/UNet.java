@@ -147,7 +147,14 @@ public final class UNet<T extends TFloating> {
       }
     }
 
-    return conv("conv_out", Convolution.SAME, norm("conv_norm_out", h, true), config.channels());
+    GroupNorm.Input<T> last = norm("conv_norm_out", h, true);
+    Operand<T> out = conv("conv_out", Convolution.SAME, last, config.outChannels());
+    return config.learnedVariance()
+        ? tf.slice(
+            out,
+            tf.constant(new int[] {0, 0, 0, 0}),
+            tf.constant(new int[] {-1, config.height(), config.width(), config.channels()}))
+        : out;
   }
 
   /** What each residual block learns of timestep and label: [n, features] or [1, features]. */

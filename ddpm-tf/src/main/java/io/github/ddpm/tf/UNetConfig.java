@@ -17,6 +17,9 @@ import java.util.OptionalInt;
  * @param height of the images in pixels; divisible by 2 once per level but the last
  * @param width of the images in pixels; likewise
  * @param channels of the images, at least 1
+ * @param learnedVariance whether the network also learned a variance for each value of an image
+ *     ({@code out_channels} is twice {@code in_channels}); it is left alone, only the first half of
+ *     the output is used
  * @param blockOutChannels channels at each level, finest first; each divisible by {@code
  *     normNumGroups}
  * @param layersPerBlock residual blocks at each level on the way down, at least 1; one more on the
@@ -42,6 +45,7 @@ public record UNetConfig(
     int height,
     int width,
     int channels,
+    boolean learnedVariance,
     List<Integer> blockOutChannels,
     int layersPerBlock,
     List<Boolean> downAttention,
@@ -57,6 +61,12 @@ public record UNetConfig(
     double dropout,
     int classEmbeddings,
     boolean nullLabel) {
+
+  /** Most channels, so that no product of sizes overflows. */
+  private static final int MAX_CHANNELS = 1 << 16;
+
+  /** Most pixels along a side, likewise. */
+  private static final int MAX_SIZE = 1 << 13;
 
   /**
    * Checks that such a network can be built.
@@ -75,7 +85,11 @@ public record UNetConfig(
         levels,
         downAttention.size(),
         upAttention.size());
-    checkArgument(channels > 0, "channels must be at least 1, got %s", channels);
+    checkArgument(
+        channels > 0 && channels <= MAX_CHANNELS,
+        "channels must be in [1, %s], got %s",
+        MAX_CHANNELS,
+        channels);
     checkArgument(levels < 31, "at most 30 levels can be halved, got %s", levels);
     int divisor = 1 << (levels - 1);
     checkArgument(
@@ -87,6 +101,12 @@ public record UNetConfig(
         height,
         width);
     checkArgument(
+        height <= MAX_SIZE && width <= MAX_SIZE,
+        "height and width must be at most %s, got %sx%s",
+        MAX_SIZE,
+        height,
+        width);
+    checkArgument(
         layersPerBlock > 0, "layers_per_block must be at least 1, got %s", layersPerBlock);
     checkArgument(normNumGroups > 0, "norm_num_groups must be at least 1, got %s", normNumGroups);
     checkArgument(
@@ -95,7 +115,12 @@ public record UNetConfig(
         blockOutChannels.get(0));
     for (int size : blockOutChannels) {
       checkArgument(
-          size > 0 && size % normNumGroups == 0,
+          size > 0 && size <= MAX_CHANNELS,
+          "block_out_channels must be in [1, %s], got %s",
+          MAX_CHANNELS,
+          size);
+      checkArgument(
+          size % normNumGroups == 0,
           "block_out_channels must be divisible by norm_num_groups %s, got %s",
           normNumGroups,
           size);
@@ -141,6 +166,7 @@ public record UNetConfig(
         height,
         width,
         channels,
+        false,
         List.of(32, 64, 64),
         1,
         List.of(false, false, true),
@@ -184,6 +210,7 @@ public record UNetConfig(
         height,
         width,
         this.channels,
+        learnedVariance,
         List.of(channels),
         layersPerBlock,
         Lists.reverse(up),
@@ -211,6 +238,16 @@ public record UNetConfig(
     return new ModelInfo(height, width, channels, classes(), nullLabel, schedule, predictionType);
   }
 
+  /** Channels of the network's output. */
+  int outChannels() {
+    return learnedVariance ? 2 * channels : channels;
+  }
+
+  /** Residual blocks of the whole network. */
+  long resnets() {
+    return blockOutChannels.size() * (2L * layersPerBlock + 1) + 2;
+  }
+
   /** The number of attention heads for that many channels. */
   int heads(int channels) {
     return channels / attentionHeadDim.orElse(channels);
@@ -221,6 +258,7 @@ public record UNetConfig(
         height,
         width,
         channels,
+        learnedVariance,
         blockOutChannels,
         layersPerBlock,
         downAttention,

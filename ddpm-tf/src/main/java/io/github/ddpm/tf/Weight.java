@@ -26,7 +26,16 @@ record Weight(Shape shape, FloatBuffer values) {
    * unchanged.
    */
   Weight toTensorFlow() {
-    return shape.numDimensions() == 4 ? transposed(2, 3, 1, 0) : this;
+    return toTensorFlow(new Scratch());
+  }
+
+  /**
+   * The same.
+   *
+   * @param scratch holds the result if it is another one than this, until it is used again
+   */
+  Weight toTensorFlow(Scratch scratch) {
+    return shape.numDimensions() == 4 ? transposed(scratch, 2, 3, 1, 0) : this;
   }
 
   /**
@@ -46,6 +55,10 @@ record Weight(Shape shape, FloatBuffer values) {
 
   /** Axis i of the result is axis {@code axes[i]} of this. */
   Weight transposed(int... axes) {
+    return transposed(new Scratch(), axes);
+  }
+
+  private Weight transposed(Scratch scratch, int... axes) {
     long[] size = new long[4];
     int[] stride = new int[4];
     int[] strides = new int[4];
@@ -58,18 +71,17 @@ record Weight(Shape shape, FloatBuffer values) {
       size[axis] = shape.get(axes[axis]);
       stride[axis] = strides[axes[axis]];
     }
-    float[] result = new float[values.remaining()];
-    int to = 0;
+    FloatBuffer result = scratch.floats(values.remaining());
     for (int a = 0; a < size[0]; a++) {
       for (int b = 0; b < size[1]; b++) {
         for (int c = 0; c < size[2]; c++) {
           int from = a * stride[0] + b * stride[1] + c * stride[2];
           for (int d = 0; d < size[3]; d++) {
-            result[to++] = values.get(from + d * stride[3]);
+            result.put(values.get(from + d * stride[3]));
           }
         }
       }
     }
-    return new Weight(Shape.of(size), FloatBuffer.wrap(result));
+    return new Weight(Shape.of(size), result.flip());
   }
 }

@@ -11,17 +11,20 @@ import io.github.ddpm.tf.data.Digits;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.ndarray.Shape;
 
 /**
- * A model that was trained and saved here, loaded by diffusers itself. Needs Python with PyTorch
- * and a checkout of diffusers, whose folder the system property names; {@code
+ * Models that were trained or loaded and saved here, loaded by diffusers itself. Needs Python with
+ * PyTorch and a checkout of diffusers, whose folder the system property names; {@code
  * src-test-resources/README.md} has the command.
  */
 @EnabledIfSystemProperty(named = DiffusersLoadsTest.CHECKOUT, matches = ".+")
@@ -31,9 +34,10 @@ class DiffusersLoadsTest {
   @TempDir Path folder;
 
   @Test
-  void diffusersLoadsWhatWeSaveAndComputesTheSame() throws Exception {
+  void diffusersLoadsWhatWeTrainAndSaveAndComputesTheSame() throws Exception {
     Dataset digits = Digits.dataset(50, 16, 1);
-    Path model = folder.resolve("model");
+    Path whole = folder.resolve("whole");
+    Path half = folder.resolve("half");
     try (Trainer trainer =
         Trainer.create(
             UNetConfig.small(16, 16, 1).withBlockOutChannels(8, 16).withClasses(10),
@@ -42,10 +46,36 @@ class DiffusersLoadsTest {
             TrainingOptions.defaults().withBatchSize(8))) {
       trainer.setTotalSteps(20);
       trainer.train(digits, progress -> true);
-      trainer.save(model);
+      trainer.save(whole);
+      trainer.saveHalf(half);
     }
-    Path expected = folder.resolve("expected.safetensors");
-    writeOutputs(model, expected, digits);
+    for (Path model : new Path[] {whole, half}) {
+      Path expected = folder.resolve("expected.safetensors");
+      Files.deleteIfExists(expected);
+      writeOutputs(model, expected, digits);
+      assertLoads(model, expected);
+    }
+  }
+
+  /** There and back: what diffusers computed itself is what it computes with the copy. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "unet-attention",
+        "unet-padding0",
+        "unet-scale-shift",
+        "folder-flat",
+        "folder-fp16",
+        "folder-sharded",
+        "folder-learned-variance"
+      })
+  void diffusersLoadsWhatWeLoadedAndSaved(String name) throws Exception {
+    Path original = Fixtures.path("golden/" + name);
+    ModelFolder.read(original).write(folder.resolve("copy"));
+    assertLoads(folder.resolve("copy"), original.resolve("expected.safetensors"));
+  }
+
+  private static void assertLoads(Path model, Path expected) throws Exception {
     Process process =
         new ProcessBuilder(
                 "/usr/bin/python3",

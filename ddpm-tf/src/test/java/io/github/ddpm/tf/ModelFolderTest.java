@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -91,15 +92,30 @@ class ModelFolderTest {
         "unet/config.json | time_embedding_type | \"fourier\" | time_embedding_type must be positional",
         "unet/config.json | sample_size | 9 | divisible by 2",
         "unet/config.json | norm_num_groups | 5 | divisible by norm_num_groups 5",
-        "unet/config.json | out_channels | 2 | out_channels must equal in_channels 1",
+        "unet/config.json | out_channels | 3 | out_channels must equal in_channels 1",
         "unet/config.json | class_embed_type | \"timestep\" | class_embed_type is not supported",
         "unet/config.json | _class_name | \"UNet2DConditionModel\" | must be UNet2DModel",
         "unet/config.json | norm_eps | \"x\" | norm_eps must be a number",
         "unet/config.json | add_attention | \"no\" | add_attention must be true or false",
         "unet/config.json | layers_per_block | \"x\" | whole number",
-        "scheduler/scheduler_config.json | beta_schedule | \"sigmoid\" | got sigmoid",
+        "scheduler/scheduler_config.json | beta_schedule | \"exp\" | sigmoid or laplace, got exp",
         "scheduler/scheduler_config.json | prediction_type | \"flow\" | got flow",
-        "scheduler/scheduler_config.json | trained_betas | [0.1, 2] | betas[1] must be in (0, 1), got 2",
+        "scheduler/scheduler_config.json | trained_betas | [0.1, 2] | num_train_timesteps 1000, got 2",
+        "unet/config.json | sample_size | null | the pictures' height and width",
+        "unet/config.json | sample_size | 100000000 | at most 8192, got 100000000x100000000",
+        "unet/config.json | block_out_channels | [4, 2000000000] | must be in [1, 65536], got 2000000000",
+        "unet/config.json | mid_block_type | \"UNetMidBlock2DSimpleCrossAttn\" | mid_block_type must be UNetMidBlock2D",
+        "unet/config.json | mid_block_type | null | mid_block_type must be UNetMidBlock2D, got null",
+        "unet/config.json | downsample_type | \"resnet\" | downsample_type must be conv",
+        "unet/config.json | up_block_types | [\"AttnSkipUpBlock2D\", \"UpBlock2D\"] | got AttnSkipUpBlock2D",
+        "model_index.json | _class_name | \"StableDiffusionPipeline\" | DDPMPipeline or DDIMPipeline, got StableDiffusionPipeline",
+        "model_index.json | text_encoder | [\"transformers\", \"CLIPTextModel\"] | text_encoder is not supported",
+        "model_index.json | unet | [\"diffusers\", \"UNet2DConditionModel\"] | UNet2DModel, got UNet2DConditionModel",
+        "scheduler/scheduler_config.json | timestep_spacing | \"even\" | leading, trailing or linspace, got even",
+        "scheduler/scheduler_config.json | steps_offset | -1 | steps_offset must be at least 0, got -1",
+        "scheduler/scheduler_config.json | variance_type | \"none\" | learned or learned_range, got none",
+        "scheduler/scheduler_config.json | clip_sample_range | 0 | clip_sample_range must be above 0, got 0.0",
+        "scheduler/scheduler_config.json | num_train_timesteps | 2000000000 | at most 1000000, got 2000000000",
         "scheduler/scheduler_config.json | num_train_timesteps | 0 | at least 1 timestep, got 0",
       })
   void whatWeCannotDoIsRefusedByName(String name, String key, String value, String problem)
@@ -112,6 +128,110 @@ class ModelFolderTest {
         .isInstanceOf(IOException.class)
         .hasMessageContaining(file.toString())
         .hasMessageContaining(problem);
+  }
+
+  @Test
+  void anUnknownSchedulerIsRefusedWithAndWithoutAnIndex() throws IOException {
+    String problem = "must be DDPMScheduler or DDIMScheduler, got ScoreSdeVeScheduler";
+    Path config = folder.resolve("scheduler/scheduler_config.json");
+    edit(config, json -> json.put("_class_name", "ScoreSdeVeScheduler"));
+    assertThat(ModelFolder.read(folder).pipeline())
+        .as("the index decides")
+        .isEqualTo(model.pipeline());
+    edit(
+        folder.resolve("model_index.json"),
+        json -> json.putArray("scheduler").add("diffusers").add("ScoreSdeVeScheduler"));
+    assertRefused(problem);
+    Files.delete(folder.resolve("model_index.json"));
+    assertRefused(problem);
+  }
+
+  @Test
+  void dynamicThresholdingIsRefusedWhereItIsMoreThanClipping() throws IOException {
+    Path config = folder.resolve("scheduler/scheduler_config.json");
+    edit(config, json -> json.put("thresholding", true).put("clip_sample_range", 3));
+    assertThat(ModelFolder.read(folder).pipeline().clip()).isEqualTo(1);
+    edit(config, json -> json.put("sample_max_value", 1.5));
+    assertRefused("thresholding with sample_max_value 1.5 is not supported");
+  }
+
+  @Test
+  void epsilonWithZeroTerminalSnrIsRefused() throws IOException {
+    edit(
+        folder.resolve("scheduler/scheduler_config.json"),
+        json -> json.put("prediction_type", "epsilon").put("rescale_betas_zero_snr", true));
+    assertRefused("scheduler_config.json: epsilon prediction needs signal");
+  }
+
+  @Test
+  void noTimeIsSpentOnANetworkThatTheWeightsCannotFill() throws IOException {
+    edit(folder.resolve("unet/config.json"), json -> json.put("layers_per_block", 2_000_000_000));
+    assertRefused("has 8000000004 residual blocks, but here are only");
+  }
+
+  @Test
+  void picklesAreNotReadAndTheMessageSaysWhatToDo() throws IOException {
+    Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+    Files.move(weights, weights.resolveSibling("diffusion_pytorch_model.bin"));
+    assertRefused("safe_serialization=True");
+    Files.delete(weights.resolveSibling("diffusion_pytorch_model.bin"));
+    assertRefused("diffusion_pytorch_model.safetensors: this file is missing");
+  }
+
+  @Test
+  void aVariantIsReadIfItIsTheOnlyOne() throws IOException {
+    Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+    Path half = weights.resolveSibling("diffusion_pytorch_model.fp16.safetensors");
+    Files.move(weights, half);
+    assertThat(ModelFolder.read(folder).weights()).isEqualTo(model.weights());
+    Files.copy(half, weights.resolveSibling("diffusion_pytorch_model.non_ema.safetensors"));
+    assertRefused(
+        "got diffusion_pytorch_model.fp16.safetensors, diffusion_pytorch_model.non_ema.safetensors; leave one");
+    Files.copy(half, weights);
+    assertThat(ModelFolder.read(folder).weights()).isEqualTo(model.weights());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "../unet/diffusion_pytorch_model.safetensors | must name .safetensors files beside it, got ../unet",
+        "/etc/passwd | must name .safetensors files beside it, got /etc/passwd",
+        "none.safetensors | none.safetensors: this file is missing",
+        "part.safetensors | weight conv_in.bias is missing",
+      })
+  void anIndexNamesFilesBesideIt(String file, String problem) throws IOException {
+    Path unet = folder.resolve("unet");
+    Map<String, Weight> weights = new LinkedHashMap<>(model.weights());
+    Weight bias = weights.remove("conv_in.bias");
+    Files.delete(unet.resolve("diffusion_pytorch_model.safetensors"));
+    SafeTensors.write(unet.resolve("part.safetensors"), weights);
+    SafeTensors.write(unet.resolve("rest.safetensors"), Map.of("conv_in.bias", bias));
+    ObjectNode index = ModelFolder.JSON.createObjectNode();
+    ObjectNode places = index.putObject("weight_map").put("conv_in.bias", "rest.safetensors");
+    weights.keySet().forEach(name -> places.put(name, "part.safetensors"));
+    Path indexFile = unet.resolve("diffusion_pytorch_model.safetensors.index.json");
+    ModelFolder.writeJson(indexFile, index);
+    assertThat(ModelFolder.read(folder).weights()).isEqualTo(model.weights());
+    edit(indexFile, json -> ((ObjectNode) json.get("weight_map")).put("conv_in.bias", file));
+    assertRefused(problem);
+    edit(indexFile, json -> ((ObjectNode) json.get("weight_map")).remove("conv_in.bias"));
+    assertRefused("weight conv_in.bias is missing");
+    edit(
+        indexFile,
+        json ->
+            ((ObjectNode) json.get("weight_map"))
+                .put("conv_in.bias", "rest.safetensors")
+                .remove("conv_out.bias"));
+    assertRefused("weight conv_out.bias is not in the weight_map of");
+  }
+
+  @Test
+  void aWeightUnderBothItsNamesIsRefused() throws IOException {
+    Map<String, Weight> weights = new LinkedHashMap<>(model.weights());
+    weights.put(
+        "mid_block.attentions.0.query.weight", weights.get("mid_block.attentions.0.to_q.weight"));
+    assertRefused(weights, "mid_block.attentions.0.to_q.weight is there twice");
   }
 
   @Test
@@ -149,11 +269,26 @@ class ModelFolderTest {
   }
 
   private void save(BetaSchedule schedule, PredictionType type) throws IOException {
-    new ModelFolder(model.config(), schedule, type, model.weights()).write(folder);
+    new ModelFolder(model.config(), schedule, type, model.pipeline(), model.weights())
+        .write(folder);
+  }
+
+  private static void edit(Path file, Consumer<ObjectNode> change) throws IOException {
+    ObjectNode json = (ObjectNode) ModelFolder.readJson(file);
+    change.accept(json);
+    ModelFolder.writeJson(file, json);
+  }
+
+  private void assertRefused(String problem) {
+    assertThatThrownBy(() -> Predictor.load(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining(folder.toString())
+        .hasMessageContaining(problem);
   }
 
   private void assertRefused(Map<String, Weight> weights, String problem) throws IOException {
-    new ModelFolder(model.config(), model.schedule(), model.predictionType(), weights)
+    new ModelFolder(
+            model.config(), model.schedule(), model.predictionType(), model.pipeline(), weights)
         .write(folder);
     assertThatThrownBy(() -> Predictor.load(folder))
         .isInstanceOf(IOException.class)

@@ -18,6 +18,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.tensorflow.ndarray.Shape;
 
 class SafeTensorsTest {
@@ -26,16 +27,17 @@ class SafeTensorsTest {
 
   @TempDir Path folder;
 
-  @Test
-  void whatIsWrittenIsRead() throws IOException {
+  @ParameterizedTest
+  @EnumSource
+  void whatIsWrittenIsRead(DType type) throws IOException {
     Map<String, Weight> weights = new LinkedHashMap<>();
     weights.put("b", new Weight(Shape.of(2, 1), FloatBuffer.wrap(new float[] {1.5f, -2})));
     weights.put("a", new Weight(Shape.scalar(), FloatBuffer.wrap(new float[] {7})));
     Path file = folder.resolve("x.safetensors");
-    SafeTensors.write(file, weights);
+    SafeTensors.write(file, weights, type);
     assertThat(SafeTensors.read(file)).isEqualTo(weights);
     byte[] bytes = Files.readAllBytes(file);
-    assertThat((bytes.length - 12) % 8).as("arrays are aligned").isZero();
+    assertThat((bytes.length - 3 * type.bytes()) % 8).as("arrays are aligned").isZero();
   }
 
   @Test
@@ -53,12 +55,16 @@ class SafeTensorsTest {
         "no json | not JSON",
         "[1] | must be a JSON object",
         "{\"a\":5} | needs a shape",
-        "{\"a\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}} | dtype must be F32, got I64",
+        "{\"a\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}} | dtype must be F64, F32, F16, BF16, got I64",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,12]}} | within the file's 8 bytes",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}} | within the file's 8 bytes",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}} | whole numbers",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,8]}} | whole numbers",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}} | needs 12 bytes",
+        "{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,8]}} | needs 4 bytes, got 8",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}} | must fill the file's 8 bytes, got 4",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}} | where the one before ends, at 0, got 4",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}} | array b must begin where",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,8]}} | too large",
       })
   void aDamagedHeaderIsRefused(String header, String problem) throws IOException {

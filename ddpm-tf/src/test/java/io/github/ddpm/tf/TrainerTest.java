@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.data.Percentage.withPercentage;
 
 import io.github.ddpm.BetaSchedule;
@@ -15,11 +16,13 @@ import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Digits;
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -27,6 +30,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.tensorflow.ndarray.Shape;
 
 class TrainerTest {
   private static final int SIZE = 8;
@@ -97,7 +101,7 @@ class TrainerTest {
 
   @Test
   void bfloat16LearnsAsFloat32Does() {
-    List<Double> exact = losses(OPTIONS);
+    List<Double> exact = losses(OPTIONS.withPrecision(Precision.FLOAT32));
     List<Double> rounded = losses(OPTIONS.withPrecision(Precision.BFLOAT16));
     assertThat(rounded).isNotEqualTo(exact);
     for (int i = 0; i < exact.size(); i++) {
@@ -129,6 +133,127 @@ class TrainerTest {
         assertThat(sampler.with(after).sample(5)).isEqualTo(sampler.with(before).sample(5));
       }
     }
+  }
+
+  @Test
+  void aModelSavedInHalfPrecisionIsHalfTheSizeAndNearlyTheSame() throws IOException {
+    Path half = folder.resolve("half");
+    Path whole = folder.resolve("whole");
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.saveHalf(half);
+      trainer.save(whole);
+    }
+    String weights = "unet/diffusion_pytorch_model.safetensors";
+    assertThat(Files.size(half.resolve(weights)))
+        .isLessThan(Files.size(whole.resolve(weights)) * 6 / 10);
+    assertThat(half.resolve("training")).doesNotExist();
+    Map<String, Weight> exact = ModelFolder.read(whole).weights();
+    ModelFolder.read(half)
+        .weights()
+        .forEach(
+            (name, rounded) -> {
+              for (int i = 0; i < rounded.values().limit(); i++) {
+                float value = exact.get(name).values().get(i);
+                // Eleven bits: an error of at most 2^-11, or half of the smallest number.
+                assertThat(rounded.values().get(i))
+                    .isCloseTo(value, within(Math.max(Math.abs(value) * 0x1p-11f, 0x1p-25f)));
+              }
+            });
+  }
+
+  @Test
+  void aWeightThatHalfPrecisionCannotHoldIsRefusedByName() throws IOException {
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.saveHalf(folder.resolve("good"));
+    }
+    ModelFolder good = ModelFolder.read(folder.resolve("good"));
+    Map<String, Weight> weights = new LinkedHashMap<>(good.weights());
+    weights.put("conv_out.bias", new Weight(Shape.of(1), FloatBuffer.wrap(new float[] {-7e4f})));
+    assertThatThrownBy(
+            () ->
+                new ModelFolder(
+                        good.config(),
+                        good.schedule(),
+                        good.predictionType(),
+                        good.pipeline(),
+                        weights)
+                    .write(folder.resolve("good"), DType.F16, Map.of()))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("array conv_out.bias holds -70000.0, but float16 ends at 65504");
+    assertThat(ModelFolder.read(folder.resolve("good")).weights())
+        .as("what was there stays")
+        .isEqualTo(good.weights());
+  }
+
+  /**
+   * With next to no noise and x0 to be predicted, the noise that a part draws makes no difference,
+   * so the parts must add up to the whole batch.
+   */
+  @Test
+  void theGradientsOfPartsAddUpToThatOfTheBatch() throws IOException {
+    TrainingOptions options =
+        OPTIONS.withBatchSize(7).withLabelDropout(0).withPrecision(Precision.FLOAT32);
+    Map<String, Weight> whole = meanGradient(options, "whole");
+    Map<String, Weight> parts = meanGradient(options.withMicroBatch(3), "parts");
+    double largest = 0;
+    double worst = 0;
+    for (String name : whole.keySet()) {
+      for (int i = 0; i < whole.get(name).values().limit(); i++) {
+        float value = whole.get(name).values().get(i);
+        largest = Math.max(largest, Math.abs(value));
+        worst = Math.max(worst, Math.abs(parts.get(name).values().get(i) - value));
+      }
+    }
+    assertThat(largest).isGreaterThan(1e-2);
+    assertThat(worst).isLessThan(1e-3 * largest);
+  }
+
+  /** AdamW's first moment after three steps. */
+  private Map<String, Weight> meanGradient(TrainingOptions options, String name)
+      throws IOException {
+    try (Trainer trainer =
+        Trainer.create(network(), BetaSchedule.of(1e-12), PredictionType.SAMPLE, options)) {
+      trainer.setTotalSteps(1000);
+      trainer.train(DIGITS, progress -> progress.step() < 3);
+      trainer.save(folder.resolve(name));
+    }
+    return SafeTensors.read(folder.resolve(name).resolve("training/adam_m.safetensors"));
+  }
+
+  @Test
+  void partsDrawTheirOwnNoiseAndTrain() {
+    List<Double> losses = losses(OPTIONS.withMicroBatch(3));
+    assertThat(losses).isEqualTo(losses(OPTIONS.withMicroBatch(3)));
+    assertThat(losses).isNotEqualTo(losses(OPTIONS.withMicroBatch(4)));
+    assertThat(losses(OPTIONS.withMicroBatch(8))).isEqualTo(losses(OPTIONS));
+    assertThat(mean(losses.subList(15, 20))).isLessThan(mean(losses.subList(0, 5)));
+    Images same = Images.of(2, SIZE, SIZE, 1, new float[2 * SIZE * SIZE]);
+    try (Trainer whole = trainer(PredictionType.EPSILON, OPTIONS.withBatchSize(1));
+        Trainer parts =
+            trainer(PredictionType.EPSILON, OPTIONS.withBatchSize(2).withMicroBatch(1))) {
+      // If both parts drew the same, they would have the loss of the first alone.
+      double first = whole.step(Images.of(1, SIZE, SIZE, 1, new float[SIZE * SIZE]), 1);
+      assertThat(parts.step(same, 1, 1)).isNotCloseTo(first, within(1e-3));
+    }
+  }
+
+  @Test
+  void fineTuningStartsFromAFinishedModel() throws IOException {
+    Path diffusers = Fixtures.path("golden/folder-fp16");
+    ModelFolder model = ModelFolder.read(diffusers);
+    try (Trainer trainer = Trainer.fineTune(diffusers, OPTIONS.withLabelDropout(0))) {
+      assertThat(trainer.step()).isZero();
+      assertThat(trainer.info().predictionType()).isEqualTo(PredictionType.V_PREDICTION);
+      trainer.save(folder);
+      assertThat(ModelFolder.read(folder).weights()).isEqualTo(model.weights());
+      assertThat(ModelFolder.read(folder).pipeline()).isEqualTo(model.pipeline());
+      trainer.step(Digits.dataset(3, 28, 1).images(0, 1, 2), 0, 1, 2);
+      trainer.save(folder);
+      assertThat(ModelFolder.read(folder).weights()).isNotEqualTo(model.weights());
+    }
+    assertThatThrownBy(() -> Trainer.fineTune(diffusers, OPTIONS.withLabelDropout(0.1)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("label dropout needs a network with a null label, got dropout 0.1");
   }
 
   @Test
@@ -307,6 +432,7 @@ class TrainerTest {
             config.height(),
             config.width(),
             config.channels(),
+            config.learnedVariance(),
             config.blockOutChannels(),
             config.layersPerBlock(),
             config.downAttention(),

@@ -1,11 +1,16 @@
 package io.github.ddpm.examples;
 
+import io.github.ddpm.Images;
+import io.github.ddpm.Sampler;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
+import me.tongfei.progressbar.ProgressBar;
+import me.tongfei.progressbar.ProgressBarBuilder;
 import picocli.CommandLine;
+import picocli.CommandLine.Help.Ansi;
 
 /** Runs the commands of this module. */
 final class Commands {
@@ -44,6 +49,45 @@ final class Commands {
   static void checkWritable(Path folder) throws IOException {
     if (!Files.isDirectory(folder) || !Files.isWritable(folder)) {
       throw new IOException("can't write to " + folder + ": not a folder, or no permission");
+    }
+  }
+
+  /** Refuses a number of pictures or a file for them that can't be, before they are drawn. */
+  static void checkPictures(int count, Path out) throws IOException {
+    if (!out.toString().endsWith(".npy") && !out.toString().endsWith(".png")) {
+      throw new IllegalArgumentException("--out must end in .png or .npy, got " + out);
+    }
+    if (count < 1) {
+      throw new IllegalArgumentException("--count must be at least 1, got " + count);
+    }
+    checkWritable(out.toAbsolutePath().getParent());
+  }
+
+  /** Writes a grid or, as the file's name says, an array. */
+  static void write(Images images, Path out) throws IOException {
+    if (out.toString().endsWith(".npy")) {
+      images.writeNpy(out);
+    } else {
+      images.writeGrid(out);
+    }
+  }
+
+  /** Samples, with a bar where there is a terminal. */
+  static Images sample(Sampler configured, int count) {
+    if (!Ansi.AUTO.enabled()) {
+      return configured.sample(count);
+    }
+    try (ProgressBar bar =
+        new ProgressBarBuilder().setTaskName("Denoising").setInitialMax(-1).build()) {
+      return configured
+          .listener(
+              progress -> {
+                // Rows times pictures, since large requests are worked off in several batches.
+                bar.maxHint((long) progress.rows() * count);
+                bar.stepBy(progress.x0().count());
+                return true;
+              })
+          .sample(count);
     }
   }
 

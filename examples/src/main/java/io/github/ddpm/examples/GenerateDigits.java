@@ -3,17 +3,13 @@ package io.github.ddpm.examples;
 import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
-import io.github.ddpm.Progress;
 import io.github.ddpm.Sampler;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.Option;
 
 /** Draws pictures with a trained model. */
@@ -75,14 +71,7 @@ public final class GenerateDigits implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    boolean npy = out.toString().endsWith(".npy");
-    if (!npy && !out.toString().endsWith(".png")) {
-      throw new IllegalArgumentException("--out must end in .png or .npy, got " + out);
-    }
-    if (count < 1) {
-      throw new IllegalArgumentException("--count must be at least 1, got " + count);
-    }
-    Commands.checkWritable(out.toAbsolutePath().getParent());
+    Commands.checkPictures(count, out);
     long chosenSeed = seed != null ? seed : new SecureRandom().nextLong();
     Sampler configured = sampler().labels(labels).guidance(guidance).seed(chosenSeed);
     if (steps != null) {
@@ -90,12 +79,8 @@ public final class GenerateDigits implements Callable<Integer> {
     }
     long start = System.nanoTime();
     try (Predictor predictor = predictor()) {
-      Images images = sample(configured.with(predictor));
-      if (npy) {
-        images.writeNpy(out);
-      } else {
-        images.writeGrid(out);
-      }
+      Images images = Commands.sample(configured.with(predictor), count);
+      Commands.write(images, out);
     }
     System.out.printf(
         Locale.ROOT,
@@ -126,27 +111,5 @@ public final class GenerateDigits implements Callable<Integer> {
       default ->
           throw new IllegalArgumentException("--sampler must be ddim or ddpm, got " + sampler);
     };
-  }
-
-  private Images sample(Sampler configured) {
-    if (!Ansi.AUTO.enabled()) {
-      return configured.sample(count);
-    }
-    try (ProgressBar bar =
-        new ProgressBarBuilder().setTaskName("Denoising").setInitialMax(-1).build()) {
-      return configured
-          .listener(
-              progress -> {
-                bar.maxHint(maximum(progress));
-                bar.stepBy(progress.x0().count());
-                return true;
-              })
-          .sample(count);
-    }
-  }
-
-  /** Rows times pictures, since large requests are worked off in several batches. */
-  private long maximum(Progress progress) {
-    return (long) progress.rows() * count;
   }
 }

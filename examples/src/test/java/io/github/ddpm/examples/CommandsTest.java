@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.UNetConfig;
+import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
@@ -92,6 +94,87 @@ class CommandsTest {
     assertThat(first).hasSameBinaryContentAs(second);
   }
 
+  @Test
+  void generateImagesSamplesAsTheFolderSays() throws IOException {
+    Path out = folder.resolve("images.npy");
+    Outcome outcome =
+        run(new GenerateImages(), "--model", model(), "--count=2", "--seed=1", "--out=" + out);
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    Path own = Files.copy(out, folder.resolve("own.npy"));
+    // What is saved here is a DDPMPipeline.
+    run(
+        new GenerateImages(),
+        "--model",
+        model(),
+        "--sampler=ddpm",
+        "--count=2",
+        "--seed=1",
+        "--out=" + out);
+    assertThat(out).hasSameBinaryContentAs(own);
+    run(
+        new GenerateImages(),
+        "--model",
+        model(),
+        "--sampler=ddim",
+        "--steps=5",
+        "--count=2",
+        "--seed=1",
+        "--out=" + out);
+    assertThat(Files.mismatch(out, own)).isNotNegative();
+    assertError(
+        run(new GenerateImages(), "--model", model(), "--sampler=plms", "--out=" + out),
+        "--sampler must be own, ddim or ddpm, got plms");
+    assertError(run(new GenerateImages(), "--out=" + out), "--model");
+  }
+
+  @Test
+  void trainImagesTrainsResumesAndFineTunes() throws IOException {
+    Path pictures = folder.resolve("pictures");
+    for (String name : new String[] {"cat/1.png", "cat/2.png", "dog/1.png"}) {
+      Path file = pictures.resolve(name);
+      Files.createDirectories(file.getParent());
+      ImageIO.write(new BufferedImage(20, 12, BufferedImage.TYPE_INT_RGB), "png", file.toFile());
+    }
+    String data = "--data=" + pictures;
+    String out = folder.resolve("model").toString();
+    Outcome outcome =
+        run(
+            new TrainImages(),
+            data,
+            "--out=" + out,
+            "--size=8",
+            "--channels=8,8",
+            "--epochs=1",
+            "--batch=2",
+            "--seed=3");
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    // Three pictures and their mirror images, two a step.
+    assertThat(outcome.out()).contains("step 3/3", "saved");
+    assertThat(Path.of(out, "samples/step-000003.png")).isNotEmptyFile();
+    try (Predictor model = Predictor.load(Path.of(out))) {
+      assertThat(model.info().classes()).isEqualTo(2);
+      assertThat(model.info().channels()).isEqualTo(3);
+    }
+    assertThat(run(new TrainImages(), "--resume", data, "--out=" + out).code()).isZero();
+    String tuned = folder.resolve("tuned").toString();
+    assertThat(
+            run(
+                    new TrainImages(),
+                    data,
+                    "--from=" + out,
+                    "--no-flip",
+                    "--out=" + tuned,
+                    "--epochs=1",
+                    "--batch=3")
+                .out())
+        .contains("step 1/1", "saved");
+    assertError(
+        run(new TrainImages(), data, "--from=" + out, "--size=8", "--out=" + folder.resolve("x")),
+        "--from takes size");
+    assertError(
+        run(new TrainImages(), data, "--resume", "--out=" + out, "--learning-rate=1"), "--resume");
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -174,6 +257,8 @@ class CommandsTest {
   @Test
   void helpListsTheOptions() {
     assertThat(run(new GenerateDigits(), "--help").out()).contains("--guidance", "--seed");
+    assertThat(run(new GenerateImages(), "--help").out()).contains("--sampler", "own");
+    assertThat(run(new TrainImages(), "--help").out()).contains("--from", "--resume");
     assertThat(run(new TrainMnist(), "--help").out()).contains("--prediction", "--resume");
   }
 

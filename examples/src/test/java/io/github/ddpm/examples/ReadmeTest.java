@@ -31,6 +31,8 @@ class ReadmeTest {
     train(digits, folder.resolve("model"));
     assertThat(sample(folder.resolve("model"), png).count()).isEqualTo(16);
     assertThat(png).isNotEmptyFile();
+    Path other = Path.of("../src-test-resources/golden/folder-learned-variance");
+    assertThat(sampleAsThePipeline(other).count()).isEqualTo(4);
   }
 
   private static void train(Dataset digits, Path folder) throws IOException {
@@ -59,6 +61,14 @@ class ReadmeTest {
       Images sevens = sampler.labels(7).guidance(2).seed(1).sample(16);
       sevens.writeGrid(png);
       return sevens;
+    }
+    // END
+  }
+
+  private static Images sampleAsThePipeline(Path folder) throws IOException {
+    // README
+    try (Predictor model = Predictor.load(folder)) {
+      return model.sampler().seed(1).sample(4);
     }
     // END
   }

@@ -32,6 +32,27 @@ class DatasetTest {
   }
 
   @Test
+  void mirroredPicturesFollowTheOthers() {
+    byte[] first = {0, 51, 102, (byte) 153, (byte) 204, (byte) 255};
+    // One row of two RGB pixels; two rows of one have no other mirror image.
+    Dataset wide = Dataset.of(1, 2, 3, new byte[][] {first, new byte[6]}, 2, new int[] {1, 0});
+    Dataset both = wide.mirrored();
+    assertThat(both.size()).isEqualTo(4);
+    assertThat(both.labels(0, 1, 2, 3)).containsExactly(1, 0, 1, 0);
+    assertThat(both.images(0, 1).toArray()).isEqualTo(wide.images(0, 1).toArray());
+    assertThat(both.images(2).toArray())
+        .containsExactly(
+            153 / 127.5f - 1, 204 / 127.5f - 1, 1, -1, 51 / 127.5f - 1, 102 / 127.5f - 1);
+    Dataset tall = Dataset.of(2, 1, 3, new byte[][] {first}).mirrored();
+    assertThat(tall.images(1).toArray()).isEqualTo(tall.images(0).toArray());
+    assertThat(Arrays.stream(both.batch(0, 8, 3)).boxed().toList())
+        .as("two epochs")
+        .containsExactlyInAnyOrder(0, 0, 1, 1, 2, 2, 3, 3);
+    assertThat(both.mirrored().size()).isEqualTo(4);
+    assertThatThrownBy(() -> both.images(4)).isInstanceOf(IndexOutOfBoundsException.class);
+  }
+
+  @Test
   void copiesWhatItIsGiven() {
     byte[][] images = {{1}};
     int[] labels = {1};

@@ -1,0 +1,130 @@
+package io.github.ddpm.examples;
+
+import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingOptions;
+import io.github.ddpm.tf.UNetConfig;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.data.ImageFolder;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Trains a model on a folder of pictures. */
+@Command(
+    name = "TrainImages",
+    mixinStandardHelpOptions = true,
+    description = {
+      "Trains a model on your own PNG and JPEG files, or goes on from a finished model, and saves it",
+      "as a folder that diffusers can load. The names of sub-folders are the classes.",
+      "While it trains, --out also gets loss.png, loss.csv and samples/."
+    })
+public final class TrainImages implements Callable<Integer> {
+  private static final int DEFAULT_SIZE = 64;
+  private static final double LEARNING_RATE = 1e-3;
+  private static final double FINE_TUNING_RATE = 1e-4;
+  private static final int WARMUP_STEPS = 100;
+
+  @Option(names = "--data", required = true, description = "folder of pictures")
+  private Path data;
+
+  @Option(
+      names = "--size",
+      description = "height and width in pixels that pictures are scaled and cut to; default: 64")
+  private Integer size;
+
+  @Option(names = "--gray", description = "gray pictures instead of RGB")
+  private boolean gray;
+
+  @Option(names = "--no-flip", description = "without the mirror image of each picture")
+  private boolean noFlip;
+
+  @Option(
+      names = "--channels",
+      split = ",",
+      description =
+          "channels at each level of the network, finest first, multiples of 8; default for 64 pixels: 32,64,128,128")
+  private Integer[] channels;
+
+  @Option(
+      names = "--from",
+      description = "folder of a model to go on from, which also decides size and channels")
+  private Path from;
+
+  @Option(names = "--learning-rate", description = "at its peak; default: 1e-3, with --from 1e-4")
+  private Double learningRate;
+
+  @Option(
+      names = "--label-dropout",
+      description =
+          "share of pictures trained without their class; default: 0.1; 0 for a --from that has no null label")
+  private Double labelDropout;
+
+  @Mixin private final TrainingCommand training = new TrainingCommand();
+
+  TrainImages() {}
+
+  /** Run with {@code --help} for the options. */
+  public static void main(String... args) {
+    Commands.main(new TrainImages(), args);
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    training.check();
+    boolean described = size != null || gray || channels != null;
+    if (from != null && (described || training.prediction != null || training.schedule != null)) {
+      throw new IllegalArgumentException(
+          "--from takes size, channels, prediction and schedule from the model; leave them out");
+    }
+    if (training.resume
+        && (described || from != null || learningRate != null || labelDropout != null)) {
+      throw new IllegalArgumentException(
+          "--resume goes on with the options that training was started with; only --data, --no-flip and --out go with it");
+    }
+    if (training.resume || from != null) {
+      try (Trainer trainer =
+          training.resume ? Trainer.resume(training.out) : Trainer.fineTune(from, options())) {
+        training.run(trainer, pictures(trainer.info().height(), trainer.info().channels()));
+      }
+    } else {
+      Dataset pictures = pictures(size == null ? DEFAULT_SIZE : size, gray ? 1 : 3);
+      try (Trainer trainer =
+          Trainer.create(
+              network(pictures), training.noise(), training.predictionType(), options())) {
+        training.run(trainer, pictures);
+      }
+    }
+    return 0;
+  }
+
+  private Dataset pictures(int side, int colors) throws IOException {
+    Dataset pictures = ImageFolder.load(data, side, colors);
+    return noFlip ? pictures : pictures.mirrored();
+  }
+
+  private UNetConfig network(Dataset pictures) {
+    return UNetConfig.small(pictures.height(), pictures.width(), pictures.channels())
+        .withBlockOutChannels(channels == null ? channels(pictures.height()) : channels)
+        .withClasses(pictures.classes());
+  }
+
+  /** As many levels as make the coarsest about 8 pixels wide. */
+  private static Integer[] channels(int side) {
+    if (side <= 32) {
+      return new Integer[] {32, 64, 64};
+    }
+    return side <= 64 ? new Integer[] {32, 64, 128, 128} : new Integer[] {32, 64, 128, 128, 128};
+  }
+
+  private TrainingOptions options() {
+    double usual = from == null ? LEARNING_RATE : FINE_TUNING_RATE;
+    TrainingOptions options =
+        training
+            .options()
+            .withLearningRate(learningRate == null ? usual : learningRate, WARMUP_STEPS);
+    return labelDropout == null ? options : options.withLabelDropout(labelDropout);
+  }
+}
