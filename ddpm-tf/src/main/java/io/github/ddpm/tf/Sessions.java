@@ -1,5 +1,7 @@
 package io.github.ddpm.tf;
 
+import java.lang.System.Logger.Level;
+import java.net.URL;
 import org.tensorflow.DeviceSpec;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -49,10 +51,10 @@ final class Sessions {
         return true;
       }
       // TensorFlow's own message is a screenful, and doesn't say what happens now.
-      URL natives = Sessions.class.getResource("/org/tensorflow/internal/c_api/" + GPU_NATIVES);
-      if (natives != null) {
+      URL natives = Sessions.class.getResource("/org/tensorflow/internal/c_api/");
+      if (natives != null && natives.getPath().contains("-gpu.jar")) {
         System.getLogger(Sessions.class.getName())
-            .log(Level.WARNING, "TensorFlow's GPU library sees no GPU; computing on the CPU");
+            .log(Level.WARNING, "TensorFlow's GPU library sees no GPU: computing on the CPU");
       }
       return false;
     }
