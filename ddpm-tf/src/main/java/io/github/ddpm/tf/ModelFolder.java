@@ -41,6 +41,14 @@ record ModelFolder(
   private static final String SCHEDULER_CONFIG = "scheduler_config.json";
   private static final String WEIGHTS = "diffusion_pytorch_model.safetensors";
 
+  /** The files of a model, by their names in its folder. */
+  static final List<String> FILES =
+      List.of(
+          INDEX,
+          UNET + "/" + UNET_CONFIG,
+          UNET + "/" + WEIGHTS,
+          SCHEDULER + "/" + SCHEDULER_CONFIG);
+
   static final ObjectMapper JSON =
       JsonMapper.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
@@ -112,22 +120,23 @@ record ModelFolder(
    * @throws IOException if it can't be written; what was there before stays
    */
   void write(Path folder) throws IOException {
-    write(folder, Map.of());
+    write(folder, SafeTensors.Type.F32, Map.of());
   }
 
   /**
    * Writes the model with further sub-folders.
    *
+   * @param type of the stored weights
    * @param more what fills each of them, by name
    */
-  void write(Path folder, Map<String, Content> more) throws IOException {
+  void write(Path folder, SafeTensors.Type type, Map<String, Content> more) throws IOException {
     Map<String, Content> parts = new LinkedHashMap<>(more);
     parts.put(
         UNET,
         part -> {
           Files.createDirectory(part);
           writeJson(part.resolve(UNET_CONFIG), DiffusersConfig.ofUnet(config, DIFFUSERS_VERSION));
-          SafeTensors.write(part.resolve(WEIGHTS), weights);
+          SafeTensors.write(part.resolve(WEIGHTS), weights, type);
         });
     parts.put(
         SCHEDULER,
@@ -213,7 +222,7 @@ record ModelFolder(
     }
   }
 
-  private static void delete(Path folder) throws IOException {
+  static void delete(Path folder) throws IOException {
     if (!Files.exists(folder)) {
       return;
     }

@@ -186,6 +186,11 @@ public final class Trainer implements AutoCloseable {
     return config.info(schedule, predictionType);
   }
 
+  /** What the network is. */
+  public UNetConfig network() {
+    return config;
+  }
+
   /** How it is trained. */
   public TrainingOptions options() {
     return options;
@@ -357,6 +362,7 @@ public final class Trainer implements AutoCloseable {
     new ModelFolder(config, schedule, predictionType, averaged)
         .write(
             folder,
+            SafeTensors.Type.F32,
             Map.of(
                 TRAINING,
                 part -> {
@@ -367,6 +373,21 @@ public final class Trainer implements AutoCloseable {
                   }
                   ModelFolder.writeJson(part.resolve(STATE), state);
                 }));
+  }
+
+  /**
+   * Saves the model alone, to be shipped: as {@link #save}, but with weights rounded to float16,
+   * which halves their size, and without what {@link #resume} needs.
+   *
+   * @param folder made if need be; a model that was there before is replaced, other files stay
+   * @throws IOException if it can't be written, or a weight is too large for float16; what was
+   *     there before stays
+   */
+  public void export(Path folder) throws IOException {
+    checkOpen();
+    new ModelFolder(
+            config, schedule, predictionType, parameters.unpack(adam.get(session, State.EMA)))
+        .write(folder, SafeTensors.Type.F16, Map.of());
   }
 
   /** Frees what training holds. Closing twice does nothing. */

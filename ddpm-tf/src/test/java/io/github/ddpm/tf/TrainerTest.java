@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.data.Percentage.withPercentage;
 
 import io.github.ddpm.BetaSchedule;
@@ -129,6 +130,37 @@ class TrainerTest {
         assertThat(sampler.with(after).sample(5)).isEqualTo(sampler.with(before).sample(5));
       }
     }
+  }
+
+  @Test
+  void anExportedModelIsTheSavedOneInHalfTheBytes() throws IOException {
+    Path exported = folder.resolve("exported");
+    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS)) {
+      trainer.save(folder);
+      trainer.export(exported);
+    }
+    ModelFolder saved = ModelFolder.read(folder);
+    ModelFolder model = ModelFolder.read(exported);
+    assertThat(model.config()).isEqualTo(saved.config());
+    assertThat(model.schedule()).isEqualTo(saved.schedule());
+    assertThat(model.predictionType()).isEqualTo(saved.predictionType());
+    saved
+        .weights()
+        .forEach(
+            (name, weight) -> {
+              Weight rounded = model.weights().get(name);
+              for (int i = 0; i < weight.values().remaining(); i++) {
+                float value = weight.values().get(i);
+                // Half a unit in the last of 11 bits, or of the smallest numbers.
+                assertThat(rounded.values().get(i))
+                    .isCloseTo(value, within(Math.max(Math.abs(value) * 0x1p-11f, 0x1p-25f)));
+              }
+            });
+    String file = "unet/diffusion_pytorch_model.safetensors";
+    assertThat(Files.size(exported.resolve(file)))
+        .isLessThan(6 * Files.size(folder.resolve(file)) / 10);
+    assertThatThrownBy(() -> Trainer.resume(exported))
+        .hasMessageContaining("state.json is missing");
   }
 
   @Test

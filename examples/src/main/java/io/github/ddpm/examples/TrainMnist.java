@@ -65,6 +65,12 @@ public final class TrainMnist implements Callable<Integer> {
   @Option(names = "--schedule", description = "noise: linear or cosine (default)")
   private String schedule;
 
+  @Option(
+      names = "--channels",
+      split = ",",
+      description = "of the network at each level, multiples of 8; default: 32,64,64")
+  private Integer[] channels;
+
   @Option(names = "--epochs", description = "how often to go through the data")
   private Double epochs;
 
@@ -85,6 +91,13 @@ public final class TrainMnist implements Callable<Integer> {
       description = "go on with the training in --out, with the options it was started with")
   private boolean resume;
 
+  @Option(
+      names = "--export",
+      description =
+          "folder for the model as it is shipped: float16, with a model card; after a training that is done, --resume"
+              + " only exports")
+  private Path export;
+
   TrainMnist() {}
 
   /** Run with {@code --help} for the options. */
@@ -97,6 +110,9 @@ public final class TrainMnist implements Callable<Integer> {
     checkOptions();
     if (Files.exists(out)) {
       Commands.checkWritable(out);
+    }
+    if (export != null) {
+      Commands.checkWritable(Files.createDirectories(export));
     }
     if (!resume && Files.exists(out.resolve("training"))) {
       throw new IllegalArgumentException(
@@ -127,6 +143,11 @@ public final class TrainMnist implements Callable<Integer> {
       train(trainer, digits, losses);
       checkpoint(trainer, losses);
       System.out.println("saved " + out);
+      if (export != null) {
+        trainer.export(export);
+        ModelCard.write(export, trainer, digits, data == null, losses);
+        System.out.println("exported " + export);
+      }
     }
     return 0;
   }
@@ -145,6 +166,7 @@ public final class TrainMnist implements Callable<Integer> {
     boolean others =
         prediction != null
             || schedule != null
+            || channels != null
             || epochs != null
             || minutes != null
             || batch != null
@@ -152,7 +174,7 @@ public final class TrainMnist implements Callable<Integer> {
             || seed != null;
     if (resume && others) {
       throw new IllegalArgumentException(
-          "--resume goes on with the options that training was started with; only --data and --out go with it");
+          "--resume goes on with the options that training was started with; only --data, --out and --export go with it");
     }
   }
 
@@ -162,12 +184,11 @@ public final class TrainMnist implements Callable<Integer> {
             .withBatchSize(batch == null ? DEFAULT_BATCH : batch)
             .withPrecision(precision == null ? Precision.FLOAT32 : precision)
             .withSeed(seed == null ? new SecureRandom().nextLong() : seed);
-    return Trainer.create(
+    UNetConfig network =
         UNetConfig.small(digits.height(), digits.width(), digits.channels())
-            .withClasses(digits.classes()),
-        noise,
-        type,
-        options);
+            .withClasses(digits.classes());
+    return Trainer.create(
+        channels == null ? network : network.withBlockOutChannels(channels), noise, type, options);
   }
 
   private void train(Trainer trainer, Dataset digits, LossCurve losses) {
