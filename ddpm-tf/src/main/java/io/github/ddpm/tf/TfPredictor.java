@@ -87,6 +87,14 @@ final class TfPredictor implements Predictor {
     this.session = Sessions.open(graph);
   }
 
+  static TfPredictor of(ModelFolder model, Precision precision) {
+    return new TfPredictor(
+        model.config(),
+        model.config().info(model.schedule(), model.predictionType()),
+        model.weights(),
+        precision);
+  }
+
   private static void build(
       Ops tf, UNetConfig config, Precision precision, Map<String, Weight> weights) {
     Shape imageShape = Shape.of(-1, config.height(), config.width(), config.channels());

@@ -13,18 +13,11 @@ public final class TfPredictorProvider implements PredictorProvider {
 
   @Override
   public Predictor load(Path folder, Precision precision) throws IOException {
-    ModelFolder model = ModelFolder.read(folder);
-    return new TfPredictor(
-        model.config(),
-        model.config().info(model.schedule(), model.predictionType()),
-        model.weights(),
-        precision);
+    return TfPredictor.of(ModelFolder.read(folder), precision);
   }
 
   @Override
   public Predictor pretrained() {
-    throw new IllegalStateException(
-        "this version of ddpm-tf has no pretrained model: train one (the example TrainMnist does) and give it to the"
-            + " sampler by with(Predictor.load(folder))");
+    return Pretrained.digits();
   }
 }

@@ -3,16 +3,12 @@ package io.github.ddpm.examples;
 import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
-import io.github.ddpm.Progress;
 import io.github.ddpm.Sampler;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.Option;
 
 /** Draws pictures with a trained model. */
@@ -88,7 +84,7 @@ public final class GenerateDigits implements Callable<Integer> {
     long start = System.nanoTime();
     try (Predictor predictor =
         model == null ? Predictor.pretrained() : Predictor.load(model, precision)) {
-      Images images = sample(configured.with(predictor));
+      Images images = Bar.sample(configured.with(predictor), count);
       if (npy) {
         images.writeNpy(out);
       } else {
@@ -117,27 +113,5 @@ public final class GenerateDigits implements Callable<Integer> {
       default ->
           throw new IllegalArgumentException("--sampler must be ddim or ddpm, got " + sampler);
     };
-  }
-
-  private Images sample(Sampler configured) {
-    if (!Ansi.AUTO.enabled()) {
-      return configured.sample(count);
-    }
-    try (ProgressBar bar =
-        new ProgressBarBuilder().setTaskName("Denoising").setInitialMax(-1).build()) {
-      return configured
-          .listener(
-              progress -> {
-                bar.maxHint(maximum(progress));
-                bar.stepBy(progress.x0().count());
-                return true;
-              })
-          .sample(count);
-    }
-  }
-
-  /** Rows times pictures, since large requests are worked off in several batches. */
-  private long maximum(Progress progress) {
-    return (long) progress.rows() * count;
   }
 }

@@ -139,9 +139,13 @@ class CommandsTest {
   }
 
   @Test
-  void withoutAModelTheMessageSaysWhatToDo() {
-    Outcome outcome = run(new GenerateDigits(), "--out", folder.resolve("digits.png").toString());
-    assertError(outcome, "TrainMnist");
+  void withoutAModelItIsTheOneInTheLibrary() throws IOException {
+    Path out = folder.resolve("digits.png");
+    Outcome outcome =
+        run(new GenerateDigits(), "--steps=1", "--count=2", "--seed=5", "--out=" + out);
+    assertThat(outcome.err()).isEmpty();
+    assertThat(outcome.out()).matches("(?s).*digits.png: 2 pictures, seed 5, \\d+\\.\\d s\\R");
+    assertThat(ImageIO.read(out.toFile()).getHeight()).isEqualTo(28);
   }
 
   @Test
@@ -156,13 +160,20 @@ class CommandsTest {
             out.toString(),
             "--epochs=0.5",
             "--batch=4",
-            "--seed=3");
+            "--channels=8,8",
+            "--seed=3",
+            "--export=" + folder.resolve("shipped"));
     assertThat(outcome.err()).isEmpty();
     assertThat(outcome.code()).isZero();
     assertThat(outcome.out()).contains("v_prediction", "step 3/3", "saved");
     assertThat(out.resolve("loss.png")).isNotEmptyFile();
     assertThat(out.resolve("loss.csv")).content().hasLineCount(4);
     assertThat(out.resolve("samples/step-000003.png")).isNotEmptyFile();
+    assertThat(folder.resolve("shipped/README.md"))
+        .content()
+        .contains("20 images in MNIST's format", "3 of 3 steps of 4 images", "| seed | 3 |")
+        .contains(
+            "--prediction v_prediction --schedule cosine --channels 8,8 --batch 4 --epochs 0.6");
     assertError(
         run(new TrainMnist(), "--data", data(), "--out", out.toString(), "--epochs=1"),
         "go on with --resume, or choose another --out");

@@ -30,6 +30,7 @@ class ReadmeTest {
     Path png = folder.resolve("digits.png");
     train(digits, folder.resolve("model"));
     assertThat(sample(folder.resolve("model"), png).count()).isEqualTo(16);
+    assertThat(sampleWithoutAModel()).hasSize(2);
     assertThat(png).isNotEmptyFile();
   }
 
@@ -61,6 +62,14 @@ class ReadmeTest {
       return sevens;
     }
     // END
+  }
+
+  private static List<Images> sampleWithoutAModel() {
+    // README
+    Images some = Sampler.ddim(0.0).sample(16);
+    Images sevens = Sampler.ddim(0.5).steps(20).labels(7).guidance(2).seed(1).sample(9);
+    // END
+    return List.of(some, sevens);
   }
 
   @Test
