@@ -30,7 +30,7 @@ class CommandsTest {
 
   @TempDir Path folder;
 
-  private record Outcome(int code, String out, String err) {}
+  record Outcome(int code, String out, String err) {}
 
   @BeforeAll
   static void makeAModelAndASet() throws IOException {
@@ -42,19 +42,24 @@ class CommandsTest {
             TrainingOptions.defaults())) {
       trainer.save(shared.resolve("model"));
     }
-    Path data = Files.createDirectories(shared.resolve("data"));
-    for (String name : new String[] {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}) {
-      try (DataOutputStream out = idx(data.resolve(name + ".gz"))) {
-        boolean images = name.contains("images");
-        out.writeInt(images ? 2051 : 2049);
-        out.writeInt(20);
-        if (images) {
-          out.writeInt(8);
-          out.writeInt(8);
-        }
-        for (int i = 0; i < (images ? 20 * 64 : 20); i++) {
-          out.writeByte(images ? i % 256 : i % 10);
-        }
+    writeDigits(Files.createDirectories(shared.resolve("data")), "train", 20, 8);
+  }
+
+  /** Writes a set in MNIST's format: stripes, and labels from 0 to 9 over and over. */
+  static void writeDigits(Path folder, String prefix, int count, int size) throws IOException {
+    try (DataOutputStream images = idx(folder.resolve(prefix + "-images-idx3-ubyte.gz"));
+        DataOutputStream labels = idx(folder.resolve(prefix + "-labels-idx1-ubyte.gz"))) {
+      images.writeInt(2051);
+      labels.writeInt(2049);
+      images.writeInt(count);
+      labels.writeInt(count);
+      images.writeInt(size);
+      images.writeInt(size);
+      for (int i = 0; i < count * size * size; i++) {
+        images.writeByte(i % 256);
+      }
+      for (int i = 0; i < count; i++) {
+        labels.writeByte(i % 10);
       }
     }
   }
@@ -188,7 +193,7 @@ class CommandsTest {
     assertThat(run(new TrainMnist(), "--help").out()).contains("--prediction", "--resume");
   }
 
-  private static void assertError(Outcome outcome, String problem) {
+  static void assertError(Outcome outcome, String problem) {
     assertThat(outcome.code()).isEqualTo(2);
     assertThat(outcome.err()).startsWith("error: ").contains(problem).hasLineCount(1);
   }
@@ -201,7 +206,7 @@ class CommandsTest {
     return shared.resolve("data").toString();
   }
 
-  private static Outcome run(Callable<Integer> command, String... args) {
+  static Outcome run(Callable<Integer> command, String... args) {
     PrintStream oldOut = System.out;
     PrintStream oldErr = System.err;
     ByteArrayOutputStream out = new ByteArrayOutputStream();
