@@ -48,9 +48,6 @@ public final class SamplingStudy implements Callable<Integer> {
   /** The numbers of steps for which spacing and clipping are varied. */
   static final List<Integer> FEW_STEPS = List.of(5, 10);
 
-  /** Training images that all are compared with. */
-  static final int REAL = 1000;
-
   /** Digits in a picture of the report. */
   static final int SHOWN = 8;
 
@@ -106,14 +103,16 @@ public final class SamplingStudy implements Callable<Integer> {
    * How much is sampled.
    *
    * @param steps numbers of steps
+   * @param real training images that all are compared with
    * @param images of each setting up to 50 steps, at least {@link #SHOWN}
    * @param fewImages of each setting with more, at least {@link #SHOWN} and at most images
    */
-  record Extent(List<Integer> steps, int images, int fewImages) {
+  record Extent(List<Integer> steps, int real, int images, int fewImages) {
     private static final int FEW_ABOVE = 50;
 
-    static final Extent FULL = new Extent(List.of(1, 2, 5, 10, 20, 50, 100, 250, 1000), 1000, 100);
-    static final Extent QUICK = new Extent(List.of(1, 2, 5, 10, 20, 50, 100), 24, 8);
+    static final Extent FULL =
+        new Extent(List.of(1, 2, 5, 10, 20, 50, 100, 250, 1000), 1000, 1000, 100);
+    static final Extent QUICK = new Extent(List.of(1, 2, 5, 10, 20, 50, 100), 1000, 24, 8);
 
     int images(int stepCount) {
       return stepCount > FEW_ABOVE ? fewImages : images;
@@ -150,9 +149,9 @@ public final class SamplingStudy implements Callable<Integer> {
     Extent extent = quick ? less : full;
     Dataset train = data == null ? Mnist.train() : Mnist.train(data);
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);
-    check("training", train.size(), REAL);
+    check("training", train.size(), extent.real());
     check("test", test.size(), extent.images());
-    Classified real = digits.classify(train.images(train.batch(0, REAL, CHOICE)));
+    Classified real = digits.classify(train.images(train.batch(0, extent.real(), CHOICE)));
     Map<Integer, Quality> floors = new LinkedHashMap<>();
     for (int images : List.of(extent.images(), extent.fewImages())) {
       int[] chosen = test.batch(0, images, CHOICE);

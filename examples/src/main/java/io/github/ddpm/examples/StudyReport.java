@@ -180,7 +180,7 @@ final class StudyReport {
         seed,
         extent.images(),
         extent.fewImages(),
-        SamplingStudy.REAL,
+        extent.real(),
         ENOUGH,
         Quality.SURE);
   }

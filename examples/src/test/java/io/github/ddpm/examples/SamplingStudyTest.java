@@ -26,8 +26,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The study, of networks that have learned nothing, with few images. */
 class SamplingStudyTest {
-  private static final Extent FULL = new Extent(List.of(1, 2, 5, 10, 60), 9, 8);
-  private static final Extent QUICK = new Extent(List.of(1, 5, 10), 8, 8);
+  private static final Extent FULL = new Extent(List.of(1, 2, 5, 10, 60), 21, 9, 8);
+  private static final Extent QUICK = new Extent(List.of(1, 5, 10), 21, 8, 8);
 
   /** 1 step once, others with each η; 5 and 10 steps in 5 more ways. */
   private static final int QUICK_CELLS = 2 * (1 + 2 * 5 + 2 * 5);
@@ -38,7 +38,7 @@ class SamplingStudyTest {
 
   @BeforeAll
   static void makeModelsAndASet() throws IOException {
-    CommandsTest.writeDigits(shared, "train", SamplingStudy.REAL, 28);
+    CommandsTest.writeDigits(shared, "train", 21, 28);
     CommandsTest.writeDigits(shared, "t10k", 20, 28);
     save(PredictionType.V_PREDICTION, 1, "v");
     save(PredictionType.EPSILON, 1, "epsilon");
@@ -90,7 +90,7 @@ class SamplingStudyTest {
     CommandsTest.writeDigits(folder, "train", 20, 28);
     CommandsTest.writeDigits(folder, "t10k", 20, 28);
     assertError(
-        study("v", "epsilon", "--data=" + folder), "the study needs 1000 training images, got 20");
+        study("v", "epsilon", "--data=" + folder), "the study needs 21 training images, got 20");
     Path cell = folder.resolve("cells/epsilon-0005-0.5-trailing-clip.json");
     Files.writeString(cell, "{");
     assertError(study("v", "epsilon", "--quick"), cell + ": remove it to have it made again");
