@@ -125,9 +125,12 @@ public interface Predictor extends AutoCloseable {
   }
 
   /**
-   * The digits model that comes with the library, loaded once and shared; closing it does nothing.
+   * The digits model that comes with the library: 28x28, grey, classes 0 to 9 and a null label, so
+   * it draws digits of all kinds unless told which. Loaded when it is first asked for and shared
+   * from then on; closing it does nothing.
    *
-   * @throws IllegalStateException if there is none on the class path; the message says what to add
+   * @throws IllegalStateException if there is none on the class path, in which case the message
+   *     says what to add, or if its files are damaged, in which case it says which and how
    */
   static Predictor pretrained() {
     return Predictors.provider().pretrained();

@@ -55,7 +55,8 @@ public interface Sampler {
 
   /**
    * What to draw: image k gets label {@code labels[k mod labels.length]}. Without labels, a model
-   * trained with label dropout draws whatever it likes.
+   * that has a {@linkplain ModelInfo#nullLabel null label} is called with that for every image, so
+   * it draws from all that it was trained on; a model with classes and no null label is an error.
    *
    * @param labels in [0, classes)
    */

@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 
 /** How a safetensors file stores a number; the names are the format's. */
-enum DType {
+public enum DType {
   /** IEEE 754 double precision. */
   F64(8) {
     @Override

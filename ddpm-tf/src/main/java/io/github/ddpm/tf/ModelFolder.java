@@ -50,6 +50,14 @@ record ModelFolder(
   /** Far more than a configuration needs, and little enough to be held as a tree. */
   private static final long MAX_JSON = 4_000_000;
 
+  /** The files of a model, by their names in its folder. */
+  static final List<String> FILES =
+      List.of(
+          INDEX,
+          UNET + "/" + UNET_CONFIG,
+          UNET + "/" + WeightFiles.NAME,
+          SCHEDULER + "/" + SCHEDULER_CONFIG);
+
   static final ObjectMapper JSON =
       JsonMapper.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
@@ -229,7 +237,7 @@ record ModelFolder(
     }
   }
 
-  private static void delete(Path folder) throws IOException {
+  static void delete(Path folder) throws IOException {
     if (!Files.exists(folder)) {
       return;
     }

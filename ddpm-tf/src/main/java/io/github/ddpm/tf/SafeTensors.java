@@ -27,7 +27,7 @@ import org.tensorflow.ndarray.Shape;
  *
  * <p>Nothing in a header is believed before it has been checked against the file's size.
  */
-final class SafeTensors {
+public final class SafeTensors {
   /** Far more than the thousands of arrays of the largest network need. */
   private static final long MAX_HEADER = 4_000_000;
 
@@ -94,7 +94,7 @@ final class SafeTensors {
    * @throws IOException if the file isn't valid; the message names the file, the array and what is
    *     wrong
    */
-  static Map<String, Weight> read(Path file) throws IOException {
+  public static Map<String, Weight> read(Path file) throws IOException {
     Map<String, Weight> weights = new LinkedHashMap<>();
     for (Stored array : list(file).values()) {
       weights.put(array.name(), array.read(new Scratch()));
@@ -112,7 +112,7 @@ final class SafeTensors {
    *
    * @throws IOException if it can't be written, or the type can't hold a number
    */
-  static void write(Path file, Map<String, Weight> weights, DType type) throws IOException {
+  public static void write(Path file, Map<String, Weight> weights, DType type) throws IOException {
     ObjectNode header = JSON.createObjectNode();
     // What PyTorch's loaders look for to know whose tensors these are.
     header.putObject(METADATA).put("format", "pt");

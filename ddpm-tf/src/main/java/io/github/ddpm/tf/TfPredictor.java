@@ -11,6 +11,8 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.Step;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.LinkedHashMap;
@@ -143,6 +145,24 @@ final class TfPredictor implements Predictor {
       throw e;
     }
     this.session = Sessions.open(graph);
+  }
+
+  /**
+   * Opens a saved model.
+   *
+   * @throws IOException if its weights can't be read
+   */
+  static TfPredictor of(ModelFolder model, Precision precision) throws IOException {
+    try {
+      return new TfPredictor(
+          model.config(),
+          model.config().info(model.schedule(), model.predictionType()),
+          model.pipeline().sampler(),
+          model.weights(),
+          precision);
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
   }
 
   private static void build(Ops tf, UNetConfig config, Precision precision, Weights weights) {

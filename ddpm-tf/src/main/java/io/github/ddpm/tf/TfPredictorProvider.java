@@ -4,7 +4,6 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.spi.PredictorProvider;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Path;
 
 /** Runs models on TensorFlow. Made by {@link java.util.ServiceLoader}. */
@@ -22,22 +21,11 @@ public final class TfPredictorProvider implements PredictorProvider {
     // One for all weights: each goes on into TensorFlow's memory before the next is read.
     Scratch scratch = new Scratch();
     ModelFolder model = ModelFolder.read(folder, () -> scratch);
-    try {
-      return new TfPredictor(
-          model.config(),
-          model.config().info(model.schedule(), model.predictionType()),
-          model.pipeline().sampler(),
-          model.weights(),
-          precision);
-    } catch (UncheckedIOException e) {
-      throw e.getCause();
-    }
+    return TfPredictor.of(model, precision);
   }
 
   @Override
   public Predictor pretrained() {
-    throw new IllegalStateException(
-        "this version of ddpm-tf has no pretrained model: train one (the example TrainMnist does) and give it to the"
-            + " sampler by with(Predictor.load(folder))");
+    return Pretrained.digits();
   }
 }

@@ -234,6 +234,11 @@ public final class Trainer implements AutoCloseable {
     return config.info(schedule, predictionType);
   }
 
+  /** What the network is. */
+  public UNetConfig network() {
+    return config;
+  }
+
   /** How it is trained. */
   public TrainingOptions options() {
     return options;

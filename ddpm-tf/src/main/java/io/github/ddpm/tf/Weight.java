@@ -11,8 +11,13 @@ import org.tensorflow.ndarray.Shape;
  * @param shape of the array
  * @param values all of them in row-major order, from position 0 to limit; not to be written to
  */
-record Weight(Shape shape, FloatBuffer values) {
-  Weight {
+public record Weight(Shape shape, FloatBuffer values) {
+  /**
+   * Checks that they belong together.
+   *
+   * @throws IllegalArgumentException if there are more or fewer values than the shape has
+   */
+  public Weight {
     checkArgument(
         shape.size() == values.remaining(),
         "shape %s has %s values, got %s",

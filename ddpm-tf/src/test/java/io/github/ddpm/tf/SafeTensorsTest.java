@@ -41,6 +41,29 @@ class SafeTensorsTest {
   }
 
   @Test
+  void float16RoundsToTheNearestAndTiesToEven() throws IOException {
+    // Of the numbers that float16 has, 1 + 1/1024 follows 1, and the smallest is 2^-24.
+    float[] values = {
+      1, -2, 0.1f, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 65519, 0x1p-24f, 0x1p-25f, 0x1.8p-25f
+    };
+    float[] rounded = {1, -2, 0x1.998p-4f, 1, 1 + 0x1p-9f, 65504, 0x1p-24f, 0, 0x1p-24f};
+    Path file = folder.resolve("x.safetensors");
+    SafeTensors.write(
+        file, Map.of("a", new Weight(Shape.of(9), FloatBuffer.wrap(values))), DType.F16);
+    assertThat(SafeTensors.read(file).get("a"))
+        .isEqualTo(new Weight(Shape.of(9), FloatBuffer.wrap(rounded)));
+  }
+
+  @Test
+  void float16ByHandIsRead() throws IOException {
+    String header = "{\"a\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}";
+    // 0x3c00 is 1 and 0xc000 is -2; the file helper writes floats, of which these are the bytes.
+    Path file = file(header, Float.intBitsToFloat(0xc0003c00));
+    assertThat(SafeTensors.read(file).get("a"))
+        .isEqualTo(new Weight(Shape.of(2), FloatBuffer.wrap(new float[] {1, -2})));
+  }
+
+  @Test
   void aFileByHandIsRead() throws IOException {
     Weight weight = SafeTensors.read(file(GOOD, 1, 2)).get("a");
     assertThat(weight.values().get(0)).isEqualTo(1);

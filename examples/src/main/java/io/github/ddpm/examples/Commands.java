@@ -1,16 +1,12 @@
 package io.github.ddpm.examples;
 
 import io.github.ddpm.Images;
-import io.github.ddpm.Sampler;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
 import picocli.CommandLine;
-import picocli.CommandLine.Help.Ansi;
 
 /** Runs the commands of this module. */
 final class Commands {
@@ -69,25 +65,6 @@ final class Commands {
       images.writeNpy(out);
     } else {
       images.writeGrid(out);
-    }
-  }
-
-  /** Samples, with a bar where there is a terminal. */
-  static Images sample(Sampler configured, int count) {
-    if (!Ansi.AUTO.enabled()) {
-      return configured.sample(count);
-    }
-    try (ProgressBar bar =
-        new ProgressBarBuilder().setTaskName("Denoising").setInitialMax(-1).build()) {
-      return configured
-          .listener(
-              progress -> {
-                // Rows times pictures, since large requests are worked off in several batches.
-                bar.maxHint((long) progress.rows() * count);
-                bar.stepBy(progress.x0().count());
-                return true;
-              })
-          .sample(count);
     }
   }
 

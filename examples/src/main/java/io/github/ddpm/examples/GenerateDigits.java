@@ -79,7 +79,7 @@ public final class GenerateDigits implements Callable<Integer> {
     }
     long start = System.nanoTime();
     try (Predictor predictor = predictor()) {
-      Images images = Commands.sample(configured.with(predictor), count);
+      Images images = Bar.sample(configured.with(predictor), count);
       Commands.write(images, out);
     }
     System.out.printf(

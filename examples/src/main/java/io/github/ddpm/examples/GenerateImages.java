@@ -80,7 +80,7 @@ public final class GenerateImages implements Callable<Integer> {
       if (steps != null) {
         configured = configured.steps(steps);
       }
-      Images images = Commands.sample(configured, count);
+      Images images = Bar.sample(configured, count);
       Commands.write(images, out);
     }
     System.out.printf(

@@ -5,14 +5,18 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.knowm.xchart.ChartEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** The loss of each step, kept as {@code loss.csv} and drawn, smoothed, as {@code loss.png}. */
+/**
+ * The loss of each step and the minutes it took to get there, kept as {@code loss.csv} and drawn,
+ * smoothed, as {@code loss.png}.
+ */
 final class LossCurve {
-  private static final String HEADER = "step,loss";
+  private static final String HEADER = "step,loss,minutes";
 
   /** Share of a new loss in the smoothed one: single steps differ by the timesteps they drew. */
   private static final double SMOOTHING = 0.02;
@@ -20,6 +24,9 @@ final class LossCurve {
   private final Path folder;
   private final List<Double> losses = new ArrayList<>();
   private final List<Double> smoothed = new ArrayList<>();
+  private final List<Double> minutes = new ArrayList<>();
+  private final long start = System.nanoTime();
+  private final double minutesBefore;
 
   /**
    * Goes on with the curve in a folder.
@@ -34,25 +41,45 @@ final class LossCurve {
       List<String> lines = Files.readAllLines(csv);
       try {
         for (String line : lines.subList(1, (int) Math.min(lines.size(), step + 1))) {
-          add(Double.parseDouble(line.substring(line.indexOf(',') + 1)));
+          String[] cells = line.split(",", -1);
+          add(Double.parseDouble(cells[1]), Double.parseDouble(cells[2]));
         }
-      } catch (NumberFormatException e) {
-        throw new IOException(csv + ": not a table of step and loss: " + e.getMessage(), e);
+      } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
+        throw new IOException(csv + ": not a table of " + HEADER + ": " + e.getMessage(), e);
       }
     }
+    minutesBefore = minutes();
   }
 
   void add(double loss) {
+    add(loss, minutesBefore + (System.nanoTime() - start) / 60e9);
+  }
+
+  private void add(double loss, double time) {
     double before = smoothed.isEmpty() ? loss : smoothed.get(smoothed.size() - 1);
     // The plain mean at first, so that the start doesn't weigh more than it should.
     double share = Math.max(SMOOTHING, 1.0 / (losses.size() + 1));
     losses.add(loss);
+    minutes.add(time);
     smoothed.add(before + share * (loss - before));
   }
 
   /** The smoothed loss now. */
   double recent() {
     return smoothed.get(smoothed.size() - 1);
+  }
+
+  /** The mean loss of the last steps, at most that many. */
+  double mean(int steps) {
+    return losses.subList(Math.max(0, losses.size() - steps), losses.size()).stream()
+        .mapToDouble(loss -> loss)
+        .average()
+        .orElse(Double.NaN);
+  }
+
+  /** How long training has taken, before it was resumed too. */
+  double minutes() {
+    return minutes.isEmpty() ? 0 : minutes.get(minutes.size() - 1);
   }
 
   void save() throws IOException {
@@ -62,7 +89,7 @@ final class LossCurve {
     List<String> lines = new ArrayList<>();
     lines.add(HEADER);
     for (int i = 0; i < losses.size(); i++) {
-      lines.add((i + 1) + "," + losses.get(i));
+      lines.add(String.format(Locale.ROOT, "%d,%s,%.3f", i + 1, losses.get(i), minutes.get(i)));
     }
     Files.write(folder.resolve("loss.csv"), lines);
     XYChart chart =

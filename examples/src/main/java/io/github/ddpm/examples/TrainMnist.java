@@ -4,6 +4,7 @@ import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Mnist;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -26,6 +27,19 @@ public final class TrainMnist implements Callable<Integer> {
 
   @Mixin private final TrainingCommand training = new TrainingCommand();
 
+  @Option(
+      names = "--channels",
+      split = ",",
+      description = "of the network at each level, multiples of 8; default: 32,64,64")
+  private Integer[] channels;
+
+  @Option(
+      names = "--export",
+      description =
+          "folder for the model as it is shipped: float16, with a model card; after a training that is done, --resume"
+              + " only exports")
+  private Path export;
+
   TrainMnist() {}
 
   /** Run with {@code --help} for the options. */
@@ -36,17 +50,31 @@ public final class TrainMnist implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     training.check();
+    if (training.resume && channels != null) {
+      throw new IllegalArgumentException(
+          "--resume goes on with the network that training was started with, so --channels can't go with it");
+    }
+    if (export != null) {
+      Commands.checkWritable(Files.createDirectories(export));
+    }
     Dataset digits = data == null ? Mnist.train() : Mnist.train(data);
     try (Trainer trainer = training.resume ? Trainer.resume(training.out) : create(digits)) {
-      training.run(trainer, digits);
+      LossCurve losses = training.run(trainer, digits);
+      if (export != null) {
+        trainer.saveHalf(export);
+        ModelCard.write(export, trainer, digits, data == null, losses);
+        System.out.println("exported " + export);
+      }
     }
     return 0;
   }
 
   private Trainer create(Dataset digits) {
-    return Trainer.create(
+    UNetConfig network =
         UNetConfig.small(digits.height(), digits.width(), digits.channels())
-            .withClasses(digits.classes()),
+            .withClasses(digits.classes());
+    return Trainer.create(
+        channels == null ? network : network.withBlockOutChannels(channels),
         training.noise(),
         training.predictionType(),
         training.options());

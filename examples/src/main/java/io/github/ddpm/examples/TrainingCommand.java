@@ -100,7 +100,7 @@ final class TrainingCommand {
     }
     if (resume && (optionsGiven() || epochs != null || minutes != null)) {
       throw new IllegalArgumentException(
-          "--resume goes on with the options that training was started with; only --data and --out go with it");
+          "--resume goes on with the options that training was started with; of these only --data and --out go with it");
     }
     if (Files.exists(out)) {
       Commands.checkWritable(out);
@@ -147,8 +147,12 @@ final class TrainingCommand {
     return precision == null ? options : options.withPrecision(precision);
   }
 
-  /** Trains and saves. */
-  void run(Trainer trainer, Dataset data) throws IOException {
+  /**
+   * Trains and saves.
+   *
+   * @return the losses of all steps
+   */
+  LossCurve run(Trainer trainer, Dataset data) throws IOException {
     Files.createDirectories(out);
     LossCurve losses = new LossCurve(out, trainer.step());
     System.out.printf(
@@ -162,6 +166,7 @@ final class TrainingCommand {
     train(trainer, data, losses);
     checkpoint(trainer, losses);
     System.out.println("saved " + out);
+    return losses;
   }
 
   private void train(Trainer trainer, Dataset data, LossCurve losses) {

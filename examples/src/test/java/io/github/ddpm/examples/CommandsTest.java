@@ -32,7 +32,7 @@ class CommandsTest {
 
   @TempDir Path folder;
 
-  private record Outcome(int code, String out, String err) {}
+  record Outcome(int code, String out, String err) {}
 
   @BeforeAll
   static void makeAModelAndASet() throws IOException {
@@ -44,19 +44,24 @@ class CommandsTest {
             TrainingOptions.defaults())) {
       trainer.save(shared.resolve("model"));
     }
-    Path data = Files.createDirectories(shared.resolve("data"));
-    for (String name : new String[] {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}) {
-      try (DataOutputStream out = idx(data.resolve(name + ".gz"))) {
-        boolean images = name.contains("images");
-        out.writeInt(images ? 2051 : 2049);
-        out.writeInt(20);
-        if (images) {
-          out.writeInt(8);
-          out.writeInt(8);
-        }
-        for (int i = 0; i < (images ? 20 * 64 : 20); i++) {
-          out.writeByte(images ? i % 256 : i % 10);
-        }
+    writeDigits(Files.createDirectories(shared.resolve("data")), "train", 20, 8);
+  }
+
+  /** Writes a set in MNIST's format: stripes, and labels from 0 to 9 over and over. */
+  static void writeDigits(Path folder, String prefix, int count, int size) throws IOException {
+    try (DataOutputStream images = idx(folder.resolve(prefix + "-images-idx3-ubyte.gz"));
+        DataOutputStream labels = idx(folder.resolve(prefix + "-labels-idx1-ubyte.gz"))) {
+      images.writeInt(2051);
+      labels.writeInt(2049);
+      images.writeInt(count);
+      labels.writeInt(count);
+      images.writeInt(size);
+      images.writeInt(size);
+      for (int i = 0; i < count * size * size; i++) {
+        images.writeByte(i % 256);
+      }
+      for (int i = 0; i < count; i++) {
+        labels.writeByte(i % 10);
       }
     }
   }
@@ -222,9 +227,13 @@ class CommandsTest {
   }
 
   @Test
-  void withoutAModelTheMessageSaysWhatToDo() {
-    Outcome outcome = run(new GenerateDigits(), "--out", folder.resolve("digits.png").toString());
-    assertError(outcome, "TrainMnist");
+  void withoutAModelItIsTheOneInTheLibrary() throws IOException {
+    Path out = folder.resolve("digits.png");
+    Outcome outcome =
+        run(new GenerateDigits(), "--steps=1", "--count=2", "--seed=5", "--out=" + out);
+    assertThat(outcome.err()).isEmpty();
+    assertThat(outcome.out()).matches("(?s).*digits.png: 2 pictures, seed 5, \\d+\\.\\d s\\R");
+    assertThat(ImageIO.read(out.toFile()).getHeight()).isEqualTo(28);
   }
 
   @Test
@@ -239,13 +248,20 @@ class CommandsTest {
             out.toString(),
             "--epochs=0.5",
             "--batch=4",
-            "--seed=3");
+            "--channels=8,8",
+            "--seed=3",
+            "--export=" + folder.resolve("shipped"));
     assertThat(outcome.err()).isEmpty();
     assertThat(outcome.code()).isZero();
     assertThat(outcome.out()).contains("v_prediction", "step 3/3", "saved");
     assertThat(out.resolve("loss.png")).isNotEmptyFile();
     assertThat(out.resolve("loss.csv")).content().hasLineCount(4);
     assertThat(out.resolve("samples/step-000003.png")).isNotEmptyFile();
+    assertThat(folder.resolve("shipped/README.md"))
+        .content()
+        .contains("20 images in MNIST's format", "3 of 3 steps of 4 images", "| seed | 3 |")
+        .contains(
+            "--prediction v_prediction --schedule cosine --channels 8,8 --batch 4 --epochs 0.6");
     assertError(
         run(new TrainMnist(), "--data", data(), "--out", out.toString(), "--epochs=1"),
         "go on with --resume, or choose another --out");
@@ -262,7 +278,7 @@ class CommandsTest {
     assertThat(run(new TrainMnist(), "--help").out()).contains("--prediction", "--resume");
   }
 
-  private static void assertError(Outcome outcome, String problem) {
+  static void assertError(Outcome outcome, String problem) {
     assertThat(outcome.code()).isEqualTo(2);
     assertThat(outcome.err()).startsWith("error: ").contains(problem).hasLineCount(1);
   }
@@ -275,7 +291,7 @@ class CommandsTest {
     return shared.resolve("data").toString();
   }
 
-  private static Outcome run(Callable<Integer> command, String... args) {
+  static Outcome run(Callable<Integer> command, String... args) {
     PrintStream oldOut = System.out;
     PrintStream oldErr = System.err;
     ByteArrayOutputStream out = new ByteArrayOutputStream();

@@ -30,6 +30,7 @@ class ReadmeTest {
     Path png = folder.resolve("digits.png");
     train(digits, folder.resolve("model"));
     assertThat(sample(folder.resolve("model"), png).count()).isEqualTo(16);
+    assertThat(sampleWithoutAModel()).hasSize(2);
     assertThat(png).isNotEmptyFile();
     Path other = Path.of("../src-test-resources/golden/folder-learned-variance");
     assertThat(sampleAsThePipeline(other).count()).isEqualTo(4);
@@ -63,6 +64,14 @@ class ReadmeTest {
       return sevens;
     }
     // END
+  }
+
+  private static List<Images> sampleWithoutAModel() {
+    // README
+    Images some = Sampler.ddim(0.0).sample(16);
+    Images sevens = Sampler.ddim(0.5).steps(20).labels(7).guidance(2).seed(1).sample(9);
+    // END
+    return List.of(some, sevens);
   }
 
   private static Images sampleAsThePipeline(Path folder) throws IOException {

@@ -30,11 +30,26 @@ public final class Main {
       check(value == -1f, "the model says black, got " + images);
     }
 
-    try {
-      Sampler.ddim(0.0).sample(1);
-      throw new AssertionError("sampled without a model");
-    } catch (IllegalStateException e) {
-      check(e.getMessage().contains("pretrained"), e.getMessage());
+    draws(16, Sampler.ddim(0.0).sample(16));
+    draws(4, Sampler.ddpm().sample(4));
+    draws(9, Sampler.ddim(0.5).steps(20).labels(7).guidance(2).seed(1).sample(9));
+  }
+
+  /** Digits are neither noise nor blank: most pixels are black, some are white. */
+  private static void draws(int count, Images images) {
+    check(images.count() == count, "asked for " + count + ", got " + images);
+    check(images.height() == 28 && images.width() == 28, "digits are 28x28, got " + images);
+    for (int k = 0; k < count; k++) {
+      float[] pixels = images.slice(k, k + 1).toArray();
+      int black = 0;
+      int white = 0;
+      for (float pixel : pixels) {
+        black += pixel < -0.8 ? 1 : 0;
+        white += pixel > 0.5 ? 1 : 0;
+      }
+      check(
+          black > pixels.length / 2 && white > pixels.length / 50,
+          "image " + k + " has " + black + " black and " + white + " white pixels");
     }
   }
 

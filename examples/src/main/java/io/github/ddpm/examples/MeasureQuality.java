@@ -1,0 +1,222 @@
+package io.github.ddpm.examples;
+
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import io.github.ddpm.examples.measures.BitsPerDimension;
+import io.github.ddpm.examples.measures.Classified;
+import io.github.ddpm.examples.measures.DigitClassifier;
+import io.github.ddpm.examples.measures.Estimate;
+import io.github.ddpm.examples.measures.PrecisionRecall;
+import io.github.ddpm.examples.measures.Quality;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.data.Mnist;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Measures a digits model against MNIST. */
+@Command(
+    name = "MeasureQuality",
+    mixinStandardHelpOptions = true,
+    showDefaultValues = true,
+    description = {
+      "Samples digits without labels and measures them against as many of MNIST's training images,",
+      "beside what as many of its test images get. Prints a table in Markdown."
+    })
+public final class MeasureQuality implements Callable<Integer> {
+  /** Decides which images stand for MNIST where not all do. */
+  private static final long CHOICE = 0;
+
+  /** Timesteps that stand for all in the variational bound. */
+  private static final int BOUND_TIMESTEPS = 100;
+
+  @Option(names = "--model", description = "folder of the model; default: the one in the library")
+  private Path model;
+
+  @Option(
+      names = "--data",
+      description = "folder with the four MNIST files; default: they are downloaded once")
+  private Path data;
+
+  @Option(
+      names = "--classifier",
+      description = "file of the digit classifier; default: the one of the examples")
+  private Path classifier;
+
+  @Option(names = "--count", defaultValue = "10000", description = "number of images")
+  private int count;
+
+  @Option(names = "--steps", defaultValue = "50", description = "number of steps")
+  private int steps;
+
+  @Option(
+      names = "--eta",
+      defaultValue = "0",
+      description = "share of DDPM's variance in DDIM, in [0, 1]")
+  private double eta;
+
+  @Option(
+      names = "--asked",
+      defaultValue = "2000",
+      description = "number of further images that are asked for by label; 0 for none")
+  private int asked;
+
+  @Option(
+      names = "--bound",
+      defaultValue = "128",
+      description = "number of test images for the variational bound; 0 for none")
+  private int bound;
+
+  @Option(names = "--precision", defaultValue = "float32", description = "float32 or bfloat16")
+  private Precision precision;
+
+  @Option(names = "--seed", defaultValue = "0", description = "of all randomness")
+  private long seed;
+
+  @Option(names = "--card", description = "also put the table into the model's README.md")
+  private boolean card;
+
+  MeasureQuality() {}
+
+  /** Run with {@code --help} for the options. */
+  public static void main(String... args) {
+    Commands.main(new MeasureQuality(), args);
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    if (card && model == null) {
+      throw new IllegalArgumentException("--card needs --model, whose folder it writes to");
+    }
+    try (Predictor predictor =
+            model == null ? Predictor.pretrained() : Predictor.load(model, precision);
+        DigitClassifier digits =
+            classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
+      // Refuses steps, eta and a model that doesn't fit before anything is drawn.
+      Sampler sampler = Sampler.ddim(eta).steps(steps).seed(seed).with(predictor);
+      digits.classify(sampler.sample(0));
+      String table = measure(predictor, digits, sampler);
+      System.out.print(table);
+      if (card) {
+        ModelCard.putMeasures(model, table);
+      }
+    }
+    return 0;
+  }
+
+  private String measure(Predictor predictor, DigitClassifier digits, Sampler sampler)
+      throws IOException {
+    ModelInfo info = predictor.info();
+    Dataset train = data == null ? Mnist.train() : Mnist.train(data);
+    Dataset test = data == null ? Mnist.test() : Mnist.test(data);
+    int most = Math.min(train.size(), test.size());
+    check("--count", count, PrecisionRecall.NEIGHBORS + 1, most);
+    check("--asked", asked, 0, Integer.MAX_VALUE);
+    if (bound != 0) {
+      check("--bound", bound, 2, test.size());
+    }
+    int[] chosen = test.batch(0, count, CHOICE);
+    Classified real = digits.classify(train.images(train.batch(0, count, CHOICE)));
+    Classified heldOut = digits.classify(test.images(chosen));
+    long start = System.nanoTime();
+    Classified generated = digits.classify(Bar.sample(sampler, count));
+    double seconds = (System.nanoTime() - start) / 1e9;
+    Quality quality = Quality.of(generated, real);
+    Quality floor = Quality.of(heldOut, real);
+
+    StringBuilder table = new StringBuilder();
+    line(
+        table,
+        "%,d images by DDIM with η = %s and %d steps, seed %d, %.1f images/s, against as many training images."
+            + " The floor is what as many test images get.%n",
+        count,
+        eta,
+        steps,
+        seed,
+        count / seconds);
+    line(table, "| | model | floor |");
+    line(table, "|---|---|---|");
+    line(
+        table,
+        "| Fréchet distance | %.2f, %.1f times the floor | %.2f |",
+        quality.frechet(),
+        quality.frechet() / floor.frechet(),
+        floor.frechet());
+    line(table, "| kernel distance | %s | %s |", number(quality.kernel()), number(floor.kernel()));
+    line(
+        table,
+        "| precision | %.3f | %.3f |",
+        quality.precisionRecall().precision(),
+        floor.precisionRecall().precision());
+    line(
+        table,
+        "| recall | %.3f | %.3f |",
+        quality.precisionRecall().recall(),
+        floor.precisionRecall().recall());
+    line(
+        table,
+        "| surely a digit (above %s) | %.1f %% | %.1f %% |",
+        Quality.SURE,
+        100 * quality.sure(),
+        100 * floor.sure());
+    line(
+        table,
+        "| rarest digit | %.1f %% | %.1f %% |",
+        100 * quality.rarest(),
+        100 * floor.rarest());
+    if (asked > 0 && info.classes() == generated.classes()) {
+      int[] labels = IntStream.range(0, info.classes()).toArray();
+      Images drawn = Bar.sample(sampler.labels(labels), asked);
+      line(
+          table,
+          "| asked for a digit, got it | %.1f %% of %,d | %.1f %% |",
+          100 * digits.classify(drawn).accuracy(labels),
+          asked,
+          100 * heldOut.accuracy(test.labels(chosen)));
+    }
+    if (bound > 0) {
+      line(
+          table,
+          "| bits/dim, at most | %s of %,d test images | |",
+          number(bits(predictor, test)),
+          bound);
+    }
+    return table.toString();
+  }
+
+  private Estimate bits(Predictor predictor, Dataset test) {
+    ModelInfo info = predictor.info();
+    int[] chosen = test.batch(0, bound, CHOICE);
+    int[] labels = new int[info.classes() == 0 ? 0 : bound];
+    if (info.nullLabel()) {
+      Arrays.fill(labels, info.classes());
+    } else if (labels.length > 0) {
+      labels = test.labels(chosen);
+    }
+    int timesteps = Math.min(BOUND_TIMESTEPS, info.schedule().timesteps() - 1);
+    return BitsPerDimension.of(predictor, test.images(chosen), labels, timesteps, seed);
+  }
+
+  private static void check(String option, int value, int least, int most) {
+    if (value < least || value > most) {
+      throw new IllegalArgumentException(
+          option + " must be in [" + least + ", " + most + "], got " + value);
+    }
+  }
+
+  private static String number(Estimate estimate) {
+    return String.format(Locale.ROOT, "%.3f ± %.3f", estimate.value(), estimate.standardError());
+  }
+
+  private static void line(StringBuilder table, String format, Object... values) {
+    table.append(String.format(Locale.ROOT, format, values)).append('\n');
+  }
+}

@@ -1,0 +1,108 @@
+package io.github.ddpm.examples;
+
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingOptions;
+import io.github.ddpm.tf.data.Dataset;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** The {@code README.md} of a model: what it was made of, and how well it does. */
+final class ModelCard {
+  private static final String NAME = "README.md";
+  private static final String MEASURES = "## Measures\n";
+  private static final String MNIST =
+      "the %,d training images of MNIST, by Yann LeCun and Corinna Cortes, CC BY-SA 3.0";
+  private static final String OTHER =
+      "%,d images in MNIST's format, chosen by `--data`; MNIST itself is by Yann LeCun and Corinna"
+          + " Cortes, CC BY-SA 3.0";
+
+  /** Steps that the loss is a mean of: single ones differ by the timesteps they drew. */
+  private static final int LOSS_STEPS = 1000;
+
+  private ModelCard() {}
+
+  /** Writes a card without measures. */
+  static void write(Path folder, Trainer trainer, Dataset data, boolean mnist, LossCurve losses)
+      throws IOException {
+    ModelInfo info = trainer.info();
+    TrainingOptions options = trainer.options();
+    String schedule = info.schedule().name().equals("linear") ? "linear" : "cosine";
+    String channels =
+        trainer.network().blockOutChannels().stream()
+            .map(String::valueOf)
+            .collect(Collectors.joining(","));
+    String precision = options.precision().name().toLowerCase(Locale.ROOT);
+    double epochs = (double) trainer.totalSteps() * options.batchSize() / data.size();
+    String command =
+        "mvn -q compile exec:java -Dexec.mainClass="
+            + TrainMnist.class.getName()
+            + " -Dexec.args=\"--prediction "
+            + info.predictionType().configName()
+            + " --schedule "
+            + schedule
+            + " --channels "
+            + channels
+            + " --batch "
+            + options.batchSize()
+            + " --epochs "
+            + epochs
+            + " --precision "
+            + precision
+            + " --seed "
+            + options.seed()
+            + "\"";
+    String text =
+        String.format(
+            Locale.ROOT,
+            """
+            # A model of %dx%d digits
+
+            A folder as diffusers has them; the weights are the moving average of training's, as float16.
+            %d classes and a null label, so it draws with labels, without them, and with guidance.
+
+            | | |
+            |---|---|
+            | data | %s |
+            | predicts | %s, %s noise, %d timesteps |
+            | command | `%s` |
+            | training | %,d of %,d steps of %d images, %.1f minutes |
+            | seed | %d |
+            | loss | %.4f, the mean of the last %,d steps |
+            """,
+            info.height(),
+            info.width(),
+            info.classes(),
+            String.format(Locale.ROOT, mnist ? MNIST : OTHER, data.size()),
+            info.predictionType().configName(),
+            schedule,
+            info.schedule().timesteps(),
+            command,
+            trainer.step(),
+            trainer.totalSteps(),
+            options.batchSize(),
+            losses.minutes(),
+            options.seed(),
+            losses.mean(LOSS_STEPS),
+            Math.min(trainer.step(), LOSS_STEPS));
+    Files.writeString(folder.resolve(NAME), text);
+  }
+
+  /**
+   * Puts measures at the end of a card, in place of those that were there.
+   *
+   * @param folder of the model; a card is made if there is none
+   * @param measures in Markdown
+   */
+  static void putMeasures(Path folder, String measures) throws IOException {
+    Path card = folder.resolve(NAME);
+    String text = Files.exists(card) ? Files.readString(card) : "";
+    int old = text.indexOf(MEASURES);
+    String kept = old < 0 ? text : text.substring(0, old);
+    String gap = kept.isEmpty() || kept.endsWith("\n\n") ? "" : "\n";
+    Files.writeString(card, kept + gap + MEASURES + "\n" + measures);
+  }
+}

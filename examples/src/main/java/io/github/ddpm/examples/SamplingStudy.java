@@ -1,0 +1,341 @@
+package io.github.ddpm.examples;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import io.github.ddpm.examples.StudyCell.Setting;
+import io.github.ddpm.examples.StudyCell.Spaced;
+import io.github.ddpm.examples.measures.Classified;
+import io.github.ddpm.examples.measures.DigitClassifier;
+import io.github.ddpm.examples.measures.Quality;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.data.Mnist;
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.net.URISyntaxException;
+import java.net.URL;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import javax.imageio.ImageIO;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Measures what prediction type, number of steps and η do to the digits. */
+@Command(
+    name = "SamplingStudy",
+    mixinStandardHelpOptions = true,
+    showDefaultValues = true,
+    description = {
+      "Samples with every prediction type, number of steps and η, all from the same noise, measures the digits",
+      "and writes report.html and study.csv. What is done is kept in --out: run again after an interruption,",
+      "it goes on."
+    })
+public final class SamplingStudy implements Callable<Integer> {
+  static final List<Double> ETAS = List.of(0.0, 0.2, 0.5, 0.8, 1.0);
+
+  /** The numbers of steps for which spacing and clipping are varied. */
+  static final List<Integer> FEW_STEPS = List.of(5, 10);
+
+  /** Digits in a picture of the report. */
+  static final int SHOWN = 8;
+
+  /** Steps of the denoising that is shown. */
+  private static final int STRIP_STEPS = 20;
+
+  /** Decides which images stand for MNIST. */
+  private static final long CHOICE = 0;
+
+  /** How far two answers of one model can be apart, on different machines. */
+  private static final double ROUNDING = 0.01;
+
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  @Option(
+      names = "--model",
+      description =
+          "folder of a model, once for each; default: the one in the library and the one of the examples")
+  private List<Path> models = List.of();
+
+  @Option(
+      names = "--data",
+      description = "folder with the four MNIST files; default: they are downloaded once")
+  private Path data;
+
+  @Option(
+      names = "--out",
+      defaultValue = "target/study",
+      description = "folder of the report and of what it is made from")
+  private Path out;
+
+  @Option(
+      names = "--quick",
+      description = "fewer images, and at most 100 steps: minutes instead of hours")
+  private boolean quick;
+
+  @Option(names = "--seed", defaultValue = "0", description = "of the noise")
+  private long seed;
+
+  private final Extent full;
+  private final Extent less;
+
+  SamplingStudy() {
+    this(Extent.FULL, Extent.QUICK);
+  }
+
+  SamplingStudy(Extent full, Extent less) {
+    this.full = full;
+    this.less = less;
+  }
+
+  /**
+   * How much is sampled.
+   *
+   * @param steps numbers of steps
+   * @param real training images that all are compared with
+   * @param images of each setting up to 50 steps, at least {@link #SHOWN}
+   * @param fewImages of each setting with more, at least {@link #SHOWN} and at most images
+   */
+  record Extent(List<Integer> steps, int real, int images, int fewImages) {
+    private static final int FEW_ABOVE = 50;
+
+    static final Extent FULL =
+        new Extent(List.of(1, 2, 5, 10, 20, 50, 100, 250, 1000), 1000, 1000, 100);
+    static final Extent QUICK = new Extent(List.of(1, 2, 5, 10, 20, 50, 100), 1000, 24, 8);
+
+    int images(int stepCount) {
+      return stepCount > FEW_ABOVE ? fewImages : images;
+    }
+  }
+
+  /** Which models and noise the files in a folder are of. */
+  private record Source(long seed, Map<String, List<Float>> answers) {}
+
+  /** Run with {@code --help} for the options. */
+  public static void main(String... args) {
+    Commands.main(new SamplingStudy(), args);
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    Files.createDirectories(out.resolve("cells"));
+    Commands.checkWritable(out);
+    Map<String, Predictor> predictors = new LinkedHashMap<>();
+    try {
+      open(predictors);
+      checkSource(predictors);
+      // After the models: who builds the first graph sets TensorFlow up.
+      try (DigitClassifier digits = DigitClassifier.load()) {
+        study(predictors, digits);
+      }
+    } finally {
+      predictors.values().forEach(Predictor::close);
+    }
+    return 0;
+  }
+
+  private void study(Map<String, Predictor> predictors, DigitClassifier digits) throws IOException {
+    Extent extent = quick ? less : full;
+    Dataset train = data == null ? Mnist.train() : Mnist.train(data);
+    Dataset test = data == null ? Mnist.test() : Mnist.test(data);
+    check("training", train.size(), extent.real());
+    check("test", test.size(), extent.images());
+    Classified real = digits.classify(train.images(train.batch(0, extent.real(), CHOICE)));
+    Map<Integer, Quality> floors = new LinkedHashMap<>();
+    for (int images : List.of(extent.images(), extent.fewImages())) {
+      int[] chosen = test.batch(0, images, CHOICE);
+      floors.put(images, Quality.of(digits.classify(test.images(chosen)), real));
+    }
+    Set<Setting> settings = settings(predictors.keySet(), extent);
+    long work = settings.stream().mapToLong(s -> (long) s.steps() * extent.images(s.steps())).sum();
+    long done = 0;
+    List<StudyCell> cells = new ArrayList<>();
+    try (Bar bar = Bar.of("Sampling", work)) {
+      for (Setting setting : settings) {
+        int images = extent.images(setting.steps());
+        cells.add(cell(setting, images, predictors.get(setting.prediction()), digits, real));
+        done += (long) setting.steps() * images;
+        bar.to(done);
+      }
+    }
+    Map<String, List<BufferedImage>> strips = new LinkedHashMap<>();
+    for (Map.Entry<String, Predictor> entry : predictors.entrySet()) {
+      strips.put(entry.getKey(), List.of(strip(entry.getValue(), 0), strip(entry.getValue(), 1)));
+    }
+    new StudyReport(out, extent, seed, List.copyOf(predictors.keySet()), cells, floors, strips)
+        .write();
+    System.out.println(out.resolve("report.html"));
+    System.out.println(out.resolve("study.csv"));
+  }
+
+  private static void check(String set, int size, int needed) {
+    if (size < needed) {
+      throw new IllegalArgumentException(
+          "the study needs " + needed + " " + set + " images, got " + size);
+    }
+  }
+
+  private void open(Map<String, Predictor> predictors) throws IOException {
+    List<Predictor> opened = new ArrayList<>();
+    if (models.isEmpty()) {
+      opened.add(Predictor.pretrained());
+      opened.add(Predictor.load(epsilonModel()));
+    }
+    for (Path model : models) {
+      opened.add(Predictor.load(model));
+    }
+    for (Predictor predictor : opened) {
+      String prediction = predictor.info().predictionType().configName();
+      if (predictors.put(prediction, predictor) != null) {
+        throw new IllegalArgumentException(
+            "the study tells models by what they predict, got two of " + prediction);
+      }
+    }
+  }
+
+  /** The model of the examples, which are never packed into a jar. */
+  private static Path epsilonModel() throws IOException {
+    URL index = SamplingStudy.class.getResource("digits-epsilon/model_index.json");
+    if (index == null) {
+      throw new IOException("resource digits-epsilon/model_index.json is missing");
+    }
+    try {
+      return Path.of(index.toURI()).getParent();
+    } catch (URISyntaxException e) {
+      throw new IOException("not the address of a file: " + index, e);
+    }
+  }
+
+  /** Refuses to go on with what other models or other noise gave. */
+  private void checkSource(Map<String, Predictor> predictors) throws IOException {
+    Path file = out.resolve("source.json");
+    Source source = new Source(seed, new LinkedHashMap<>());
+    predictors.forEach((name, model) -> source.answers().put(name, answers(model)));
+    if (!Files.exists(file)) {
+      write(file, source);
+      return;
+    }
+    Source before = read(file, Source.class);
+    if (before.seed() != seed || !alike(before.answers(), source.answers())) {
+      throw new IllegalArgumentException(
+          out + " holds a study of other models or another seed: choose another --out");
+    }
+  }
+
+  private static boolean alike(Map<String, List<Float>> a, Map<String, List<Float>> b) {
+    return a.keySet().equals(b.keySet())
+        && a.keySet().stream()
+            .allMatch(
+                name ->
+                    IntStream.range(0, a.get(name).size())
+                        .allMatch(
+                            i -> Math.abs(a.get(name).get(i) - b.get(name).get(i)) < ROUNDING));
+  }
+
+  /** Some of what a model makes of noise, by which it is known again. */
+  private static List<Float> answers(Predictor model) {
+    float[] pixels = Sampler.ddim(0).steps(1).clip(100).seed(1).with(model).sample(1).toArray();
+    return IntStream.range(0, 16).mapToObj(i -> pixels[i * pixels.length / 16]).toList();
+  }
+
+  private static Set<Setting> settings(Set<String> predictions, Extent extent) {
+    Set<Setting> settings = new LinkedHashSet<>();
+    for (int steps : extent.steps()) {
+      for (String prediction : predictions) {
+        // One step is the last one, which adds no noise whatever η is.
+        for (double eta : steps == 1 ? List.of(0.0) : ETAS) {
+          settings.add(Setting.of(prediction, steps, eta));
+        }
+      }
+    }
+    for (int steps : FEW_STEPS) {
+      for (String prediction : predictions) {
+        for (Spaced spaced : Spaced.values()) {
+          settings.add(new Setting(prediction, steps, 0, spaced, true));
+          settings.add(new Setting(prediction, steps, 0, spaced, false));
+        }
+      }
+    }
+    return settings;
+  }
+
+  /** A cell as it was kept, or a new one. */
+  private StudyCell cell(
+      Setting setting, int images, Predictor model, DigitClassifier digits, Classified real)
+      throws IOException {
+    Path file = out.resolve("cells").resolve(setting.fileName() + ".json");
+    if (Files.exists(file)) {
+      StudyCell kept = read(file, StudyCell.class);
+      if (kept.images() == images && kept.setting().equals(setting)) {
+        return kept;
+      }
+    }
+    Sampler sampler =
+        Sampler.ddim(setting.eta())
+            .spacing(setting.spaced().of(setting.steps()))
+            .clip(setting.clip() ? 1 : Double.POSITIVE_INFINITY)
+            .seed(seed)
+            .with(model);
+    long start = System.nanoTime();
+    Images sampled = sampler.sample(images);
+    double seconds = (System.nanoTime() - start) / 1e9;
+    ImageIO.write(
+        sampled.slice(0, SHOWN).toGrid(SHOWN),
+        "png",
+        out.resolve("cells").resolve(setting.fileName() + ".png").toFile());
+    StudyCell cell =
+        new StudyCell(setting, images, seconds, Quality.of(digits.classify(sampled), real));
+    write(file, cell);
+    return cell;
+  }
+
+  /** The estimates of one digit, from the first step to the last. */
+  private BufferedImage strip(Predictor model, double eta) {
+    ModelInfo info = model.info();
+    int steps = Math.min(STRIP_STEPS, info.schedule().timesteps());
+    float[] estimates = new float[steps * info.imageSize()];
+    Sampler.ddim(eta)
+        .steps(steps)
+        .seed(seed)
+        .with(model)
+        .listener(
+            progress -> {
+              System.arraycopy(
+                  progress.x0().toArray(),
+                  0,
+                  estimates,
+                  progress.row() * info.imageSize(),
+                  info.imageSize());
+              return true;
+            })
+        .sample(1);
+    return Images.of(steps, info.height(), info.width(), info.channels(), estimates).toGrid(steps);
+  }
+
+  private static <T> T read(Path file, Class<T> type) throws IOException {
+    try {
+      return JSON.readValue(file.toFile(), type);
+    } catch (JsonProcessingException e) {
+      throw new IOException(
+          file + ": remove it to have it made again: " + e.getOriginalMessage(), e);
+    }
+  }
+
+  /** Writes a file whole or not at all, so that an interruption leaves none that is damaged. */
+  private static void write(Path file, Object content) throws IOException {
+    Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
+    JSON.writerWithDefaultPrettyPrinter().writeValue(temporary.toFile(), content);
+    Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
+  }
+}

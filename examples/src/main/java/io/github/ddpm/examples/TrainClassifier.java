@@ -1,0 +1,72 @@
+package io.github.ddpm.examples;
+
+import io.github.ddpm.examples.measures.DigitClassifier;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.data.Mnist;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Trains the digit classifier that pictures are measured with. */
+@Command(
+    name = "TrainClassifier",
+    mixinStandardHelpOptions = true,
+    showDefaultValues = true,
+    description = "Trains the digit classifier that MeasureQuality and SamplingStudy measure with.")
+public final class TrainClassifier implements Callable<Integer> {
+  @Option(
+      names = "--data",
+      description = "folder with the four MNIST files; default: they are downloaded once")
+  private Path data;
+
+  @Option(
+      names = "--out",
+      defaultValue = "target/digit-classifier.safetensors",
+      description = "file to write")
+  private Path out;
+
+  @Option(names = "--epochs", defaultValue = "8", description = "how often to go through the data")
+  private int epochs;
+
+  @Option(names = "--seed", defaultValue = "1", description = "of all randomness")
+  private long seed;
+
+  TrainClassifier() {}
+
+  /** Run with {@code --help} for the options. */
+  public static void main(String... args) {
+    Commands.main(new TrainClassifier(), args);
+  }
+
+  @Override
+  public Integer call() throws Exception {
+    Commands.checkWritable(out.toAbsolutePath().getParent());
+    if (Files.exists(out)) {
+      throw new IOException(out + " exists; remove it, or choose another --out");
+    }
+    Dataset train = data == null ? Mnist.train() : Mnist.train(data);
+    Dataset test = data == null ? Mnist.test() : Mnist.test(data);
+    long start = System.nanoTime();
+    try (Bar bar = Bar.of("Training", 100);
+        DigitClassifier classifier =
+            DigitClassifier.train(train, epochs, seed, done -> bar.to(Math.round(100 * done)))) {
+      classifier.save(out);
+    }
+    double minutes = (System.nanoTime() - start) / 60e9;
+    try (DigitClassifier classifier = DigitClassifier.load(out)) {
+      int[] all = IntStream.range(0, test.size()).toArray();
+      System.out.printf(
+          Locale.ROOT,
+          "%s: %.2f %% of the test set right, %.1f minutes%n",
+          out,
+          100 * classifier.classify(test.images(all)).accuracy(test.labels(all)),
+          minutes);
+    }
+    return 0;
+  }
+}

@@ -1,0 +1,50 @@
+package io.github.ddpm.examples.measures;
+
+import org.ejml.data.DMatrixRMaj;
+
+/**
+ * What a classifier makes of n pictures.
+ *
+ * @param features what it sees in each, [n, d]
+ * @param probabilities of the classes, [n, classes]
+ */
+public record Classified(DMatrixRMaj features, DMatrixRMaj probabilities) {
+  /** The number of pictures. */
+  public int count() {
+    return probabilities.numRows;
+  }
+
+  /** The number of classes. */
+  public int classes() {
+    return probabilities.numCols;
+  }
+
+  /** The most probable class of a picture. */
+  public int label(int picture) {
+    int best = 0;
+    for (int label = 1; label < classes(); label++) {
+      if (probabilities.get(picture, label) > probabilities.get(picture, best)) {
+        best = label;
+      }
+    }
+    return best;
+  }
+
+  /** The probability of the most probable class of a picture. */
+  public double confidence(int picture) {
+    return probabilities.get(picture, label(picture));
+  }
+
+  /**
+   * The share of pictures that are of the class asked for.
+   *
+   * @param labels asked for: picture k is {@code labels[k mod labels.length]}
+   */
+  public double accuracy(int... labels) {
+    int right = 0;
+    for (int i = 0; i < count(); i++) {
+      right += label(i) == labels[i % labels.length] ? 1 : 0;
+    }
+    return (double) right / count();
+  }
+}

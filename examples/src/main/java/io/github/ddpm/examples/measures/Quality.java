@@ -1,0 +1,35 @@
+package io.github.ddpm.examples.measures;
+
+import java.util.Arrays;
+
+/**
+ * How a set of pictures compares with as many real ones.
+ *
+ * @param frechet distance, see {@link FrechetDistance}
+ * @param kernel distance, see {@link KernelDistance}
+ * @param precisionRecall see {@link PrecisionRecall}
+ * @param sure share of the pictures that the classifier gives one class more than {@link #SURE} of
+ *     the probability, in [0, 1]
+ * @param rarest share of the class that the fewest pictures are of, in [0, 1/classes]
+ */
+public record Quality(
+    double frechet, Estimate kernel, PrecisionRecall precisionRecall, double sure, double rarest) {
+  /** The probability above which a picture surely is of a class. */
+  public static final double SURE = 0.95;
+
+  /** Measures pictures against real ones. */
+  public static Quality of(Classified pictures, Classified real) {
+    int[] counts = new int[pictures.classes()];
+    int sure = 0;
+    for (int i = 0; i < pictures.count(); i++) {
+      counts[pictures.label(i)]++;
+      sure += pictures.confidence(i) > SURE ? 1 : 0;
+    }
+    return new Quality(
+        FrechetDistance.between(pictures.features(), real.features()),
+        KernelDistance.between(pictures.features(), real.features()),
+        PrecisionRecall.of(pictures.features(), real.features(), PrecisionRecall.NEIGHBORS),
+        (double) sure / pictures.count(),
+        (double) Arrays.stream(counts).min().orElseThrow() / pictures.count());
+  }
+}

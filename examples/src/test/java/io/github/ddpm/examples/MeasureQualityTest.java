@@ -1,0 +1,83 @@
+package io.github.ddpm.examples;
+
+import static io.github.ddpm.examples.CommandsTest.assertError;
+import static io.github.ddpm.examples.CommandsTest.run;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.examples.CommandsTest.Outcome;
+import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingOptions;
+import io.github.ddpm.tf.UNetConfig;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What measures, on networks that have learned nothing and a set of stripes. */
+class MeasureQualityTest {
+  @TempDir static Path shared;
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void makeModelsAndASet() throws IOException {
+    CommandsTest.writeDigits(shared, "train", 30, 28);
+    CommandsTest.writeDigits(shared, "t10k", 20, 28);
+    try (Trainer v = model(28, PredictionType.V_PREDICTION);
+        Trainer small = model(8, PredictionType.EPSILON)) {
+      v.save(shared.resolve("v"));
+      small.save(shared.resolve("small"));
+    }
+  }
+
+  @Test
+  void itPrintsATableAndPutsItIntoTheCard() throws IOException {
+    Path card = Files.writeString(shared.resolve("v/README.md"), "# Mine\n\n## Measures\n\nold\n");
+    Outcome outcome =
+        measure(
+            "--model=" + shared.resolve("v"), "--count=20", "--asked=10", "--bound=2", "--card");
+    assertThat(outcome.err()).isEmpty();
+    assertThat(outcome.out())
+        .startsWith("20 images by DDIM with η = 0.0 and 3 steps, seed 0, ")
+        .contains("| Fréchet distance |", "| kernel distance |", "| recall |", "| rarest digit |")
+        .contains(" % of 10 | ", " of 2 test images | |");
+    assertThat(card).content().isEqualTo("# Mine\n\n## Measures\n\n" + outcome.out());
+  }
+
+  @Test
+  void badInputIsNamed() throws IOException {
+    String model = "--model=" + shared.resolve("v");
+    assertError(measure(model, "--count=21"), "--count must be in [4, 20], got 21");
+    assertError(measure(model, "--count=20", "--bound=1"), "--bound must be in [2, 20], got 1");
+    assertError(measure(model, "--eta=2"), "eta must be in [0, 1], got 2");
+    assertError(measure("--card"), "--card needs --model");
+    assertError(
+        measure("--model=" + shared.resolve("small")), "the classifier knows 28x28x1 digits, got");
+    Path damaged = Files.writeString(folder.resolve("damaged"), "not weights at all");
+    assertError(measure(model, "--classifier=" + damaged), damaged.toString());
+    assertError(run(new TrainClassifier(), "--out=" + damaged), damaged + " exists");
+    assertError(
+        run(new TrainClassifier(), "--out=" + folder.resolve("c"), "--data=" + folder),
+        folder + " must hold train-images");
+  }
+
+  private static Outcome measure(String... options) {
+    String[] args = new String[options.length + 2];
+    args[0] = "--data=" + shared;
+    args[1] = "--steps=3";
+    System.arraycopy(options, 0, args, 2, options.length);
+    return run(new MeasureQuality(), args);
+  }
+
+  private static Trainer model(int size, PredictionType type) {
+    return Trainer.create(
+        UNetConfig.small(size, size, 1).withBlockOutChannels(8, 8).withClasses(10),
+        BetaSchedule.linear(20),
+        type,
+        TrainingOptions.defaults());
+  }
+}
