@@ -1,7 +1,7 @@
 package io.github.ddpm.tf;
 
 import java.lang.System.Logger.Level;
-import java.net.URL;
+import org.bytedeco.javacpp.Loader;
 import org.tensorflow.DeviceSpec;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -51,8 +51,8 @@ final class Sessions {
         return true;
       }
       // TensorFlow's own message is a screenful, and doesn't say what happens now.
-      URL natives = Sessions.class.getResource("/org/tensorflow/internal/c_api/");
-      if (natives != null && natives.getPath().contains("-gpu.jar")) {
+      String natives = "/org/tensorflow/internal/c_api/" + Loader.getPlatform() + "-gpu/";
+      if (Sessions.class.getResource(natives + "libtensorflow_cc.so.2") != null) {
         System.getLogger(Sessions.class.getName())
             .log(Level.WARNING, "TensorFlow's GPU library sees no GPU: computing on the CPU");
       }
