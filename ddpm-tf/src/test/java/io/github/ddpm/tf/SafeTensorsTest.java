@@ -44,7 +44,7 @@ class SafeTensorsTest {
   void float16RoundsToTheNearestAndTiesToEven() throws IOException {
     // Of the numbers that float16 has, 1 + 1/1024 follows 1, and the smallest is 2^-24.
     float[] values = {
-      1, -2, 0.1f, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 65519, 0x1p-24f, 0x1p-25f, 0x1.8p-25f
+      1, -2, 0.1f, 1 + 0x1p-11f, 1 + 3 * 0x1p-11f, 65504, 0x1p-24f, 0x1p-25f, 0x1.8p-25f
     };
     float[] rounded = {1, -2, 0x1.998p-4f, 1, 1 + 0x1p-9f, 65504, 0x1p-24f, 0, 0x1p-24f};
     Path file = folder.resolve("x.safetensors");
