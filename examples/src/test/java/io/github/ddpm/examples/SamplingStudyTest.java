@@ -55,9 +55,10 @@ class SamplingStudyTest {
     List<String> lines = Files.readAllLines(csv);
     assertThat(lines).hasSize(1 + QUICK_CELLS + 1);
     assertThat(lines).allMatch(line -> line.split(",", -1).length == 14);
-    assertThat(Files.readString(report))
-        .contains("What it shows", "epsilon", "v_prediction", "data:image/png;base64,")
-        .doesNotContain("NaN", "http");
+    String page = Files.readString(report);
+    assertThat(page).contains("What it shows", "epsilon", "v_prediction", "data:image/png;base64,");
+    // Without the pictures, whose letters are any.
+    assertThat(page.replaceAll("base64,[^\"')]*", "")).doesNotContain("NaN", "http");
 
     Map<Path, FileTime> before = cells();
     assertThat(before).hasSize(QUICK_CELLS);
