@@ -197,7 +197,7 @@ public final class Trainer implements AutoCloseable {
     JsonNode state = ModelFolder.readJson(stateFile);
     TrainingOptions options;
     try {
-      options = ModelFolder.JSON.treeToValue(state.get("options"), TrainingOptions.class);
+      options = ModelFolder.JSON.treeToValue(complete(state.get("options")), TrainingOptions.class);
     } catch (JsonProcessingException | IllegalArgumentException e) {
       String problem =
           e instanceof JsonProcessingException json ? json.getOriginalMessage() : e.getMessage();
@@ -227,6 +227,17 @@ public final class Trainer implements AutoCloseable {
     trainer.step = step;
     trainer.totalSteps = totalSteps;
     return trainer;
+  }
+
+  /** Options as they are saved today, of those saved before there were all of them. */
+  private static JsonNode complete(JsonNode saved) {
+    return saved instanceof ObjectNode given
+        ? ModelFolder.JSON
+            .createObjectNode()
+            .put("microBatch", 0)
+            .putNull("precision")
+            .setAll(given)
+        : saved;
   }
 
   /** What the model is. */

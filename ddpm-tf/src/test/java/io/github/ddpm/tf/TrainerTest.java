@@ -282,6 +282,21 @@ class TrainerTest {
   }
 
   @Test
+  void optionsThatAreNewerThanTheStateHaveTheirOldMeaning() throws IOException {
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.save(folder);
+    }
+    Path state = folder.resolve("training/state.json");
+    String old = Files.readString(state).replaceAll("\"(microBatch|precision)\" : [^,}]*,?", "");
+    assertThat(old).contains("batchSize").doesNotContain("microBatch", "precision");
+    Files.writeString(state, old.replaceAll(",\\s*}", "}"));
+    try (Trainer resumed = Trainer.resume(folder)) {
+      assertThat(resumed.options())
+          .isEqualTo(OPTIONS.withMicroBatch(0).withPrecision(Precision.FLOAT32));
+    }
+  }
+
+  @Test
   void savingKeepsOtherFilesAndReplacesTheModel() throws IOException {
     Files.writeString(folder.resolve("notes.txt"), "mine");
     try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
