@@ -32,29 +32,34 @@ inline uint32_t RoundedBits(float value) {
 
 inline void Store(BFloat16* to, float value) { to->bits = static_cast<uint16_t>(RoundedBits(value) >> 16); }
 
-// 1 / (1 + exp(-z)), within 2e-7 relative; NaN stays NaN.
-inline float Sigmoid(float z) {
+// exp(x) of a float or a vector of them, within 2e-7 relative; at least 2^-126, at most 2^126; NaN stays NaN. Bits is
+// uint32_t or a vector of it.
+template <typename Float, typename Bits>
+inline __attribute__((always_inline)) Float ExpOf(Float x) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves a whole number in the low bits
-  float power = z * -1.44269504088896341f;
-  power = power > 126.0f ? 126.0f : power;
-  power = power < -126.0f ? -126.0f : power;
-  float shifted = power + kRound;
-  float fraction = power - (shifted - kRound);
-  int32_t whole;
+  Float power = x * 1.44269504088896341f;
+  power = power > 126.0f ? Float{} + 126.0f : power;
+  power = power < -126.0f ? Float{} - 126.0f : power;
+  Float shifted = power + kRound;
+  Float fraction = power - (shifted - kRound);
+  Bits whole;
   std::memcpy(&whole, &shifted, sizeof whole);
   // 2^fraction on [-1/2, 1/2]: the Taylor series of exp(fraction * ln 2) up to the sixth power.
-  float p = 1.5403530393381609e-4f;
+  Float p = Float{} + 1.5403530393381609e-4f;
   p = p * fraction + 1.3333558146428443e-3f;
   p = p * fraction + 9.6181291076284772e-3f;
   p = p * fraction + 5.5504108664821580e-2f;
   p = p * fraction + 2.4022650695910071e-1f;
   p = p * fraction + 6.9314718055994531e-1f;
   p = p * fraction + 1.0f;
-  int32_t exponent = static_cast<int32_t>(static_cast<uint32_t>(whole + 127) << 23);
-  float scale;
+  Bits exponent = (whole + 127) << 23;
+  Float scale;
   std::memcpy(&scale, &exponent, sizeof scale);
-  return 1.0f / (1.0f + p * scale);
+  return p * scale;
 }
+
+// 1 / (1 + exp(-z)).
+inline float Sigmoid(float z) { return 1.0f / (1.0f + ExpOf<float, uint32_t>(-z)); }
 
 }  // namespace
 }  // namespace ddpm

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "kernels.h"
+#include "numbers.h"
 
 namespace ddpm {
 namespace {
@@ -32,7 +33,6 @@ constexpr bool kManyRegisters = false;
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
 typedef Vector AlignedVector __attribute__((may_alias));
 typedef uint32_t Bits __attribute__((vector_size(kLanes * sizeof(float))));
-typedef int32_t Whole __attribute__((vector_size(kLanes * sizeof(float))));
 typedef uint16_t Halves __attribute__((vector_size(kLanes * sizeof(uint16_t))));
 
 inline Vector LoadVector(const float* from) {
@@ -76,25 +76,7 @@ inline float Sum(Vector v) {
   return sum;
 }
 
-// exp(x) for x up to 87, within 2e-7 relative, and not less than 1e-38; NaN stays NaN.
-inline Vector Exp(Vector x) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it leaves a whole number in the low bits
-  Vector power = x * 1.44269504088896341f;
-  power = power > 126.0f ? Vector{} + 126.0f : power;
-  power = power < -126.0f ? Vector{} - 126.0f : power;
-  Vector shifted = power + kRound;
-  Vector fraction = power - (shifted - kRound);
-  // 2^fraction on [-1/2, 1/2]: the Taylor series of exp(fraction * ln 2) up to the sixth power.
-  Vector p = Vector{} + 1.5403530393381609e-4f;
-  p = p * fraction + 1.3333558146428443e-3f;
-  p = p * fraction + 9.6181291076284772e-3f;
-  p = p * fraction + 5.5504108664821580e-2f;
-  p = p * fraction + 2.4022650695910071e-1f;
-  p = p * fraction + 6.9314718055994531e-1f;
-  p = p * fraction + 1.0f;
-  Bits exponent = ((Bits)shifted + 127) << 23;
-  return p * (Vector)exponent;
-}
+inline Vector Exp(Vector x) { return ExpOf<Vector, Bits>(x); }
 
 inline Vector Silu(Vector z) { return z / (1.0f + Exp(-z)); }
 

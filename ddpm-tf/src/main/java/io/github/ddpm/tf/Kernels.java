@@ -103,8 +103,7 @@ final class Kernels {
   }
 
   private static final class Operations {
-    // They are for CPUs: a GPU would have to wait for the images to come and go. Loaded before
-    // TensorFlow's first graph, of which it would print notes.
+    // They are for CPUs: a GPU would have to wait for the images to come and go.
     static final boolean LOADED =
         load(OPERATIONS, TensorFlow::loadLibrary)
             && !Sessions.hasGpu()

@@ -25,6 +25,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
@@ -296,30 +297,44 @@ public final class Trainer implements AutoCloseable {
     if (accumulation.isPresent() && batch.count() > options.microBatch()) {
       return accumulation.get().step(batch, classes);
     }
-    double learningRate = options.learningRate(step, totalSteps);
-    Shape shape = Shape.of(batch.count(), batch.height(), batch.width(), batch.channels());
-    try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(batch.toArray()));
+    try (TFloat32 numbers = numbers();
+        Result result =
+            run(
+                batch,
+                classes,
+                step,
+                runner -> runner.feed(adam.numbers(), numbers).fetch(norm).addTarget(update))) {
+      double value = ((TFloat32) result.get(0)).getFloat();
+      stepped(value, ((TFloat32) result.get(1)).getFloat());
+      return value;
+    }
+  }
+
+  /** What the optimizer is fed in this step. */
+  private TFloat32 numbers() {
+    return AdamW.numbers(
+        step,
+        options.learningRate(step, totalSteps),
+        options.weightDecay(),
+        options.emaDecay(step));
+  }
+
+  /**
+   * Runs the network and whatever else is asked for.
+   *
+   * @param draws number that the randomness is a function of, with the seed
+   * @param more feeds and fetches; the first result is the loss
+   */
+  private Result run(Images part, int[] classes, long draws, UnaryOperator<Session.Runner> more) {
+    Shape shape = Shape.of(part.count(), part.height(), part.width(), part.channels());
+    try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(part.toArray()));
         TInt32 labelTensor = TInt32.vectorOf(classes);
-        TInt64 seed = TInt64.vectorOf(options.seed(), step);
-        TFloat32 numbers =
-            AdamW.numbers(step, learningRate, options.weightDecay(), options.emaDecay(step))) {
-      Session.Runner runner =
-          session
-              .runner()
-              .feed(images, x0)
-              .feed(randomness, seed)
-              .feed(adam.numbers(), numbers)
-              .fetch(loss)
-              .fetch(norm)
-              .addTarget(update);
+        TInt64 seed = TInt64.vectorOf(options.seed(), draws)) {
+      Session.Runner runner = session.runner().feed(images, x0).feed(randomness, seed).fetch(loss);
       if (config.classEmbeddings() > 0) {
         runner.feed(labels, labelTensor);
       }
-      try (Result result = runner.run()) {
-        double value = ((TFloat32) result.get(0)).getFloat();
-        stepped(value, ((TFloat32) result.get(1)).getFloat());
-        return value;
-      }
+      return more.apply(runner).run();
     }
   }
 
@@ -380,7 +395,7 @@ public final class Trainer implements AutoCloseable {
                 Arrays.copyOfRange(values, from * imageSize, to * imageSize));
         int[] labelsOfPart = classes.length == 0 ? classes : Arrays.copyOfRange(classes, from, to);
         boolean isLast = to == batch.count();
-        try (Result result = run(part, labelsOfPart, from, weight, isLast)) {
+        try (Result result = runPart(part, labelsOfPart, from, weight, isLast)) {
           value += weight * ((TFloat32) result.get(0)).getFloat();
           if (isLast) {
             stepped(value, ((TFloat32) result.get(1)).getFloat());
@@ -390,34 +405,21 @@ public final class Trainer implements AutoCloseable {
       return value;
     }
 
-    private Result run(Images part, int[] classes, int from, double weight, boolean isLast) {
-      Shape shape = Shape.of(part.count(), part.height(), part.width(), part.channels());
+    private Result runPart(Images part, int[] classes, int from, double weight, boolean isLast) {
       // Each part draws its own noise: its number goes above that of the draw.
       long draws = step + ((long) (from / options.microBatch()) << 48);
-      try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(part.toArray()));
-          TInt32 labelTensor = TInt32.vectorOf(classes);
-          TInt64 seed = TInt64.vectorOf(options.seed(), draws);
-          TFloat32 weightTensor = TFloat32.scalarOf((float) weight);
-          TFloat32 numbers =
-              AdamW.numbers(
-                  step,
-                  options.learningRate(step, totalSteps),
-                  options.weightDecay(),
-                  options.emaDecay(step))) {
-        Session.Runner runner =
-            session
-                .runner()
-                .feed(images, x0)
-                .feed(randomness, seed)
-                .feed(share, weightTensor)
-                .fetch(loss);
-        if (config.classEmbeddings() > 0) {
-          runner.feed(labels, labelTensor);
-        }
-        if (isLast) {
-          return runner.feed(adam.numbers(), numbers).fetch(wholeNorm).addTarget(last).run();
-        }
-        return runner.addTarget(from == 0 ? first : more).run();
+      try (TFloat32 weightTensor = TFloat32.scalarOf((float) weight);
+          TFloat32 numbers = numbers()) {
+        return run(
+            part,
+            classes,
+            draws,
+            runner -> {
+              runner.feed(share, weightTensor);
+              return isLast
+                  ? runner.feed(adam.numbers(), numbers).fetch(wholeNorm).addTarget(last)
+                  : runner.addTarget(from == 0 ? first : more);
+            });
       }
     }
   }

@@ -1,6 +1,7 @@
 package io.github.ddpm.tf;
 
-import static org.assertj.core.api.Assertions.assertThat;
+import static io.github.ddpm.tf.Operands.assertClose;
+import static io.github.ddpm.tf.Operands.run;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -13,7 +14,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
@@ -81,19 +81,6 @@ class AttentionTest {
         assertThatThrownBy(() -> session.runner().fetch(shapes).run())
             .hasMessageContaining("query, key and value must have one shape");
       }
-    }
-  }
-
-  private static void assertClose(float[] actual, float[] expected, double tolerance) {
-    double most = 1;
-    for (float value : expected) {
-      most = Math.max(most, Math.abs(value));
-    }
-    assertThat(actual).hasSameSizeAs(expected);
-    for (int i = 0; i < actual.length; i++) {
-      assertThat(Math.abs((double) actual[i] - expected[i]))
-          .as("[%s]: %s and %s", i, actual[i], expected[i])
-          .isLessThanOrEqualTo(tolerance * most);
     }
   }
 
@@ -175,14 +162,6 @@ class AttentionTest {
         }
       }
       return result;
-    }
-
-    private static float[] run(Session session, Operand<TFloat32> operand) {
-      try (Result result = session.runner().fetch(operand).run()) {
-        float[] values = new float[(int) result.get(0).size()];
-        ((TFloat32) result.get(0)).copyTo(DataBuffers.of(values));
-        return values;
-      }
     }
   }
 }

@@ -1,5 +1,8 @@
 package io.github.ddpm.tf;
 
+import static io.github.ddpm.tf.Operands.assertClose;
+import static io.github.ddpm.tf.Operands.run;
+import static io.github.ddpm.tf.Operands.values;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -243,18 +246,6 @@ class ConvolutionTest {
     return tf.constant(shape, DataBuffers.of(values));
   }
 
-  private static float[] run(Session session, Operand<TFloat32> operand) {
-    try (Result result = session.runner().fetch(operand).run()) {
-      return values(result);
-    }
-  }
-
-  private static float[] values(Result result) {
-    float[] values = new float[(int) result.get(0).size()];
-    ((TFloat32) result.get(0)).copyTo(DataBuffers.of(values));
-    return values;
-  }
-
   /** Sixteenths in [-2, 2]: exact in bfloat16. */
   private static float[] random(Random random, int length) {
     float[] values = new float[length];
@@ -262,19 +253,6 @@ class ConvolutionTest {
       values[i] = (random.nextInt(65) - 32) / 16f;
     }
     return values;
-  }
-
-  private static void assertClose(float[] actual, float[] expected, double tolerance) {
-    double most = 1;
-    for (float value : expected) {
-      most = Math.max(most, Math.abs(value));
-    }
-    assertThat(actual).hasSameSizeAs(expected);
-    for (int i = 0; i < actual.length; i++) {
-      assertThat(Math.abs((double) actual[i] - expected[i]))
-          .as("[%s]: %s and %s", i, actual[i], expected[i])
-          .isLessThanOrEqualTo(tolerance * most);
-    }
   }
 
   @FunctionalInterface

@@ -1,5 +1,6 @@
 package io.github.ddpm.tf;
 
+import static io.github.ddpm.tf.Operands.run;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -19,7 +20,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
@@ -326,14 +326,6 @@ class GroupNormTest {
 
     private static Operand<TFloat32> constant(Ops tf, Shape shape, float[] values) {
       return tf.constant(shape, DataBuffers.of(values));
-    }
-
-    private static float[] run(Session session, Operand<TFloat32> operand) {
-      try (Result result = session.runner().fetch(operand).run()) {
-        float[] values = new float[(int) result.get(0).size()];
-        ((TFloat32) result.get(0)).copyTo(DataBuffers.of(values));
-        return values;
-      }
     }
 
     private static float[] random(Random random, int length, double mean, double deviation) {

@@ -1,15 +1,11 @@
 package io.github.ddpm.examples;
 
-import io.github.ddpm.Images;
-import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
-import java.io.IOException;
 import java.nio.file.Path;
-import java.security.SecureRandom;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Draws pictures with a trained model. */
@@ -36,25 +32,7 @@ public final class GenerateDigits implements Callable<Integer> {
   @Option(names = "--count", defaultValue = "64", description = "number of pictures")
   private int count;
 
-  @Option(
-      names = "--labels",
-      split = ",",
-      description = "what to draw, such as 7 or 0,1,2; repeated as needed; default: anything")
-  private int[] labels = {};
-
-  @Option(
-      names = "--guidance",
-      defaultValue = "1",
-      description = "how much more the labels weigh; 1 is off")
-  private double guidance;
-
-  @Option(
-      names = "--precision",
-      description = "float32 or bfloat16; by default the faster one on this machine")
-  private Precision precision;
-
-  @Option(names = "--seed", description = "for the same pictures again; default: a new one")
-  private Long seed;
+  @Mixin private final SamplingOptions sampling = new SamplingOptions();
 
   @Option(
       names = "--out",
@@ -72,31 +50,12 @@ public final class GenerateDigits implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     Commands.checkPictures(count, out);
-    long chosenSeed = seed != null ? seed : new SecureRandom().nextLong();
-    Sampler configured = sampler().labels(labels).guidance(guidance).seed(chosenSeed);
-    if (steps != null) {
-      configured = configured.steps(steps);
-    }
+    Sampler configured = sampling.applyTo(sampler(), steps);
     long start = System.nanoTime();
-    try (Predictor predictor = predictor()) {
-      Images images = Bar.sample(configured.with(predictor), count);
-      Commands.write(images, out);
+    try (Predictor predictor = model == null ? Predictor.pretrained() : sampling.load(model)) {
+      sampling.draw(configured.with(predictor), count, out, start);
     }
-    System.out.printf(
-        Locale.ROOT,
-        "%s: %d pictures, seed %d, %.1f s%n",
-        out,
-        count,
-        chosenSeed,
-        (System.nanoTime() - start) / 1e9);
     return 0;
-  }
-
-  private Predictor predictor() throws IOException {
-    if (model == null) {
-      return Predictor.pretrained();
-    }
-    return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
   }
 
   private Sampler sampler() {

@@ -1,14 +1,11 @@
 package io.github.ddpm.examples;
 
-import io.github.ddpm.Images;
-import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import java.nio.file.Path;
-import java.security.SecureRandom;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Draws pictures with any model folder of diffusers, as its pipeline would. */
@@ -36,25 +33,7 @@ public final class GenerateImages implements Callable<Integer> {
   @Option(names = "--count", defaultValue = "16", description = "number of pictures")
   private int count;
 
-  @Option(
-      names = "--labels",
-      split = ",",
-      description = "what to draw, such as 7 or 0,1,2; repeated as needed; default: anything")
-  private int[] labels = {};
-
-  @Option(
-      names = "--guidance",
-      defaultValue = "1",
-      description = "how much more the labels weigh; 1 is off")
-  private double guidance;
-
-  @Option(
-      names = "--precision",
-      description = "float32 or bfloat16; by default the faster one on this machine")
-  private Precision precision;
-
-  @Option(names = "--seed", description = "for the same pictures again; default: a new one")
-  private Long seed;
+  @Mixin private final SamplingOptions sampling = new SamplingOptions();
 
   @Option(
       names = "--out",
@@ -72,24 +51,10 @@ public final class GenerateImages implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     Commands.checkPictures(count, out);
-    long chosenSeed = seed != null ? seed : new SecureRandom().nextLong();
     long start = System.nanoTime();
-    try (Predictor predictor =
-        precision == null ? Predictor.load(model) : Predictor.load(model, precision)) {
-      Sampler configured = sampler(predictor).labels(labels).guidance(guidance).seed(chosenSeed);
-      if (steps != null) {
-        configured = configured.steps(steps);
-      }
-      Images images = Bar.sample(configured, count);
-      Commands.write(images, out);
+    try (Predictor predictor = sampling.load(model)) {
+      sampling.draw(sampling.applyTo(sampler(predictor), steps), count, out, start);
     }
-    System.out.printf(
-        Locale.ROOT,
-        "%s: %d pictures, seed %d, %.1f s%n",
-        out,
-        count,
-        chosenSeed,
-        (System.nanoTime() - start) / 1e9);
     return 0;
   }
 
