@@ -11,6 +11,7 @@ import io.github.ddpm.examples.measures.DigitClassifier;
 import io.github.ddpm.examples.measures.Estimate;
 import io.github.ddpm.examples.measures.PrecisionRecall;
 import io.github.ddpm.examples.measures.Quality;
+import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Mnist;
 import java.io.IOException;
@@ -34,9 +35,6 @@ import picocli.CommandLine.Option;
 public final class MeasureQuality implements Callable<Integer> {
   /** Decides which images stand for MNIST where not all do. */
   private static final long CHOICE = 0;
-
-  /** Timesteps that stand for all in the variational bound. */
-  private static final int BOUND_TIMESTEPS = 100;
 
   @Option(names = "--model", description = "folder of the model; default: the one in the library")
   private Path model;
@@ -75,7 +73,9 @@ public final class MeasureQuality implements Callable<Integer> {
       description = "number of test images for the variational bound; 0 for none")
   private int bound;
 
-  @Option(names = "--precision", defaultValue = "float32", description = "float32 or bfloat16")
+  @Option(
+      names = "--precision",
+      description = "float32 or bfloat16, with --model; by default the faster one on this machine")
   private Precision precision;
 
   @Option(names = "--seed", defaultValue = "0", description = "of all randomness")
@@ -96,8 +96,11 @@ public final class MeasureQuality implements Callable<Integer> {
     if (card && model == null) {
       throw new IllegalArgumentException("--card needs --model, whose folder it writes to");
     }
-    try (Predictor predictor =
-            model == null ? Predictor.pretrained() : Predictor.load(model, precision);
+    if (precision != null && model == null) {
+      throw new IllegalArgumentException(
+          "--precision needs --model: the library's own is loaded once");
+    }
+    try (Predictor predictor = predictor();
         DigitClassifier digits =
             classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
@@ -110,6 +113,14 @@ public final class MeasureQuality implements Callable<Integer> {
       }
     }
     return 0;
+  }
+
+  private Predictor predictor() throws IOException {
+    return model == null ? Predictor.pretrained() : Predictor.load(model, used());
+  }
+
+  private Precision used() {
+    return precision == null ? TrainingOptions.defaults().precision() : precision;
   }
 
   private String measure(Predictor predictor, DigitClassifier digits, Sampler sampler)
@@ -126,22 +137,20 @@ public final class MeasureQuality implements Callable<Integer> {
     int[] chosen = test.batch(0, count, CHOICE);
     Classified real = digits.classify(train.images(train.batch(0, count, CHOICE)));
     Classified heldOut = digits.classify(test.images(chosen));
-    long start = System.nanoTime();
     Classified generated = digits.classify(Bar.sample(sampler, count));
-    double seconds = (System.nanoTime() - start) / 1e9;
     Quality quality = Quality.of(generated, real);
     Quality floor = Quality.of(heldOut, real);
 
     StringBuilder table = new StringBuilder();
     line(
         table,
-        "%,d images by DDIM with η = %s and %d steps, seed %d, %.1f images/s, against as many training images."
+        "%,d images by DDIM with η = %s and %d steps, seed %d, in %s, against as many training images."
             + " The floor is what as many test images get.%n",
         count,
         eta,
         steps,
         seed,
-        count / seconds);
+        used().name().toLowerCase(Locale.ROOT));
     line(table, "| | model | floor |");
     line(table, "|---|---|---|");
     line(
@@ -185,7 +194,8 @@ public final class MeasureQuality implements Callable<Integer> {
     if (bound > 0) {
       line(
           table,
-          "| bits/dim, at most | %s of %,d test images | |",
+          "| bits/dim by DDPM with all %,d timesteps, at most | %s on %,d test images | |",
+          info.schedule().timesteps(),
           number(bits(predictor, test)),
           bound);
     }
@@ -195,14 +205,10 @@ public final class MeasureQuality implements Callable<Integer> {
   private Estimate bits(Predictor predictor, Dataset test) {
     ModelInfo info = predictor.info();
     int[] chosen = test.batch(0, bound, CHOICE);
+    // A model with classes has a null label, or it could not have sampled without labels.
     int[] labels = new int[info.classes() == 0 ? 0 : bound];
-    if (info.nullLabel()) {
-      Arrays.fill(labels, info.classes());
-    } else if (labels.length > 0) {
-      labels = test.labels(chosen);
-    }
-    int timesteps = Math.min(BOUND_TIMESTEPS, info.schedule().timesteps() - 1);
-    return BitsPerDimension.of(predictor, test.images(chosen), labels, timesteps, seed);
+    Arrays.fill(labels, info.classes());
+    return BitsPerDimension.of(predictor, test.images(chosen), labels, seed);
   }
 
   private static void check(String option, int value, int least, int most) {

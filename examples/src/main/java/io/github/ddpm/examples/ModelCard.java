@@ -8,12 +8,19 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /** The {@code README.md} of a model: what it was made of, and how well it does. */
 final class ModelCard {
   private static final String NAME = "README.md";
-  private static final String MEASURES = "## Measures\n";
+  private static final String MEASURES = "## Measures";
+
+  /** From the heading to the next one of its level or the end. */
+  private static final Pattern SECTION =
+      Pattern.compile("^" + MEASURES + "\\R.*?(?=^## |\\z)", Pattern.MULTILINE | Pattern.DOTALL);
+
   private static final String MNIST =
       "the %,d training images of MNIST, by Yann LeCun and Corinna Cortes, CC BY-SA 3.0";
   private static final String OTHER =
@@ -50,6 +57,12 @@ final class ModelCard {
             + options.batchSize()
             + " --epochs "
             + epochs
+            + " --learning-rate "
+            + options.learningRate()
+            + " --label-dropout "
+            + options.labelDropout()
+            + " --min-snr "
+            + options.minSnrGamma()
             + " --precision "
             + precision
             + " --seed "
@@ -92,7 +105,7 @@ final class ModelCard {
   }
 
   /**
-   * Puts measures at the end of a card, in place of those that were there.
+   * Puts measures into a card, in place of those that were there, else at its end.
    *
    * @param folder of the model; a card is made if there is none
    * @param measures in Markdown
@@ -100,9 +113,14 @@ final class ModelCard {
   static void putMeasures(Path folder, String measures) throws IOException {
     Path card = folder.resolve(NAME);
     String text = Files.exists(card) ? Files.readString(card) : "";
-    int old = text.indexOf(MEASURES);
-    String kept = old < 0 ? text : text.substring(0, old);
-    String gap = kept.isEmpty() || kept.endsWith("\n\n") ? "" : "\n";
-    Files.writeString(card, kept + gap + MEASURES + "\n" + measures);
+    String section = MEASURES + "\n\n" + measures;
+    Matcher old = SECTION.matcher(text);
+    if (old.find()) {
+      String rest = text.substring(old.end());
+      text = text.substring(0, old.start()) + section + (rest.isEmpty() ? "" : "\n" + rest);
+    } else {
+      text += (text.isEmpty() ? "" : "\n") + section;
+    }
+    Files.writeString(card, text);
   }
 }

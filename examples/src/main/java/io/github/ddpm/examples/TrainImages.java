@@ -19,13 +19,15 @@ import picocli.CommandLine.Option;
     description = {
       "Trains a model on your own PNG and JPEG files, or goes on from a finished model, and saves it",
       "as a folder that diffusers can load. The names of sub-folders are the classes.",
+      "Learning rate 1e-3, with --from 1e-4, label dropout 0.1 and no min-SNR weighting unless others are given.",
+      "A --from with classes but no null label needs --label-dropout 0.",
       "While it trains, --out also gets loss.png, loss.csv and samples/."
     })
 public final class TrainImages implements Callable<Integer> {
   private static final int DEFAULT_SIZE = 64;
-  private static final double LEARNING_RATE = 1e-3;
-  private static final double FINE_TUNING_RATE = 1e-4;
-  private static final int WARMUP_STEPS = 100;
+  private static final TrainingOptions FROM_SCRATCH = TrainingOptions.defaults();
+  private static final TrainingOptions FINE_TUNING =
+      FROM_SCRATCH.withLearningRate(1e-4, FROM_SCRATCH.warmupSteps());
 
   @Option(names = "--data", required = true, description = "folder of pictures")
   private Path data;
@@ -53,15 +55,6 @@ public final class TrainImages implements Callable<Integer> {
       description = "folder of a model to go on from, which also decides size and channels")
   private Path from;
 
-  @Option(names = "--learning-rate", description = "at its peak; default: 1e-3, with --from 1e-4")
-  private Double learningRate;
-
-  @Option(
-      names = "--label-dropout",
-      description =
-          "share of pictures trained without their class; default: 0.1; 0 for a --from that has no null label")
-  private Double labelDropout;
-
   @Mixin private final TrainingCommand training = new TrainingCommand();
 
   TrainImages() {}
@@ -79,21 +72,25 @@ public final class TrainImages implements Callable<Integer> {
       throw new IllegalArgumentException(
           "--from takes size, channels, prediction and schedule from the model; leave them out");
     }
-    if (training.resume
-        && (described || from != null || learningRate != null || labelDropout != null)) {
+    if (training.resume && (described || from != null)) {
       throw new IllegalArgumentException(
           "--resume goes on with the options that training was started with; only --data, --no-flip and --out go with it");
     }
     if (training.resume || from != null) {
       try (Trainer trainer =
-          training.resume ? Trainer.resume(training.out) : Trainer.fineTune(from, options())) {
+          training.resume
+              ? Trainer.resume(training.out)
+              : Trainer.fineTune(from, training.options(FINE_TUNING))) {
         training.run(trainer, pictures(trainer.info().height(), trainer.info().channels()));
       }
     } else {
       Dataset pictures = pictures(size == null ? DEFAULT_SIZE : size, gray ? 1 : 3);
       try (Trainer trainer =
           Trainer.create(
-              network(pictures), training.noise(), training.predictionType(), options())) {
+              network(pictures),
+              training.noise(),
+              training.predictionType(),
+              training.options(FROM_SCRATCH))) {
         training.run(trainer, pictures);
       }
     }
@@ -117,14 +114,5 @@ public final class TrainImages implements Callable<Integer> {
       return new Integer[] {32, 64, 64};
     }
     return side <= 64 ? new Integer[] {32, 64, 128, 128} : new Integer[] {32, 64, 128, 128, 128};
-  }
-
-  private TrainingOptions options() {
-    double usual = from == null ? LEARNING_RATE : FINE_TUNING_RATE;
-    TrainingOptions options =
-        training
-            .options()
-            .withLearningRate(learningRate == null ? usual : learningRate, WARMUP_STEPS);
-    return labelDropout == null ? options : options.withLabelDropout(labelDropout);
   }
 }

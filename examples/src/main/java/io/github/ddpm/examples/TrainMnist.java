@@ -1,6 +1,7 @@
 package io.github.ddpm.examples;
 
 import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Mnist;
@@ -17,9 +18,17 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = {
       "Trains a digits model on MNIST and saves it as a folder that diffusers can load.",
+      "Learning rate 2e-3, label dropout 0.5 and min-SNR weighting with gamma 5 unless others are given.",
       "While it trains, --out also gets loss.png, loss.csv and samples/."
     })
 public final class TrainMnist implements Callable<Integer> {
+  /** What gave the best digits without labels after short trainings, by Fréchet distance. */
+  private static final TrainingOptions RECIPE =
+      TrainingOptions.defaults()
+          .withLearningRate(2e-3, 100)
+          .withLabelDropout(0.5)
+          .withMinSnrGamma(5);
+
   @Option(
       names = "--data",
       description = "folder with the four MNIST files; default: they are downloaded once")
@@ -54,6 +63,12 @@ public final class TrainMnist implements Callable<Integer> {
       throw new IllegalArgumentException(
           "--resume goes on with the network that training was started with, so --channels can't go with it");
     }
+    Double dropped = training.labelDropout;
+    if (dropped != null && !(dropped > 0 && dropped < 1)) {
+      throw new IllegalArgumentException(
+          "--label-dropout must be above 0 and below 1, so that digits are learned with and without labels, got "
+              + dropped);
+    }
     if (export != null) {
       Commands.checkWritable(Files.createDirectories(export));
     }
@@ -77,6 +92,6 @@ public final class TrainMnist implements Callable<Integer> {
         channels == null ? network : network.withBlockOutChannels(channels),
         training.noise(),
         training.predictionType(),
-        training.options());
+        training.options(RECIPE));
   }
 }

@@ -73,6 +73,21 @@ final class TrainingCommand {
           "images of a step that go through the network at once, for batches that don't fit the memory; default: all")
   Integer microBatch;
 
+  @Option(names = "--learning-rate", description = "at its peak")
+  Double learningRate;
+
+  @Option(
+      names = "--label-dropout",
+      description =
+          "share of images trained without their label, so that the model can sample without labels and with guidance")
+  Double labelDropout;
+
+  @Option(
+      names = "--min-snr",
+      description =
+          "gamma of the loss's min-SNR weighting, which spends less on almost clean and almost lost images; 0 is off")
+  Double minSnrGamma;
+
   @Option(
       names = "--precision",
       description = "float32 or bfloat16; by default the faster one on this machine")
@@ -118,6 +133,9 @@ final class TrainingCommand {
         || schedule != null
         || batch != null
         || microBatch != null
+        || learningRate != null
+        || labelDropout != null
+        || minSnrGamma != null
         || precision != null
         || seed != null;
   }
@@ -138,13 +156,21 @@ final class TrainingCommand {
     };
   }
 
-  TrainingOptions options() {
-    TrainingOptions options =
-        TrainingOptions.defaults()
-            .withBatchSize(batch == null ? DEFAULT_BATCH : batch)
-            .withMicroBatch(microBatch == null ? 0 : microBatch)
-            .withSeed(seed == null ? new SecureRandom().nextLong() : seed);
-    return precision == null ? options : options.withPrecision(precision);
+  /**
+   * The options asked for.
+   *
+   * @param usual what those are that were not
+   */
+  TrainingOptions options(TrainingOptions usual) {
+    double peak = learningRate == null ? usual.learningRate() : learningRate;
+    return usual
+        .withBatchSize(batch == null ? DEFAULT_BATCH : batch)
+        .withMicroBatch(microBatch == null ? 0 : microBatch)
+        .withLearningRate(peak, usual.warmupSteps())
+        .withLabelDropout(labelDropout == null ? usual.labelDropout() : labelDropout)
+        .withMinSnrGamma(minSnrGamma == null ? usual.minSnrGamma() : minSnrGamma)
+        .withPrecision(precision == null ? usual.precision() : precision)
+        .withSeed(seed == null ? new SecureRandom().nextLong() : seed);
   }
 
   /**

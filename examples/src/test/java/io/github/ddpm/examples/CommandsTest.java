@@ -220,6 +220,7 @@ class CommandsTest {
         run(new TrainMnist(), "--minutes", "NaN"),
         "--minutes must be above 0 and at most 525600, got NaN");
     assertError(run(new TrainMnist(), "--resume", "--seed", "1"), "--resume");
+    assertError(run(new TrainMnist(), "--resume", "--label-dropout", "0.2"), "--resume");
     assertError(
         run(new TrainMnist(), "--prediction", "flow", "--data", data()),
         "epsilon, v_prediction or sample, got flow");
@@ -249,6 +250,9 @@ class CommandsTest {
             "--epochs=0.5",
             "--batch=4",
             "--channels=8,8",
+            "--learning-rate=2e-3",
+            "--label-dropout=0.3",
+            "--min-snr=5",
             "--seed=3",
             "--export=" + folder.resolve("shipped"));
     assertThat(outcome.err()).isEmpty();
@@ -261,7 +265,8 @@ class CommandsTest {
         .content()
         .contains("20 images in MNIST's format", "3 of 3 steps of 4 images", "| seed | 3 |")
         .contains(
-            "--prediction v_prediction --schedule cosine --channels 8,8 --batch 4 --epochs 0.6");
+            "--prediction v_prediction --schedule cosine --channels 8,8 --batch 4 --epochs 0.6"
+                + " --learning-rate 0.002 --label-dropout 0.3 --min-snr 5.0");
     assertError(
         run(new TrainMnist(), "--data", data(), "--out", out.toString(), "--epochs=1"),
         "go on with --resume, or choose another --out");

@@ -36,7 +36,9 @@ class MeasureQualityTest {
 
   @Test
   void itPrintsATableAndPutsItIntoTheCard() throws IOException {
-    Path card = Files.writeString(shared.resolve("v/README.md"), "# Mine\n\n## Measures\n\nold\n");
+    Path card =
+        Files.writeString(
+            shared.resolve("v/README.md"), "# Mine\n\n## Measures\n\nold\n\n## License\n\nmine\n");
     Outcome outcome =
         measure(
             "--model=" + shared.resolve("v"), "--count=20", "--asked=10", "--bound=2", "--card");
@@ -44,8 +46,10 @@ class MeasureQualityTest {
     assertThat(outcome.out())
         .startsWith("20 images by DDIM with η = 0.0 and 3 steps, seed 0, ")
         .contains("| Fréchet distance |", "| kernel distance |", "| recall |", "| rarest digit |")
-        .contains(" % of 10 | ", " of 2 test images | |");
-    assertThat(card).content().isEqualTo("# Mine\n\n## Measures\n\n" + outcome.out());
+        .contains(" % of 10 | ", " on 2 test images | |");
+    assertThat(card)
+        .content()
+        .isEqualTo("# Mine\n\n## Measures\n\n" + outcome.out() + "\n## License\n\nmine\n");
   }
 
   @Test

@@ -22,8 +22,8 @@ import org.apache.commons.statistics.distribution.NormalDistribution;
  * <p>The bound is a sum over all timesteps. {@link NoiseScheduler#ddpm}'s table has all that its
  * terms are made of: a row's next x is Gaussian with mean {@code fromX·x + fromX0·x0} and deviation
  * {@code fromNoise}, for the true x0 as for the estimate, so the divergence of the two is {@code
- * fromX0²·|x0 - estimate|²/(2·fromNoise²)}. To save time, only some timesteps of each stretch are
- * drawn and stand for the others, which leaves the mean as it is.
+ * fromX0²·|x0 - estimate|²/(2·fromNoise²)}. All timesteps are summed: T calls of the network for
+ * each picture.
  */
 public final class BitsPerDimension {
   private static final double HALF_SHADE = 1 / 255.0;
@@ -56,26 +56,17 @@ public final class BitsPerDimension {
    * @param images of the model's size with values byte/127.5 - 1, at least 2
    * @param labels one a picture; empty for a model without labels; {@code classes} is the null
    *     label
-   * @param timesteps how many of the timesteps from 1 on to draw, in [1, T-1]; all of them for an
-   *     exact sum
-   * @param seed of the noise and of the timesteps drawn
+   * @param seed of the noise
    * @return with the standard error of taking other pictures
    */
-  public static Estimate of(
-      Predictor model, Images images, int[] labels, int timesteps, long seed) {
-    int most = model.info().schedule().timesteps() - 1;
-    checkArgument(
-        timesteps >= 1 && timesteps <= most,
-        "timesteps must be in [1, %s], got %s",
-        most,
-        timesteps);
+  public static Estimate of(Predictor model, Images images, int[] labels, long seed) {
     checkArgument(images.count() >= 2, "at least 2 pictures are needed, got %s", images.count());
     BitsPerDimension bound = new BitsPerDimension(model, seed);
     double[] bits = new double[images.count()];
     for (int from = 0; from < bits.length; from += RUN) {
       int to = Math.min(bits.length, from + RUN);
       int[] some = labels.length == 0 ? labels : Arrays.copyOfRange(labels, from, to);
-      double[] part = bound.bits(images.slice(from, to), some, timesteps);
+      double[] part = bound.bits(images.slice(from, to), some);
       System.arraycopy(part, 0, bits, from, part.length);
     }
     double mean = DoubleStream.of(bits).average().orElseThrow();
@@ -83,17 +74,14 @@ public final class BitsPerDimension {
     return new Estimate(mean, Math.sqrt(squares / (bits.length - 1.0) / bits.length));
   }
 
-  private double[] bits(Images images, int[] labels, int timesteps) {
+  private double[] bits(Images images, int[] labels) {
     float[] x0 = images.toArray();
     int size = model.info().imageSize();
-    int last = rows.size() - 1;
     double[] nats = new double[images.count()];
     Arrays.setAll(nats, i -> prior(x0, i * size, size));
-    add(nats, shades(x0, labels), 1);
-    for (int k = 0; k < timesteps; k++) {
-      int from = 1 + (int) ((long) last * k / timesteps);
-      int to = 1 + (int) ((long) last * (k + 1) / timesteps);
-      add(nats, divergence(x0, labels, from + random.nextInt(to - from)), to - from);
+    add(nats, shades(x0, labels));
+    for (int t = 1; t < rows.size(); t++) {
+      add(nats, divergence(x0, labels, t));
     }
     return DoubleStream.of(nats).map(x -> x / (size * Math.log(2))).toArray();
   }
@@ -153,9 +141,9 @@ public final class BitsPerDimension {
     return x;
   }
 
-  private static void add(double[] sums, double[] terms, double times) {
+  private static void add(double[] sums, double[] terms) {
     for (int i = 0; i < sums.length; i++) {
-      sums[i] += times * terms[i];
+      sums[i] += terms[i];
     }
   }
 }

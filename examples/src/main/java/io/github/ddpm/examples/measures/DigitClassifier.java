@@ -168,11 +168,6 @@ public final class DigitClassifier implements AutoCloseable {
     return new Classified(allFeatures, allProbabilities);
   }
 
-  /** Classifies pictures of a set. */
-  public Classified classify(Dataset data, int... indices) {
-    return classify(data.images(indices));
-  }
-
   @Override
   public void close() {
     session.close();

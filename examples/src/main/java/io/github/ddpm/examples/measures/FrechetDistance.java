@@ -7,7 +7,6 @@ import org.ejml.dense.row.CommonOps_DDRM;
 import org.ejml.dense.row.SingularOps_DDRM;
 import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
 import org.ejml.interfaces.decomposition.EigenDecomposition_F64;
-import org.ejml.interfaces.decomposition.SingularValueDecomposition_F64;
 
 /**
  * The squared Fréchet distance between the Gaussians that have the mean and covariance of two sets
@@ -95,9 +94,6 @@ public final class FrechetDistance {
   }
 
   private static double sumOfSingularValues(DMatrixRMaj x) {
-    SingularValueDecomposition_F64<DMatrixRMaj> svd =
-        DecompositionFactory_DDRM.svd(x.numRows, x.numCols, false, false, false);
-    checkArgument(svd.decompose(x.copy()), "the product of roots has no singular values: %s", x);
     double sum = 0;
     for (double value : SingularOps_DDRM.singularValues(x)) {
       sum += value;

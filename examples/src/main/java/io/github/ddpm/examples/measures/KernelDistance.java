@@ -12,7 +12,7 @@ import org.ejml.data.DMatrixRMaj;
  * 2012, eq. 3). All pairs are taken, not subsets of them.
  *
  * <p>Its mean doesn't depend on the number of pictures, so it can tell few pictures from few
- * others. Sets from one distribution get about 0, as often below as above.
+ * others. Sets from one distribution get 0 on average.
  */
 public final class KernelDistance {
   private KernelDistance() {}

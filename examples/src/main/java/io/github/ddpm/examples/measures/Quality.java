@@ -3,7 +3,7 @@ package io.github.ddpm.examples.measures;
 import java.util.Arrays;
 
 /**
- * How a set of pictures compares with as many real ones.
+ * How a set of pictures compares with real ones.
  *
  * @param frechet distance, see {@link FrechetDistance}
  * @param kernel distance, see {@link KernelDistance}

@@ -9,8 +9,6 @@ import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
-import java.util.HashSet;
-import java.util.Set;
 import org.apache.commons.statistics.distribution.NormalDistribution;
 import org.junit.jupiter.api.Test;
 
@@ -33,34 +31,15 @@ class BitsPerDimensionTest {
   void theSumOverAllTimesteps() {
     double expected =
         prior() + shades() + divergence(BAR0, BAR1, BETA1) + divergence(BAR1, BAR2, BETA2);
-    Estimate bits = BitsPerDimension.of(new OffBy(), pictures(), new int[] {3, 4, 3}, 2, 7);
+    Estimate bits = BitsPerDimension.of(new OffBy(), pictures(), new int[] {3, 4, 3}, 7);
     assertThat(bits.value()).isCloseTo(expected / (2 * Math.log(2)), within(1e-6));
     assertThat(bits.standardError()).isCloseTo(0, within(1e-6));
   }
 
   @Test
-  void aDrawnTimestepStandsForItsStretch() {
-    Set<Long> found = new HashSet<>();
-    for (int seed = 0; seed < 20; seed++) {
-      double bits =
-          BitsPerDimension.of(new OffBy(), pictures(), new int[] {3, 4, 3}, 1, seed).value();
-      found.add(Math.round(1e4 * bits));
-    }
-    double rest = prior() + shades();
-    assertThat(found)
-        .containsExactlyInAnyOrder(
-            Math.round(1e4 * (rest + 2 * divergence(BAR0, BAR1, BETA1)) / (2 * Math.log(2))),
-            Math.round(1e4 * (rest + 2 * divergence(BAR1, BAR2, BETA2)) / (2 * Math.log(2))));
-  }
-
-  @Test
   void badNumbersAreNamed() {
     assertThatThrownBy(
-            () -> BitsPerDimension.of(new OffBy(), pictures(), new int[] {3, 4, 3}, 3, 0))
-        .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("timesteps must be in [1, 2], got 3");
-    assertThatThrownBy(
-            () -> BitsPerDimension.of(new OffBy(), pictures().slice(0, 1), new int[] {3}, 1, 0))
+            () -> BitsPerDimension.of(new OffBy(), pictures().slice(0, 1), new int[] {3}, 0))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("at least 2 pictures are needed, got 1");
   }
