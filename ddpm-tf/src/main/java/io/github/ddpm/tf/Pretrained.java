@@ -43,24 +43,41 @@ final class Pretrained {
 
   /** Opens a copy in a temporary folder, because a resource need not be a file. */
   private static Predictor open(ClassLoader loader, String root) throws IOException {
-    Path copy = Files.createTempDirectory("ddpm");
+    Path copy = temporaryFolder();
     try {
       for (String file : ModelFolder.FILES) {
-        String resource = root + "/" + file;
-        try (InputStream in = loader.getResourceAsStream(resource)) {
-          if (in == null) {
-            throw new IOException("resource " + resource + " is missing");
-          }
-          Files.createDirectories(copy.resolve(file).getParent());
-          Files.copy(in, copy.resolve(file));
-        }
+        copy(loader, root + "/" + file, copy.resolve(file));
       }
+      return openCopy(copy, root);
+    } finally {
+      ModelFolder.delete(copy);
+    }
+  }
+
+  private static Path temporaryFolder() throws IOException {
+    try {
+      return Files.createTempDirectory("ddpm");
+    } catch (IOException e) {
+      throw new IOException("no temporary folder can be made: " + e.getMessage(), e);
+    }
+  }
+
+  private static void copy(ClassLoader loader, String resource, Path file) throws IOException {
+    try (InputStream in = loader.getResourceAsStream(resource)) {
+      if (in == null) {
+        throw new IOException("resource " + resource + " is missing");
+      }
+      Files.createDirectories(file.getParent());
+      Files.copy(in, file);
+    }
+  }
+
+  private static Predictor openCopy(Path copy, String root) throws IOException {
+    try {
       return TfPredictor.of(ModelFolder.read(copy), Kernels.fastestPrecision());
     } catch (IOException e) {
       // Whoever reads the message knows the resource, not its copy.
       throw new IOException(String.valueOf(e.getMessage()).replace(copy.toString(), root), e);
-    } finally {
-      ModelFolder.delete(copy);
     }
   }
 

@@ -1,11 +1,14 @@
 package io.github.ddpm.examples;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.StudyCell.Setting;
 import io.github.ddpm.examples.StudyCell.Spaced;
 import io.github.ddpm.examples.measures.Classified;
@@ -21,14 +24,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import javax.imageio.ImageIO;
+import org.ejml.data.DMatrixRMaj;
+import org.ejml.dense.row.CommonOps_DDRM;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
@@ -57,10 +65,19 @@ public final class SamplingStudy implements Callable<Integer> {
   /** Decides which images stand for MNIST. */
   private static final long CHOICE = 0;
 
-  /** How far two answers of one model can be apart, on different machines. */
-  private static final double ROUNDING = 0.01;
+  /** Pixels that a model is known by. */
+  private static final int ANSWERS = 16;
 
-  private static final ObjectMapper JSON = new ObjectMapper();
+  /**
+   * How far answers or features can be apart and still be of one model or set, in any precision.
+   */
+  private static final double ROUNDING = 0.1;
+
+  private static final ObjectMapper JSON =
+      JsonMapper.builder()
+          .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+          .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+          .build();
 
   @Option(
       names = "--model",
@@ -119,8 +136,27 @@ public final class SamplingStudy implements Callable<Integer> {
     }
   }
 
-  /** Which models and noise the files in a folder are of. */
-  private record Source(long seed, Map<String, List<Float>> answers) {}
+  /**
+   * What the cells in a folder are of.
+   *
+   * @param seed of the noise
+   * @param real mean features of the real images, which know the data and the classifier
+   * @param answers some of what each model makes of noise
+   */
+  private record Source(long seed, List<Double> real, Map<String, List<Double>> answers) {
+    boolean isLike(Source other) {
+      return seed == other.seed
+          && alike(real, other.real)
+          && answers.keySet().equals(other.answers.keySet())
+          && answers.keySet().stream()
+              .allMatch(name -> alike(answers.get(name), other.answers.get(name)));
+    }
+
+    private static boolean alike(List<Double> a, List<Double> b) {
+      return a.size() == b.size()
+          && IntStream.range(0, a.size()).allMatch(i -> Math.abs(a.get(i) - b.get(i)) < ROUNDING);
+    }
+  }
 
   /** Run with {@code --help} for the options. */
   public static void main(String... args) {
@@ -134,7 +170,6 @@ public final class SamplingStudy implements Callable<Integer> {
     Map<String, Predictor> predictors = new LinkedHashMap<>();
     try {
       open(predictors);
-      checkSource(predictors);
       // After the models: who builds the first graph sets TensorFlow up.
       try (DigitClassifier digits = DigitClassifier.load()) {
         study(predictors, digits);
@@ -151,7 +186,16 @@ public final class SamplingStudy implements Callable<Integer> {
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);
     check("training", train.size(), extent.real());
     check("test", test.size(), extent.images());
+    int most = Collections.max(extent.steps());
+    for (Predictor predictor : predictors.values()) {
+      int timesteps = predictor.info().schedule().timesteps();
+      if (most > timesteps) {
+        throw new IllegalArgumentException(
+            "the study takes up to " + most + " steps, the model has " + timesteps + " timesteps");
+      }
+    }
     Classified real = digits.classify(train.images(train.batch(0, extent.real(), CHOICE)));
+    checkSource(predictors, real);
     Map<Integer, Quality> floors = new LinkedHashMap<>();
     for (int images : List.of(extent.images(), extent.fewImages())) {
       int[] chosen = test.batch(0, images, CHOICE);
@@ -187,25 +231,26 @@ public final class SamplingStudy implements Callable<Integer> {
   }
 
   private void open(Map<String, Predictor> predictors) throws IOException {
-    List<Predictor> opened = new ArrayList<>();
     if (models.isEmpty()) {
-      opened.add(Predictor.pretrained());
-      opened.add(Predictor.load(epsilonModel()));
+      add(predictors, Predictor.pretrained());
+      add(predictors, Predictor.load(otherModel()));
     }
     for (Path model : models) {
-      opened.add(Predictor.load(model));
+      add(predictors, Predictor.load(model));
     }
-    for (Predictor predictor : opened) {
-      String prediction = predictor.info().predictionType().configName();
-      if (predictors.put(prediction, predictor) != null) {
-        throw new IllegalArgumentException(
-            "the study tells models by what they predict, got two of " + prediction);
-      }
+  }
+
+  private static void add(Map<String, Predictor> predictors, Predictor opened) {
+    String prediction = opened.info().predictionType().configName();
+    if (predictors.putIfAbsent(prediction, opened) != null) {
+      opened.close();
+      throw new IllegalArgumentException(
+          "the study tells models by what they predict, got two of " + prediction);
     }
   }
 
   /** The model of the examples, which are never packed into a jar. */
-  private static Path epsilonModel() throws IOException {
+  private static Path otherModel() throws IOException {
     URL index = SamplingStudy.class.getResource("digits-epsilon/model_index.json");
     if (index == null) {
       throw new IOException("resource digits-epsilon/model_index.json is missing");
@@ -217,36 +262,43 @@ public final class SamplingStudy implements Callable<Integer> {
     }
   }
 
-  /** Refuses to go on with what other models or other noise gave. */
-  private void checkSource(Map<String, Predictor> predictors) throws IOException {
-    Path file = out.resolve("source.json");
-    Source source = new Source(seed, new LinkedHashMap<>());
+  /** Refuses to go on with what other models, noise, data or another classifier gave. */
+  private void checkSource(Map<String, Predictor> predictors, Classified real) throws IOException {
+    DMatrixRMaj means = CommonOps_DDRM.sumCols(real.features(), null);
+    CommonOps_DDRM.divide(means, real.count());
+    Source source =
+        new Source(seed, DoubleStream.of(means.data).boxed().toList(), new LinkedHashMap<>());
     predictors.forEach((name, model) -> source.answers().put(name, answers(model)));
+    Path file = out.resolve("source.json");
     if (!Files.exists(file)) {
+      try (Stream<Path> cells = Files.list(out.resolve("cells"))) {
+        if (cells.findAny().isPresent()) {
+          throw new IOException(
+              file + " is missing, which says what the study is of: choose another --out");
+        }
+      }
       write(file, source);
-      return;
-    }
-    Source before = read(file, Source.class);
-    if (before.seed() != seed || !alike(before.answers(), source.answers())) {
+    } else if (!read(file, Source.class, "choose another --out").isLike(source)) {
       throw new IllegalArgumentException(
-          out + " holds a study of other models or another seed: choose another --out");
+          out
+              + " holds a study of other models, another seed, other data or another classifier: choose another --out");
     }
   }
 
-  private static boolean alike(Map<String, List<Float>> a, Map<String, List<Float>> b) {
-    return a.keySet().equals(b.keySet())
-        && a.keySet().stream()
-            .allMatch(
-                name ->
-                    IntStream.range(0, a.get(name).size())
-                        .allMatch(
-                            i -> Math.abs(a.get(name).get(i) - b.get(name).get(i)) < ROUNDING));
-  }
-
-  /** Some of what a model makes of noise, by which it is known again. */
-  private static List<Float> answers(Predictor model) {
-    float[] pixels = Sampler.ddim(0).steps(1).clip(100).seed(1).with(model).sample(1).toArray();
-    return IntStream.range(0, 16).mapToObj(i -> pixels[i * pixels.length / 16]).toList();
+  /** The middle of what a model makes of noise in one step from half way, to know it again. */
+  private static List<Double> answers(Predictor model) {
+    ModelInfo info = model.info();
+    float[] pixels =
+        Sampler.ddim(0)
+            .spacing(Spacing.explicit(Math.floor(info.schedule().timesteps() / 2.0)))
+            .clip(Double.POSITIVE_INFINITY)
+            .seed(1)
+            .with(model)
+            .sample(1)
+            .toArray();
+    return IntStream.range(0, ANSWERS)
+        .mapToObj(i -> (double) pixels[(pixels.length - ANSWERS) / 2 + i])
+        .toList();
   }
 
   private static Set<Setting> settings(Set<String> predictions, Extent extent) {
@@ -274,12 +326,11 @@ public final class SamplingStudy implements Callable<Integer> {
   private StudyCell cell(
       Setting setting, int images, Predictor model, DigitClassifier digits, Classified real)
       throws IOException {
-    Path file = out.resolve("cells").resolve(setting.fileName() + ".json");
-    if (Files.exists(file)) {
-      StudyCell kept = read(file, StudyCell.class);
-      if (kept.images() == images && kept.setting().equals(setting)) {
-        return kept;
-      }
+    Path cells = out.resolve("cells");
+    Path file = cells.resolve(setting.fileName(images) + ".json");
+    Path picture = cells.resolve(setting.fileName(images) + ".png");
+    if (Files.exists(file) && Files.exists(picture)) {
+      return read(file, StudyCell.class, "remove it to have it made again");
     }
     Sampler sampler =
         Sampler.ddim(setting.eta())
@@ -290,10 +341,7 @@ public final class SamplingStudy implements Callable<Integer> {
     long start = System.nanoTime();
     Images sampled = sampler.sample(images);
     double seconds = (System.nanoTime() - start) / 1e9;
-    ImageIO.write(
-        sampled.slice(0, SHOWN).toGrid(SHOWN),
-        "png",
-        out.resolve("cells").resolve(setting.fileName() + ".png").toFile());
+    ImageIO.write(sampled.slice(0, SHOWN).toGrid(SHOWN), "png", picture.toFile());
     StudyCell cell =
         new StudyCell(setting, images, seconds, Quality.of(digits.classify(sampled), real));
     write(file, cell);
@@ -323,12 +371,11 @@ public final class SamplingStudy implements Callable<Integer> {
     return Images.of(steps, info.height(), info.width(), info.channels(), estimates).toGrid(steps);
   }
 
-  private static <T> T read(Path file, Class<T> type) throws IOException {
+  private static <T> T read(Path file, Class<T> type, String whatToDo) throws IOException {
     try {
       return JSON.readValue(file.toFile(), type);
     } catch (JsonProcessingException e) {
-      throw new IOException(
-          file + ": remove it to have it made again: " + e.getOriginalMessage(), e);
+      throw new IOException(file + ": " + whatToDo + ": " + e.getOriginalMessage(), e);
     }
   }
 

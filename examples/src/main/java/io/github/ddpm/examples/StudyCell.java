@@ -1,6 +1,5 @@
 package io.github.ddpm.examples;
 
-import com.fasterxml.jackson.annotation.JsonIgnore;
 import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.measures.Quality;
 import java.util.Locale;
@@ -14,7 +13,10 @@ import java.util.Locale;
  * @param quality of the images
  */
 record StudyCell(Setting setting, int images, double seconds, Quality quality) {
-  @JsonIgnore
+  String fileName() {
+    return setting.fileName(images);
+  }
+
   double secondsPerImage() {
     return seconds / images;
   }
@@ -54,10 +56,17 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
       return new Setting(prediction, steps, eta, Spaced.TRAILING, true);
     }
 
-    /** What its files are called. */
-    String fileName() {
+    /** What the files of so many images of it are called. */
+    String fileName(int images) {
       return String.format(
-          Locale.ROOT, "%s-%04d-%s-%s-%s", prediction, steps, eta, spaced, clip ? "clip" : "free");
+          Locale.ROOT,
+          "%s-%04d-%s-%s-%s-%d",
+          prediction,
+          steps,
+          eta,
+          spaced,
+          clip ? "clip" : "free",
+          images);
     }
   }
 }

@@ -34,8 +34,11 @@ final class StudyReport {
   /** Least number of images that a Fréchet distance or a recall says something of. */
   private static final int ENOUGH = 1000;
 
-  /** A difference of so many standard errors is not chance. */
-  private static final double CERTAIN = 2;
+  /**
+   * A difference of so many standard errors is hardly chance, even between the best and the worst
+   * of five.
+   */
+  private static final double CERTAIN = 3;
 
   /** From η = 0, cold, to 1, warm. */
   private static final List<Color> COLORS =
@@ -94,26 +97,27 @@ final class StudyReport {
               setting.clip(),
               cell.images(),
               cell.secondsPerImage(),
-              measures(cell.quality())));
+              measures(cell.quality(), cell.images())));
     }
     floors.forEach(
         (images, quality) ->
             csv.append(
-                String.format(Locale.ROOT, "floor,,,,,%d,,%s%n", images, measures(quality))));
+                String.format(
+                    Locale.ROOT, "floor,,,,,%d,,%s%n", images, measures(quality, images))));
     return csv.toString();
   }
 
-  private static String measures(Quality quality) {
-    return String.format(
-        Locale.ROOT,
-        "%.6f,%.6f,%.4f,%.4f,%.4f,%.4f,%.4f",
+  private static String measures(Quality quality, int images) {
+    boolean enough = images >= ENOUGH;
+    return format(
+        "%.6f,%.6f,%s,%s,%s,%.4f,%s",
         quality.kernel().value(),
         quality.kernel().standardError(),
-        quality.frechet(),
-        quality.precisionRecall().precision(),
-        quality.precisionRecall().recall(),
+        enough ? format("%.4f", quality.frechet()) : "",
+        enough ? format("%.4f", quality.precisionRecall().precision()) : "",
+        enough ? format("%.4f", quality.precisionRecall().recall()) : "",
         quality.sure(),
-        quality.rarest());
+        enough ? format("%.4f", quality.rarest()) : "");
   }
 
   private String html() throws IOException {
@@ -171,10 +175,13 @@ final class StudyReport {
         are clipped to [-1, 1], unless another way is named. η scales the variance: 0 is deterministic, 1 is DDPM; it is the
         square of the paper's.</p>
         <p>There are %,d images of each setting up to 50 steps and %,d above, compared with %,d training images of MNIST in the
-        feature space of a digit classifier. The <b>floor</b> is what as many test images get: nothing real does better. The
-        <b>kernel distance</b> doesn't depend on the number of images, and comes with its standard error. The <b>Fréchet
-        distance</b>, precision and recall do depend on it, so they are given for %,d images only. <b>Sure</b> is the share of
-        images that the classifier gives one digit more than %s of the probability.</p>
+        feature space of a digit classifier. The <b>floor</b> is what as many test images get, which nobody trained on: below it these
+        measures see no more. The <b>kernel distance</b> doesn't depend on the number of images on average, and comes with its
+        standard error, which does. The <b>Fréchet distance</b>, precision, recall and the share of the rarest digit depend on
+        it, so they are given from %,d images on. <b>Sure</b> is the share of images that the classifier gives one digit more
+        than %s of the probability. A difference counts here if it is %.0f standard errors.</p>
+        <p>Each prediction type is one trained network, so what differs between them includes what differed in their
+        training.</p>
         """,
         predictions.stream().map(StudyReport::escape).collect(Collectors.joining(" or ")),
         seed,
@@ -182,7 +189,8 @@ final class StudyReport {
         extent.fewImages(),
         extent.real(),
         ENOUGH,
-        Quality.SURE);
+        Quality.SURE,
+        CERTAIN);
   }
 
   // What it shows, in words.
@@ -208,8 +216,8 @@ final class StudyReport {
         .map(
             floor ->
                 format(
-                    "With %,d images, two settings near the floor differ by more than chance if their kernel distances are"
-                        + " %.2f apart; the floor is %.2f ± %.2f, %.1f %% of it sure.",
+                    "With %,d images, two settings near the floor can be told apart if their kernel distances are"
+                        + " %.2f apart; the floor is %.2f ± %.2f, %.1f %% of its images sure.",
                     floor.getKey(),
                     CERTAIN * Math.sqrt(2) * floor.getValue().kernel().standardError(),
                     floor.getValue().kernel().value(),
@@ -220,21 +228,34 @@ final class StudyReport {
 
   private String steps(String prediction) {
     List<StudyCell> deterministic = row(prediction, 0);
-    StudyCell best = best(deterministic);
-    StudyCell enough =
-        deterministic.stream().filter(cell -> !worse(cell, best)).findFirst().orElse(best);
     StudyCell first = deterministic.get(0);
+    // Of those with most images: with few, the best is the luckiest.
+    StudyCell best =
+        best(deterministic.stream().filter(cell -> cell.images() == extent.images()).toList());
+    StudyCell enough =
+        deterministic.stream()
+            .filter(cell -> deterministic.stream().noneMatch(other -> worse(cell, other)))
+            .findFirst()
+            .orElse(best);
+    if (!worse(first, best)) {
+      return format(
+          "<b>%s, η = 0:</b> no number of steps is shown to be better than %s, with a kernel distance of %.2f.",
+          escape(prediction), count(first), kernel(first));
+    }
     return format(
-        "<b>%s, η = 0:</b> the kernel distance falls from %.2f with %s to %.2f with %s. %s as good as it gets here: no other"
-            + " number of steps is better by more than chance. The share of sure digits goes from %.0f %% to %.0f %%.",
+        "<b>%s, η = 0:</b> the kernel distance falls from %.2f with %s to %.2f with %s; no number of steps is shown to be"
+            + " better than %s, with %.2f. The share of sure digits goes from %.0f %% with %s to %.0f %% with %s.",
         escape(prediction),
         kernel(first),
         count(first),
         kernel(best),
         count(best),
-        capital(count(enough)) + (enough.setting().steps() == 1 ? " is" : " are"),
+        count(enough),
+        kernel(enough),
         100 * first.quality().sure(),
-        100 * best.quality().sure());
+        count(first),
+        100 * best.quality().sure(),
+        count(best));
   }
 
   private String eta(String prediction) {
@@ -259,7 +280,7 @@ final class StudyReport {
     }
     String told =
         sentences.isEmpty()
-            ? "at no number of steps does it change the kernel distance by more than chance."
+            ? "at no number of steps is it shown to change the kernel distance."
             : "the best and the worst by the number of steps: "
                 + String.join("; ", sentences)
                 + ".";
@@ -267,7 +288,7 @@ final class StudyReport {
         sentences.isEmpty() || undecided.isEmpty()
             ? ""
             : format(
-                " With %s steps the difference is not more than chance.",
+                " With %s steps no difference could be shown.",
                 undecided.stream().map(String::valueOf).collect(Collectors.joining(", ")));
     return format("<b>%s, η:</b> %s%s", escape(prediction), told, rest);
   }
@@ -294,12 +315,12 @@ final class StudyReport {
         escape(one),
         escape(other),
         ahead.isEmpty()
-            ? "they differ by no more than chance."
+            ? "no difference could be shown."
             : "ahead by the number of steps, " + String.join("; ", ahead) + ".",
         ahead.isEmpty() || even.isEmpty()
             ? ""
             : format(
-                " Even with %s steps.",
+                " With %s steps no difference could be shown.",
                 even.stream().map(String::valueOf).collect(Collectors.joining(", "))));
   }
 
@@ -312,17 +333,18 @@ final class StudyReport {
         StudyCell best = best(variants(prediction, steps));
         parts.add(
             format(
-                "%s, %d steps: from %.2f (%s) to %.2f (%s), %.2f as used here",
+                "%s, %d steps: from %.2f (%s) to %.2f (%s), %.2f as used here%s",
                 escape(prediction),
                 steps,
                 kernel(best),
                 way(best),
                 kernel(worst),
                 way(worst),
-                kernel(usual)));
+                kernel(usual),
+                worse(worst, best) ? "" : ", no difference shown"));
       }
     }
-    return "<b>Spacing and clipping</b> move the kernel distance with few steps, at η = 0: "
+    return "<b>Spacing and clipping</b>, with few steps and η = 0, the best and the worst by kernel distance: "
         + String.join("; ", parts)
         + ".";
   }
@@ -351,8 +373,7 @@ final class StudyReport {
               format(
                   "<td>%s%.2f, %.0f %% sure</td>",
                   image(
-                      Files.readAllBytes(
-                          out.resolve("cells").resolve(cell.setting().fileName() + ".png")),
+                      Files.readAllBytes(out.resolve("cells").resolve(cell.fileName() + ".png")),
                       "",
                       format("%d digits, %s, η = %s", SamplingStudy.SHOWN, count(steps), eta)),
                   kernel(cell),
@@ -386,7 +407,8 @@ final class StudyReport {
     StringBuilder html =
         new StringBuilder(
             "<p>Gray is the floor. Distances are on a logarithmic scale; a kernel distance within its error of 0 is drawn at"
-                + " the error.</p>\n<div class=\"charts\">\n");
+                + " the error, which is larger above 50 steps, where there are fewer images: lines that rise there need not"
+                + " mean worse digits.</p>\n<div class=\"charts\">\n");
     Predicate<StudyCell> all = cell -> true;
     Predicate<StudyCell> many = cell -> cell.images() >= ENOUGH;
     for (String prediction : predictions) {
@@ -495,7 +517,7 @@ final class StudyReport {
   private String variants() throws IOException {
     StringBuilder html =
         new StringBuilder(
-            "<p>With few steps the choice of timesteps and the clipping of estimates matter too. η = 0.</p>\n"
+            "<p>With few steps, the choice of timesteps and the clipping of estimates. η = 0.</p>\n"
                 + "<table><thead><tr><th class=\"left\">prediction</th><th>steps</th><th class=\"left\">spacing</th>"
                 + "<th class=\"left\">estimates</th><th>kernel distance</th><th>sure, %</th><th class=\"left\">digits</th></tr></thead>\n");
     for (String prediction : predictions) {
@@ -512,8 +534,7 @@ final class StudyReport {
                   number(cell.quality().kernel()),
                   100 * cell.quality().sure(),
                   image(
-                      Files.readAllBytes(
-                          out.resolve("cells").resolve(cell.setting().fileName() + ".png")),
+                      Files.readAllBytes(out.resolve("cells").resolve(cell.fileName() + ".png")),
                       "",
                       way(cell))));
         }
@@ -556,13 +577,13 @@ final class StudyReport {
   private static String columns(Quality quality, int images) {
     boolean enough = images >= ENOUGH;
     return format(
-        "<td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%.1f</td><td>%.1f</td>",
+        "<td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%.1f</td><td>%s</td>",
         number(quality.kernel()),
         enough ? format("%.2f", quality.frechet()) : "",
         enough ? format("%.3f", quality.precisionRecall().precision()) : "",
         enough ? format("%.3f", quality.precisionRecall().recall()) : "",
         100 * quality.sure(),
-        100 * quality.rarest());
+        enough ? format("%.1f", 100 * quality.rarest()) : "");
   }
 
   // Looking things up.
@@ -600,7 +621,7 @@ final class StudyReport {
     return cell.quality().kernel().value();
   }
 
-  /** Whether one is worse than another by more than chance. */
+  /** Whether one is worse than another, which is hardly chance. */
   private static boolean worse(StudyCell one, StudyCell other) {
     double error =
         Math.hypot(
@@ -620,10 +641,6 @@ final class StudyReport {
 
   private static String count(int steps) {
     return steps == 1 ? "1 step" : steps + " steps";
-  }
-
-  private static String capital(String text) {
-    return text.substring(0, 1).toUpperCase(Locale.ROOT) + text.substring(1);
   }
 
   private static String number(Estimate estimate) {

@@ -62,7 +62,7 @@ class SamplingStudyTest {
 
     Map<Path, FileTime> before = cells();
     assertThat(before).hasSize(QUICK_CELLS);
-    Path lost = folder.resolve("cells/epsilon-0005-0.5-trailing-clip.json");
+    Path lost = folder.resolve("cells/epsilon-0005-0.5-trailing-clip-8.json");
     Files.delete(lost);
     before.remove(lost);
     String first = Files.readString(csv);
@@ -74,9 +74,11 @@ class SamplingStudyTest {
   }
 
   @Test
-  void aFullStudyAfterAQuickOneMakesMoreImages() throws IOException {
+  void aFullStudyAndAQuickOneKeepEachOthersImages() throws IOException {
     assertThat(study("v", "epsilon", "--quick").code()).isZero();
+    Map<Path, FileTime> quick = cells();
     assertThat(study("v", "epsilon").code()).isZero();
+    assertThat(cells()).containsAllEntriesOf(quick);
     assertThat(Files.readAllLines(folder.resolve("study.csv")))
         .filteredOn(line -> line.startsWith("epsilon,5,0.5,trailing,true,9,"))
         .hasSize(1);
@@ -85,16 +87,18 @@ class SamplingStudyTest {
   @Test
   void whatDoesNotBelongTogetherIsRefused() throws IOException {
     assertThat(study("v", "epsilon", "--quick").code()).isZero();
-    assertError(study("v", "other", "--quick"), "study of other models or another seed");
-    assertError(study("v", "epsilon", "--quick", "--seed=5"), "other models or another seed");
+    assertError(study("v", "other", "--quick"), "study of other models, another seed, other data");
+    assertError(study("v", "epsilon", "--quick", "--seed=5"), "other models, another seed");
     assertError(study("other", "epsilon", "--quick"), "got two of epsilon");
     CommandsTest.writeDigits(folder, "train", 20, 28);
     CommandsTest.writeDigits(folder, "t10k", 20, 28);
     assertError(
         study("v", "epsilon", "--data=" + folder), "the study needs 21 training images, got 20");
-    Path cell = folder.resolve("cells/epsilon-0005-0.5-trailing-clip.json");
+    Path cell = folder.resolve("cells/epsilon-0005-0.5-trailing-clip-8.json");
     Files.writeString(cell, "{");
     assertError(study("v", "epsilon", "--quick"), cell + ": remove it to have it made again");
+    Files.delete(folder.resolve("source.json"));
+    assertError(study("v", "epsilon", "--quick"), "source.json is missing");
   }
 
   private Map<Path, FileTime> cells() throws IOException {
