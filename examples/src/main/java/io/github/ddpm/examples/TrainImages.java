@@ -25,7 +25,7 @@ import picocli.CommandLine.Option;
     })
 public final class TrainImages implements Callable<Integer> {
   private static final int DEFAULT_SIZE = 64;
-  private static final TrainingOptions FROM_SCRATCH = TrainingOptions.defaults();
+  private static final TrainingOptions FROM_SCRATCH = TrainingOptions.defaults().withBatchSize(64);
   private static final TrainingOptions FINE_TUNING =
       FROM_SCRATCH.withLearningRate(1e-4, FROM_SCRATCH.warmupSteps());
 

@@ -25,6 +25,7 @@ public final class TrainMnist implements Callable<Integer> {
   /** What gave the best digits without labels after short trainings, by Fréchet distance. */
   private static final TrainingOptions RECIPE =
       TrainingOptions.defaults()
+          .withBatchSize(64)
           .withLearningRate(2e-3, 100)
           .withLabelDropout(0.5)
           .withMinSnrGamma(5);

@@ -28,7 +28,6 @@ import picocli.CommandLine.Option;
  * saves the model, its loss curve and samples every few minutes.
  */
 final class TrainingCommand {
-  private static final int DEFAULT_BATCH = 64;
   private static final double DEFAULT_MINUTES = 15;
   private static final int MAX_MINUTES = 365 * 24 * 60;
 
@@ -159,13 +158,13 @@ final class TrainingCommand {
   /**
    * The options asked for.
    *
-   * @param usual what those are that were not
+   * @param usual what holds where nothing was asked for, but for the seed, which is a new one then
    */
   TrainingOptions options(TrainingOptions usual) {
     double peak = learningRate == null ? usual.learningRate() : learningRate;
     return usual
-        .withBatchSize(batch == null ? DEFAULT_BATCH : batch)
-        .withMicroBatch(microBatch == null ? 0 : microBatch)
+        .withBatchSize(batch == null ? usual.batchSize() : batch)
+        .withMicroBatch(microBatch == null ? usual.microBatch() : microBatch)
         .withLearningRate(peak, usual.warmupSteps())
         .withLabelDropout(labelDropout == null ? usual.labelDropout() : labelDropout)
         .withMinSnrGamma(minSnrGamma == null ? usual.minSnrGamma() : minSnrGamma)
@@ -200,7 +199,7 @@ final class TrainingCommand {
       trainer.setTotalSteps(
           Math.max(1, Math.round(epochs * data.size() / trainer.options().batchSize())));
     }
-    try (Display display = Ansi.AUTO.enabled() ? new Bar() : new Lines()) {
+    try (Display display = Ansi.AUTO.enabled() ? new Terminal() : new Lines()) {
       Predicate<TrainingProgress> listener = listener(trainer, losses, display);
       if (trainer.totalSteps() > 0) {
         trainer.train(data, listener);
@@ -278,7 +277,7 @@ final class TrainingCommand {
     }
   }
 
-  private static final class Bar implements Display {
+  private static final class Terminal implements Display {
     private final ProgressBar bar =
         new ProgressBarBuilder().setTaskName("Training").setInitialMax(-1).build();
 

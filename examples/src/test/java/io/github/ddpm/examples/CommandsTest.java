@@ -222,6 +222,9 @@ class CommandsTest {
     assertError(run(new TrainMnist(), "--resume", "--seed", "1"), "--resume");
     assertError(run(new TrainMnist(), "--resume", "--label-dropout", "0.2"), "--resume");
     assertError(
+        run(new TrainMnist(), "--label-dropout", "0", "--data", data()),
+        "--label-dropout must be above 0 and below 1");
+    assertError(
         run(new TrainMnist(), "--prediction", "flow", "--data", data()),
         "epsilon, v_prediction or sample, got flow");
     assertThat(folder).isEmptyDirectory();

@@ -59,6 +59,7 @@ class MeasureQualityTest {
     assertError(measure(model, "--count=20", "--bound=1"), "--bound must be in [2, 20], got 1");
     assertError(measure(model, "--eta=2"), "eta must be in [0, 1], got 2");
     assertError(measure("--card"), "--card needs --model");
+    assertError(measure("--precision=float32"), "--precision needs --model");
     assertError(
         measure("--model=" + shared.resolve("small")), "the classifier knows 28x28x1 digits, got");
     Path damaged = Files.writeString(folder.resolve("damaged"), "not weights at all");
