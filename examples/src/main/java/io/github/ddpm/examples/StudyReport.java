@@ -179,7 +179,8 @@ final class StudyReport {
         measures see no more. The <b>kernel distance</b> doesn't depend on the number of images on average, and comes with its
         standard error, which does. The <b>Fréchet distance</b>, precision, recall and the share of the rarest digit depend on
         it, so they are given from %,d images on. <b>Sure</b> is the share of images that the classifier gives one digit more
-        than %s of the probability. A difference counts here if it is %.0f standard errors.</p>
+        than %s of the probability; it can be sure of what is no digit at all, so read that beside the distances. A difference
+        counts here if it is %.0f standard errors.</p>
         <p>Each prediction type is one trained network, so what differs between them includes what differed in their
         training.</p>
         """,
