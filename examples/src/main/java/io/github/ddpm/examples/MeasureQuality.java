@@ -68,6 +68,12 @@ public final class MeasureQuality implements Callable<Integer> {
   private int asked;
 
   @Option(
+      names = "--guidance",
+      defaultValue = "1",
+      description = "how much more the labels of these weigh; 1 is off")
+  private double guidance;
+
+  @Option(
       names = "--bound",
       defaultValue = "128",
       description = "number of test images for the variational bound; 0 for none")
@@ -126,6 +132,7 @@ public final class MeasureQuality implements Callable<Integer> {
   private String measure(Predictor predictor, DigitClassifier digits, Sampler sampler)
       throws IOException {
     ModelInfo info = predictor.info();
+    Sampler guided = sampler.guidance(guidance);
     Dataset train = data == null ? Mnist.train() : Mnist.train(data);
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);
     int most = Math.min(train.size(), test.size());
@@ -183,10 +190,11 @@ public final class MeasureQuality implements Callable<Integer> {
         100 * floor.rarest());
     if (asked > 0 && info.classes() == generated.classes()) {
       int[] labels = IntStream.range(0, info.classes()).toArray();
-      Images drawn = Bar.sample(sampler.labels(labels), asked);
+      Images drawn = Bar.sample(guided.labels(labels), asked);
       line(
           table,
-          "| asked for a digit, got it | %.1f %% of %,d | %.1f %% |",
+          "| asked for a digit%s, got it | %.1f %% of %,d | %.1f %% |",
+          guidance == 1 ? "" : " with guidance " + guidance,
           100 * digits.classify(drawn).accuracy(labels),
           asked,
           100 * heldOut.accuracy(test.labels(chosen)));

@@ -41,12 +41,20 @@ class MeasureQualityTest {
             shared.resolve("v/README.md"), "# Mine\n\n## Measures\n\nold\n\n## License\n\nmine\n");
     Outcome outcome =
         measure(
-            "--model=" + shared.resolve("v"), "--count=20", "--asked=10", "--bound=2", "--card");
+            "--model=" + shared.resolve("v"),
+            "--count=20",
+            "--asked=10",
+            "--guidance=2",
+            "--bound=2",
+            "--card");
     assertThat(outcome.err()).isEmpty();
     assertThat(outcome.out())
         .startsWith("20 images by DDIM with η = 0.0 and 3 steps, seed 0, ")
         .contains("| Fréchet distance |", "| kernel distance |", "| recall |", "| rarest digit |")
-        .contains(" % of 10 | ", " on 2 test images | |");
+        .contains(
+            "| asked for a digit with guidance 2.0, got it | ",
+            " % of 10 | ",
+            " on 2 test images | |");
     assertThat(card)
         .content()
         .isEqualTo("# Mine\n\n## Measures\n\n" + outcome.out() + "\n## License\n\nmine\n");
@@ -58,6 +66,7 @@ class MeasureQualityTest {
     assertError(measure(model, "--count=21"), "--count must be in [4, 20], got 21");
     assertError(measure(model, "--count=20", "--bound=1"), "--bound must be in [2, 20], got 1");
     assertError(measure(model, "--eta=2"), "eta must be in [0, 1], got 2");
+    assertError(measure(model, "--guidance=NaN"), "guidance");
     assertError(measure("--card"), "--card needs --model");
     assertError(measure("--precision=float32"), "--precision needs --model");
     assertError(
