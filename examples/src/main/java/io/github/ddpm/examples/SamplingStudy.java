@@ -98,7 +98,7 @@ public final class SamplingStudy implements Callable<Integer> {
 
   @Option(
       names = "--quick",
-      description = "fewer images, and at most 100 steps: minutes instead of hours")
+      description = "fewer images, and at most 100 steps: minutes instead of an hour or more")
   private boolean quick;
 
   @Option(names = "--seed", defaultValue = "0", description = "of the noise")
