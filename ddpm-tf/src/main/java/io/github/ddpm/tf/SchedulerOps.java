@@ -1,13 +1,17 @@
 package io.github.ddpm.tf;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntToDoubleFunction;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Squeeze;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -51,27 +55,65 @@ public final class SchedulerOps {
   }
 
   /**
-   * Min-SNR-γ weights of each image's squared error (Hang et al. 2023, "Efficient Diffusion
+   * Draws a timestep for each image of a batch, in proportion to weights: the mean of the squared
+   * errors at these timesteps, times the mean of the weights, is on average the weighted mean over
+   * all timesteps. The draws share one random offset and are evenly spaced from there, so that each
+   * batch has its share of every noise level (Kingma et al. 2021, "Variational Diffusion Models",
+   * appendix I.1).
+   *
+   * @param weights of the timesteps 0 to T-1, none below 0 and not all 0
+   * @param count scalar, images in the batch
+   * @param uniform scalar, in [0, 1)
+   * @return [count]
+   */
+  public static Operand<TInt32> drawTimesteps(
+      Ops tf, double[] weights, Operand<TInt32> count, Operand<TFloat32> uniform) {
+    double total = Arrays.stream(weights).sum();
+    checkArgument(
+        total > 0 && Double.isFinite(total) && Arrays.stream(weights).allMatch(w -> w >= 0),
+        "weights must not be below 0 and not all 0, got a sum of %s",
+        total);
+    float[] upTo = new float[weights.length];
+    double sum = 0;
+    for (int t = 0; t < weights.length; t++) {
+      sum += weights[t];
+      upTo[t] = (float) (sum / total);
+    }
+    Operand<TFloat32> images = tf.dtypes.cast(count, TFloat32.class);
+    Operand<TFloat32> ordinals =
+        tf.dtypes.cast(tf.range(tf.constant(0), count, tf.constant(1)), TFloat32.class);
+    Operand<TFloat32> levels = tf.math.div(tf.math.add(ordinals, uniform), images);
+    Operand<TInt32> drawn =
+        tf.squeeze(
+            tf.upperBound(tf.constant(new float[][] {upTo}), tf.expandDims(levels, tf.constant(0))),
+            Squeeze.axis(List.of(0L)));
+    // Rounding can make the last level 1, which is above every timestep.
+    return tf.math.minimum(drawn, tf.constant(weights.length - 1));
+  }
+
+  /**
+   * Min-SNR-γ weights of the squared error at each timestep (Hang et al. 2023, "Efficient Diffusion
    * Training via Min-SNR Weighting Strategy", section 3.4): with snr = ᾱ/(1-ᾱ), min(snr, γ)/snr for
    * ε, min(snr, γ) for x0 and min(snr, γ)/(snr + 1) for v.
    *
-   * @param gamma above 0; the paper recommends 5
-   * @return [n, 1, 1, 1]
+   * @param gamma at least 0; the paper recommends 5, and 0 makes all weights 1
+   * @return the weights of the timesteps 0 to T-1
    */
-  public static Operand<TFloat32> minSnrWeight(
-      Ops tf, BetaSchedule schedule, PredictionType type, double gamma, Operand<TInt32> timesteps) {
-    return lookUp(
-        tf,
-        schedule,
-        timesteps,
-        t -> {
-          double snr = schedule.alphaBar(t) / (1 - schedule.alphaBar(t));
-          return switch (type) {
-            case EPSILON -> Math.min(snr, gamma) / snr;
-            case SAMPLE -> Math.min(snr, gamma);
-            case V_PREDICTION -> Math.min(snr, gamma) / (snr + 1);
-          };
-        });
+  public static double[] minSnrWeights(BetaSchedule schedule, PredictionType type, double gamma) {
+    double[] weights = new double[schedule.timesteps()];
+    for (int t = 0; t < weights.length; t++) {
+      double snr = schedule.alphaBar(t) / (1 - schedule.alphaBar(t));
+      double capped = Math.min(snr, gamma);
+      weights[t] =
+          gamma == 0
+              ? 1
+              : switch (type) {
+                case EPSILON -> capped / snr;
+                case SAMPLE -> capped;
+                case V_PREDICTION -> capped / (snr + 1);
+              };
+    }
+    return weights;
   }
 
   /**

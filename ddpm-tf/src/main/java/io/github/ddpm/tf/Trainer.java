@@ -85,6 +85,7 @@ public final class Trainer implements AutoCloseable {
   private final Op update;
   private final Optional<Accumulation> accumulation;
 
+  private Optional<Path> from = Optional.empty();
   private long step;
   private long totalSteps;
   private boolean closed;
@@ -162,6 +163,7 @@ public final class Trainer implements AutoCloseable {
             model.config(), model.schedule(), model.predictionType(), model.pipeline(), options);
     try {
       trainer.start(trainer.parameters.pack(model.weights()));
+      trainer.from = Optional.of(folder);
       return trainer;
     } catch (UncheckedIOException e) {
       trainer.close();
@@ -225,6 +227,7 @@ public final class Trainer implements AutoCloseable {
       trainer.close();
       throw e;
     }
+    trainer.from = Optional.ofNullable(state.path("from").asText(null)).map(Path::of);
     trainer.step = step;
     trainer.totalSteps = totalSteps;
     return trainer;
@@ -256,6 +259,11 @@ public final class Trainer implements AutoCloseable {
     return options;
   }
 
+  /** The model that this training started from, as {@link #fineTune} was given it. */
+  public Optional<Path> from() {
+    return from;
+  }
+
   /** Steps taken. */
   public long step() {
     return step;
@@ -285,8 +293,8 @@ public final class Trainer implements AutoCloseable {
    *
    * @param batch images x0 of the network's size, at least one
    * @param classes the label of each, in [0, classes); none for a network without labels
-   * @return the loss: the mean squared error of the prediction, times the min-SNR weights if they
-   *     are on
+   * @return the loss: the mean squared error of the prediction. With min-SNR weighting the
+   *     timesteps are drawn in proportion to the weights, and it is times their mean
    * @throws IllegalArgumentException if images or labels don't fit the network
    * @throws IllegalStateException after {@link #close}, or if loss or gradient are not finite, in
    *     which case the weights stay as they were
@@ -531,6 +539,7 @@ public final class Trainer implements AutoCloseable {
     Map<String, Weight> averaged = parameters.unpack(adam.get(session, State.EMA));
     ObjectNode state = ModelFolder.JSON.createObjectNode();
     state.put("step", step).put("total_steps", totalSteps);
+    state.put("from", from.map(Path::toString).orElse(null));
     state.set("options", ModelFolder.JSON.valueToTree(options));
     new ModelFolder(config, schedule, predictionType, pipeline, averaged)
         .write(
@@ -578,9 +587,13 @@ public final class Trainer implements AutoCloseable {
   private Operand<TFloat32> loss(Ops tf) {
     Operand<TInt32> shape = tf.shape(images);
     Operand<TInt32> count = tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
+    double[] weights = SchedulerOps.minSnrWeights(schedule, predictionType, options.minSnrGamma());
     Operand<TInt32> timesteps =
-        tf.random.statelessRandomUniformInt(
-            count, seed(tf, 0), tf.constant(0), tf.constant(schedule.timesteps()));
+        SchedulerOps.drawTimesteps(
+            tf,
+            weights,
+            tf.squeeze(count),
+            tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(tf, 0)));
     Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(tf, 1));
     Operand<TFloat32> x = SchedulerOps.addNoise(tf, schedule, images, epsilon, timesteps);
     Operand<TFloat32> out =
@@ -599,14 +612,10 @@ public final class Trainer implements AutoCloseable {
         SchedulerOps.target(tf, schedule, predictionType, images, epsilon, timesteps);
     Operand<TFloat32> error = tf.math.sub(out, target);
     Operand<TFloat32> squared = tf.math.mul(error, error);
-    if (options.minSnrGamma() > 0) {
-      squared =
-          tf.math.mul(
-              squared,
-              SchedulerOps.minSnrWeight(
-                  tf, schedule, predictionType, options.minSnrGamma(), timesteps));
-    }
-    return tf.math.mean(squared, tf.constant(new int[] {0, 1, 2, 3}));
+    double meanWeight = Arrays.stream(weights).average().orElseThrow();
+    return tf.math.mul(
+        tf.math.mean(squared, tf.constant(new int[] {0, 1, 2, 3})),
+        tf.constant((float) meanWeight));
   }
 
   private Operand<TInt32> droppedLabels(Ops tf, Operand<TInt32> count) {

@@ -14,8 +14,8 @@ import io.github.ddpm.Precision;
  * @param warmupSteps steps over which the learning rate rises from 0 to its peak, at least 0
  * @param weightDecay of AdamW, at least 0
  * @param maxGradientNorm longer gradients are scaled to this length, above 0; infinity is off
- * @param minSnrGamma γ of the min-SNR weighting of the loss, at least 0; 0 is off, the paper
- *     recommends 5
+ * @param minSnrGamma γ of the min-SNR weighting of the loss ({@link SchedulerOps#minSnrWeights}),
+ *     by drawing the timesteps in proportion to it. At least 0; 0 is off, the paper recommends 5
  * @param emaMaxDecay most that the moving average of the weights keeps per step, in [0, 1)
  * @param emaPower how fast it gets there: after k steps it keeps min(emaMaxDecay, 1 - (1 +
  *     k)^-emaPower), above 0

@@ -1,16 +1,19 @@
 package io.github.ddpm.tf;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
 import java.io.IOException;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.tensorflow.EagerSession;
 import org.tensorflow.Operand;
+import org.tensorflow.ndarray.StdArrays;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
@@ -66,6 +69,44 @@ class SchedulerOpsTest {
     assertWeights(schedule, PredictionType.EPSILON, 5.0 / 9, 1);
     assertWeights(schedule, PredictionType.SAMPLE, 5, snr);
     assertWeights(schedule, PredictionType.V_PREDICTION, 0.5, snr / (snr + 1));
+    assertThat(SchedulerOps.minSnrWeights(schedule, PredictionType.V_PREDICTION, 0))
+        .containsExactly(1, 1);
+  }
+
+  @Test
+  void timestepsAreDrawnInProportionAndEvenly() {
+    // Of 8 draws, 2, 0, 4 and 2 whatever the offset.
+    double[] weights = {1, 0, 2, 1};
+    for (float uniform : new float[] {0, 0.3f, 0.999f}) {
+      assertThat(draw(weights, 8, uniform)).containsExactly(0, 0, 2, 2, 2, 2, 3, 3);
+    }
+    // One image gets any of them, by the offset.
+    assertThat(draw(weights, 1, 0.24f)).containsExactly(0);
+    assertThat(draw(weights, 1, 0.25f)).containsExactly(2);
+    assertThat(draw(weights, 1, 0.75f)).containsExactly(3);
+  }
+
+  @Test
+  void theLastLevelIsATimestepThoughItRoundsToOne() {
+    int count = 1_000_003;
+    assertThat(draw(new double[] {1, 1}, count, Math.nextDown(1f))[count - 1]).isEqualTo(1);
+  }
+
+  @Test
+  void timestepsNeedWeights() {
+    for (double[] weights : new double[][] {{0, 0}, {2, -1}, {Double.NaN, 1}}) {
+      assertThatIllegalArgumentException().isThrownBy(() -> draw(weights, 1, 0));
+    }
+  }
+
+  private static int[] draw(double[] weights, int count, float uniform) {
+    try (EagerSession session = EagerSession.create()) {
+      Ops tf = Ops.create(session);
+      TInt32 drawn =
+          SchedulerOps.drawTimesteps(tf, weights, tf.constant(count), tf.constant(uniform))
+              .asTensor();
+      return StdArrays.array1dCopyOf(drawn);
+    }
   }
 
   @Test
@@ -97,15 +138,8 @@ class SchedulerOpsTest {
 
   private static void assertWeights(
       BetaSchedule schedule, PredictionType type, double... expected) {
-    try (EagerSession session = EagerSession.create()) {
-      Ops tf = Ops.create(session);
-      TFloat32 weights =
-          SchedulerOps.minSnrWeight(tf, schedule, type, 5, tf.constant(new int[] {0, 1}))
-              .asTensor();
-      for (int i = 0; i < expected.length; i++) {
-        assertThat(Math.abs(weights.getFloat(i, 0, 0, 0) - expected[i])).isLessThan(1e-6);
-      }
-    }
+    assertThat(SchedulerOps.minSnrWeights(schedule, type, 5))
+        .containsExactly(expected, Offset.offset(1e-12));
   }
 
   private static Operand<TFloat32> images(Ops tf, JsonNode rows) {

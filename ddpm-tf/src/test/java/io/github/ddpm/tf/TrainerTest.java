@@ -250,6 +250,10 @@ class TrainerTest {
       trainer.step(Digits.dataset(3, 28, 1).images(0, 1, 2), 0, 1, 2);
       trainer.save(folder);
       assertThat(ModelFolder.read(folder).weights()).isNotEqualTo(model.weights());
+      assertThat(trainer.from()).contains(diffusers);
+    }
+    try (Trainer resumed = Trainer.resume(folder)) {
+      assertThat(resumed.from()).contains(diffusers);
     }
     assertThatThrownBy(() -> Trainer.fineTune(diffusers, OPTIONS.withLabelDropout(0.1)))
         .isInstanceOf(IllegalArgumentException.class)
@@ -313,6 +317,7 @@ class TrainerTest {
     try (Trainer resumed = Trainer.resume(folder)) {
       assertThat(resumed.step()).isEqualTo(1);
       assertThat(resumed.options()).isEqualTo(OPTIONS);
+      assertThat(resumed.from()).isEmpty();
     }
   }
 
