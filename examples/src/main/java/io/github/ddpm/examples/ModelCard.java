@@ -47,12 +47,17 @@ final class ModelCard {
     String command =
         "mvn -q compile exec:java -Dexec.mainClass="
             + TrainMnist.class.getName()
-            + " -Dexec.args=\"--prediction "
-            + info.predictionType().configName()
-            + " --schedule "
-            + schedule
-            + " --channels "
-            + channels
+            + " -Dexec.args=\""
+            + trainer
+                .from()
+                .map(model -> "--from " + model)
+                .orElse(
+                    "--prediction "
+                        + info.predictionType().configName()
+                        + " --schedule "
+                        + schedule
+                        + " --channels "
+                        + channels)
             + " --batch "
             + options.batchSize()
             + " --epochs "

@@ -43,18 +43,6 @@ public final class TrainImages implements Callable<Integer> {
   @Option(names = "--no-flip", description = "without the mirror image of each picture")
   private boolean noFlip;
 
-  @Option(
-      names = "--channels",
-      split = ",",
-      description =
-          "channels at each level of the network, finest first, multiples of 8; default for 64 pixels: 32,64,128,128")
-  private Integer[] channels;
-
-  @Option(
-      names = "--from",
-      description = "folder of a model to go on from, which also decides size and channels")
-  private Path from;
-
   @Mixin private final TrainingCommand training = new TrainingCommand();
 
   TrainImages() {}
@@ -67,20 +55,12 @@ public final class TrainImages implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     training.check();
-    boolean described = size != null || gray || channels != null;
-    if (from != null && (described || training.prediction != null || training.schedule != null)) {
+    if (training.continues() && (size != null || gray)) {
       throw new IllegalArgumentException(
-          "--from takes size, channels, prediction and schedule from the model; leave them out");
+          "--from and --resume take size and colors from the model; leave --size and --gray out");
     }
-    if (training.resume && (described || from != null)) {
-      throw new IllegalArgumentException(
-          "--resume goes on with the options that training was started with; only --data, --no-flip and --out go with it");
-    }
-    if (training.resume || from != null) {
-      try (Trainer trainer =
-          training.resume
-              ? Trainer.resume(training.out)
-              : Trainer.fineTune(from, training.options(FINE_TUNING))) {
+    if (training.continues()) {
+      try (Trainer trainer = training.continued(FINE_TUNING)) {
         training.run(trainer, pictures(trainer.info().height(), trainer.info().channels()));
       }
     } else {
@@ -104,7 +84,8 @@ public final class TrainImages implements Callable<Integer> {
 
   private UNetConfig network(Dataset pictures) {
     return UNetConfig.small(pictures.height(), pictures.width(), pictures.channels())
-        .withBlockOutChannels(channels == null ? channels(pictures.height()) : channels)
+        .withBlockOutChannels(
+            training.channels == null ? channels(pictures.height()) : training.channels)
         .withClasses(pictures.classes());
   }
 

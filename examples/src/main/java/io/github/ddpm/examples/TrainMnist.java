@@ -18,7 +18,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = {
       "Trains a digits model on MNIST and saves it as a folder that diffusers can load.",
-      "Learning rate 2e-3, label dropout 0.5 and min-SNR weighting with gamma 5 unless others are given.",
+      "Learning rate 2e-3, label dropout 0.5 and min-SNR weighting with gamma 0.2 unless others are given.",
       "While it trains, --out also gets loss.png, loss.csv and samples/."
     })
 public final class TrainMnist implements Callable<Integer> {
@@ -28,7 +28,7 @@ public final class TrainMnist implements Callable<Integer> {
           .withBatchSize(64)
           .withLearningRate(2e-3, 100)
           .withLabelDropout(0.5)
-          .withMinSnrGamma(5);
+          .withMinSnrGamma(0.2);
 
   @Option(
       names = "--data",
@@ -36,12 +36,6 @@ public final class TrainMnist implements Callable<Integer> {
   private Path data;
 
   @Mixin private final TrainingCommand training = new TrainingCommand();
-
-  @Option(
-      names = "--channels",
-      split = ",",
-      description = "of the network at each level, multiples of 8; default: 32,64,64")
-  private Integer[] channels;
 
   @Option(
       names = "--export",
@@ -60,10 +54,6 @@ public final class TrainMnist implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     training.check();
-    if (training.resume && channels != null) {
-      throw new IllegalArgumentException(
-          "--resume goes on with the network that training was started with, so --channels can't go with it");
-    }
     Double dropped = training.labelDropout;
     if (dropped != null && !(dropped > 0 && dropped < 1)) {
       throw new IllegalArgumentException(
@@ -74,7 +64,7 @@ public final class TrainMnist implements Callable<Integer> {
       Commands.checkWritable(Files.createDirectories(export));
     }
     Dataset digits = data == null ? Mnist.train() : Mnist.train(data);
-    try (Trainer trainer = training.resume ? Trainer.resume(training.out) : create(digits)) {
+    try (Trainer trainer = training.continues() ? training.continued(RECIPE) : create(digits)) {
       LossCurve losses = training.run(trainer, digits);
       if (export != null) {
         trainer.saveHalf(export);
@@ -90,7 +80,7 @@ public final class TrainMnist implements Callable<Integer> {
         UNetConfig.small(digits.height(), digits.width(), digits.channels())
             .withClasses(digits.classes());
     return Trainer.create(
-        channels == null ? network : network.withBlockOutChannels(channels),
+        training.channels == null ? network : network.withBlockOutChannels(training.channels),
         training.noise(),
         training.predictionType(),
         training.options(RECIPE));

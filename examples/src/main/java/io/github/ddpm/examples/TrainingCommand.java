@@ -57,6 +57,20 @@ final class TrainingCommand {
   @Option(names = "--schedule", description = "noise: linear or cosine (default)")
   String schedule;
 
+  @Option(
+      names = "--channels",
+      split = ",",
+      description =
+          "channels at each level of the network, finest first, multiples of 8; default: 32,64,64, and more levels above"
+              + " 32 pixels")
+  Integer[] channels;
+
+  @Option(
+      names = "--from",
+      description =
+          "folder of a model to start from, which also decides channels, prediction and schedule")
+  Path from;
+
   @Option(names = "--epochs", description = "how often to go through the data")
   Double epochs;
 
@@ -116,6 +130,10 @@ final class TrainingCommand {
       throw new IllegalArgumentException(
           "--resume goes on with the options that training was started with; of these only --data and --out go with it");
     }
+    if (from != null && (channels != null || prediction != null || schedule != null)) {
+      throw new IllegalArgumentException(
+          "--from takes channels, prediction and schedule from the model; leave them out");
+    }
     if (Files.exists(out)) {
       Commands.checkWritable(out);
     }
@@ -130,6 +148,8 @@ final class TrainingCommand {
   private boolean optionsGiven() {
     return prediction != null
         || schedule != null
+        || channels != null
+        || from != null
         || batch != null
         || microBatch != null
         || learningRate != null
@@ -170,6 +190,20 @@ final class TrainingCommand {
         .withMinSnrGamma(minSnrGamma == null ? usual.minSnrGamma() : minSnrGamma)
         .withPrecision(precision == null ? usual.precision() : precision)
         .withSeed(seed == null ? new SecureRandom().nextLong() : seed);
+  }
+
+  /** Whether there is a training or a model to go on from. */
+  boolean continues() {
+    return resume || from != null;
+  }
+
+  /**
+   * The training to go on with.
+   *
+   * @param usual as for {@link #options}, of a training that starts from a model
+   */
+  Trainer continued(TrainingOptions usual) throws IOException {
+    return resume ? Trainer.resume(out) : Trainer.fineTune(from, options(usual));
   }
 
   /**

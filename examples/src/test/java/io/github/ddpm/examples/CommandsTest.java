@@ -175,7 +175,15 @@ class CommandsTest {
         .contains("step 1/1", "saved");
     assertError(
         run(new TrainImages(), data, "--from=" + out, "--size=8", "--out=" + folder.resolve("x")),
-        "--from takes size");
+        "--from and --resume take size and colors from the model");
+    assertError(
+        run(
+            new TrainImages(),
+            data,
+            "--from=" + out,
+            "--channels=8,8",
+            "--out=" + folder.resolve("x")),
+        "--from takes channels");
     assertError(
         run(new TrainImages(), data, "--resume", "--out=" + out, "--learning-rate=1"), "--resume");
   }
@@ -220,6 +228,10 @@ class CommandsTest {
         run(new TrainMnist(), "--minutes", "NaN"),
         "--minutes must be above 0 and at most 525600, got NaN");
     assertError(run(new TrainMnist(), "--resume", "--seed", "1"), "--resume");
+    assertError(run(new TrainMnist(), "--resume", "--from", none), "--resume");
+    assertError(
+        run(new TrainMnist(), "--from", none, "--schedule", "linear"), "--from takes channels");
+    assertError(run(new TrainMnist(), "--from", none, "--data", data()), none);
     assertError(run(new TrainMnist(), "--resume", "--label-dropout", "0.2"), "--resume");
     assertError(
         run(new TrainMnist(), "--label-dropout", "0", "--data", data()),
@@ -276,6 +288,21 @@ class CommandsTest {
     Outcome again = run(new TrainMnist(), "--resume", "--data", data(), "--out", out.toString());
     assertThat(again.code()).as(again.err()).isZero();
     assertThat(out.resolve("loss.csv")).content().hasLineCount(4);
+
+    Path second = folder.resolve("second");
+    String from = "--from " + out + " --batch 4 --epochs 0.4 --seed 4";
+    Outcome longer =
+        run(new TrainMnist(), (from + " --data " + data() + " --out " + second).split(" "));
+    assertThat(longer.out()).as(longer.err()).contains("step 2/2");
+    Path card = folder.resolve("card");
+    Outcome exported =
+        run(
+            new TrainMnist(),
+            ("--resume --data " + data() + " --out " + second + " --export " + card).split(" "));
+    assertThat(exported.out()).as(exported.err()).contains("exported");
+    assertThat(card.resolve("README.md"))
+        .content()
+        .contains("\"--from " + out + " --batch 4 --epochs 0.4 ", "--seed 4\"`");
   }
 
   @Test
