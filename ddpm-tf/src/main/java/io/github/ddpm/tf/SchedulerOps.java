@@ -57,22 +57,25 @@ public final class SchedulerOps {
   /**
    * Draws a timestep for each image of a batch, in proportion to weights: the mean of the squared
    * errors at these timesteps, times the mean of the weights, is on average the weighted mean over
-   * all timesteps. The draws share one random offset and are evenly spaced from there, so that each
-   * batch has its share of every noise level (Kingma et al. 2021, "Variational Diffusion Models",
-   * appendix I.1).
+   * all timesteps. The draws share one random offset and are evenly spaced from there, around and
+   * around, so that each batch has its share of every noise level and each image can get any of
+   * them (Kingma et al. 2021, "Variational Diffusion Models", appendix I.1).
    *
-   * @param weights of the timesteps 0 to T-1, none below 0 and not all 0
+   * @param weights of the timesteps 0 to T-1, at least 0 and finite, not all 0
    * @param count scalar, images in the batch
    * @param uniform scalar, in [0, 1)
    * @return [count]
    */
   public static Operand<TInt32> drawTimesteps(
       Ops tf, double[] weights, Operand<TInt32> count, Operand<TFloat32> uniform) {
+    for (double weight : weights) {
+      checkArgument(
+          weight >= 0 && Double.isFinite(weight),
+          "weights must be at least 0 and finite, got %s",
+          weight);
+    }
     double total = Arrays.stream(weights).sum();
-    checkArgument(
-        total > 0 && Double.isFinite(total) && Arrays.stream(weights).allMatch(w -> w >= 0),
-        "weights must not be below 0 and not all 0, got a sum of %s",
-        total);
+    checkArgument(total > 0, "all weights are 0");
     float[] upTo = new float[weights.length];
     double sum = 0;
     for (int t = 0; t < weights.length; t++) {
@@ -82,19 +85,18 @@ public final class SchedulerOps {
     Operand<TFloat32> images = tf.dtypes.cast(count, TFloat32.class);
     Operand<TFloat32> ordinals =
         tf.dtypes.cast(tf.range(tf.constant(0), count, tf.constant(1)), TFloat32.class);
-    Operand<TFloat32> levels = tf.math.div(tf.math.add(ordinals, uniform), images);
-    Operand<TInt32> drawn =
-        tf.squeeze(
-            tf.upperBound(tf.constant(new float[][] {upTo}), tf.expandDims(levels, tf.constant(0))),
-            Squeeze.axis(List.of(0L)));
-    // Rounding can make the last level 1, which is above every timestep.
-    return tf.math.minimum(drawn, tf.constant(weights.length - 1));
+    Operand<TFloat32> levels =
+        tf.math.floorMod(tf.math.add(tf.math.div(ordinals, images), uniform), tf.constant(1f));
+    return tf.squeeze(
+        tf.upperBound(tf.constant(new float[][] {upTo}), tf.expandDims(levels, tf.constant(0))),
+        Squeeze.axis(List.of(0L)));
   }
 
   /**
    * Min-SNR-γ weights of the squared error at each timestep (Hang et al. 2023, "Efficient Diffusion
    * Training via Min-SNR Weighting Strategy", section 3.4): with snr = ᾱ/(1-ᾱ), min(snr, γ)/snr for
-   * ε, min(snr, γ) for x0 and min(snr, γ)/(snr + 1) for v.
+   * ε, min(snr, γ) for x0 and min(snr, γ)/(snr + 1) for v. Where nothing of the image is left, at
+   * zero terminal SNR, that is 0 for x0 and v, and not a number for ε.
    *
    * @param gamma at least 0; the paper recommends 5, and 0 makes all weights 1
    * @return the weights of the timesteps 0 to T-1

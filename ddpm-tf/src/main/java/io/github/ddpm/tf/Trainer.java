@@ -85,7 +85,7 @@ public final class Trainer implements AutoCloseable {
   private final Op update;
   private final Optional<Accumulation> accumulation;
 
-  private Optional<Path> from = Optional.empty();
+  private Optional<Path> startedFrom = Optional.empty();
   private long step;
   private long totalSteps;
   private boolean closed;
@@ -100,6 +100,10 @@ public final class Trainer implements AutoCloseable {
         options.labelDropout() == 0 || config.nullLabel() || config.classEmbeddings() == 0,
         "label dropout needs a network with a null label, got dropout %s",
         options.labelDropout());
+    checkArgument(
+        options.minSnrGamma() == 0 || !schedule.isZeroTerminalSnr(),
+        "min-SNR weighting never trains the last timestep of a schedule with zero terminal SNR: gamma must be 0, got %s",
+        options.minSnrGamma());
     this.config = config;
     this.schedule = schedule;
     this.predictionType = predictionType;
@@ -131,8 +135,8 @@ public final class Trainer implements AutoCloseable {
   /**
    * Training from the start.
    *
-   * @throws IllegalArgumentException if these don't fit together, for instance ε with zero terminal
-   *     SNR
+   * @throws IllegalArgumentException if these don't fit together, for instance ε or min-SNR
+   *     weighting with zero terminal SNR
    */
   public static Trainer create(
       UNetConfig config,
@@ -163,7 +167,7 @@ public final class Trainer implements AutoCloseable {
             model.config(), model.schedule(), model.predictionType(), model.pipeline(), options);
     try {
       trainer.start(trainer.parameters.pack(model.weights()));
-      trainer.from = Optional.of(folder);
+      trainer.startedFrom = Optional.of(folder);
       return trainer;
     } catch (UncheckedIOException e) {
       trainer.close();
@@ -199,12 +203,14 @@ public final class Trainer implements AutoCloseable {
     }
     JsonNode state = ModelFolder.readJson(stateFile);
     TrainingOptions options;
+    Optional<Path> startedFrom;
     try {
+      startedFrom = Optional.ofNullable(state.path("started_from").asText(null)).map(Path::of);
       options = ModelFolder.JSON.treeToValue(complete(state.get("options")), TrainingOptions.class);
     } catch (JsonProcessingException | IllegalArgumentException e) {
       String problem =
           e instanceof JsonProcessingException json ? json.getOriginalMessage() : e.getMessage();
-      throw new IOException(stateFile + ": options: " + problem, e);
+      throw new IOException(stateFile + ": " + problem, e);
     }
     long step = state.path("step").asLong(-1);
     long totalSteps = state.path("total_steps").asLong(-1);
@@ -227,7 +233,7 @@ public final class Trainer implements AutoCloseable {
       trainer.close();
       throw e;
     }
-    trainer.from = Optional.ofNullable(state.path("from").asText(null)).map(Path::of);
+    trainer.startedFrom = startedFrom;
     trainer.step = step;
     trainer.totalSteps = totalSteps;
     return trainer;
@@ -260,8 +266,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** The model that this training started from, as {@link #fineTune} was given it. */
-  public Optional<Path> from() {
-    return from;
+  public Optional<Path> startedFrom() {
+    return startedFrom;
   }
 
   /** Steps taken. */
@@ -539,7 +545,7 @@ public final class Trainer implements AutoCloseable {
     Map<String, Weight> averaged = parameters.unpack(adam.get(session, State.EMA));
     ObjectNode state = ModelFolder.JSON.createObjectNode();
     state.put("step", step).put("total_steps", totalSteps);
-    state.put("from", from.map(Path::toString).orElse(null));
+    state.put("started_from", startedFrom.map(Path::toString).orElse(null));
     state.set("options", ModelFolder.JSON.valueToTree(options));
     new ModelFolder(config, schedule, predictionType, pipeline, averaged)
         .write(

@@ -250,10 +250,10 @@ class TrainerTest {
       trainer.step(Digits.dataset(3, 28, 1).images(0, 1, 2), 0, 1, 2);
       trainer.save(folder);
       assertThat(ModelFolder.read(folder).weights()).isNotEqualTo(model.weights());
-      assertThat(trainer.from()).contains(diffusers);
+      assertThat(trainer.startedFrom()).contains(diffusers);
     }
     try (Trainer resumed = Trainer.resume(folder)) {
-      assertThat(resumed.from()).contains(diffusers);
+      assertThat(resumed.startedFrom()).contains(diffusers);
     }
     assertThatThrownBy(() -> Trainer.fineTune(diffusers, OPTIONS.withLabelDropout(0.1)))
         .isInstanceOf(IllegalArgumentException.class)
@@ -317,7 +317,7 @@ class TrainerTest {
     try (Trainer resumed = Trainer.resume(folder)) {
       assertThat(resumed.step()).isEqualTo(1);
       assertThat(resumed.options()).isEqualTo(OPTIONS);
-      assertThat(resumed.from()).isEmpty();
+      assertThat(resumed.startedFrom()).isEmpty();
     }
   }
 
@@ -354,6 +354,15 @@ class TrainerTest {
                     PredictionType.EPSILON,
                     OPTIONS))
         .withMessageContaining("zero SNR");
+    assertThatIllegalArgumentException()
+        .isThrownBy(
+            () ->
+                Trainer.create(
+                    network(),
+                    BetaSchedule.linear().zeroTerminalSnr(),
+                    PredictionType.V_PREDICTION,
+                    OPTIONS.withMinSnrGamma(5)))
+        .withMessageContaining("gamma must be 0, got 5.0");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> UNetConfig.small(30, 30, 1))
         .withMessageContaining("divisible by 4")
@@ -442,6 +451,39 @@ class TrainerTest {
     assertThat(weights.get("conv_norm_out.weight").values().get(0)).isEqualTo(1);
     assertThat(weights.get("conv_norm_out.bias").values().get(0)).isZero();
     assertThat(Parameters.of(UNetConfig.small(28, 28, 1)).size()).isEqualTo(1_112_801);
+  }
+
+  /**
+   * Of the two timesteps the first, next to clean, has no weight to speak of and the second has 1.
+   */
+  @Test
+  void minSnrWeightingDrawsByTheWeightsAndScalesByTheirMean() {
+    List<Double> weighted = lossesOfTwoTimesteps(1);
+    List<Double> plain = lossesOfTwoTimesteps(0);
+    int second = 0;
+    for (int i = 0; i < plain.size(); i++) {
+      double ratio = weighted.get(i) / plain.get(i);
+      second += Math.abs(ratio - 0.5) < 1e-4 ? 1 : 0;
+    }
+    assertThat(second).as("of %s and %s", weighted, plain).isBetween(4, 16);
+  }
+
+  /** The losses of 20 steps of one image that change next to nothing. */
+  private static List<Double> lossesOfTwoTimesteps(double gamma) {
+    TrainingOptions options =
+        OPTIONS
+            .withBatchSize(1)
+            .withLearningRate(1e-12, 1)
+            .withPrecision(Precision.FLOAT32)
+            .withMinSnrGamma(gamma);
+    List<Double> losses = new ArrayList<>();
+    try (Trainer trainer =
+        Trainer.create(network(), BetaSchedule.of(1e-12, 0.5), PredictionType.EPSILON, options)) {
+      for (int i = 0; i < 20; i++) {
+        losses.add(trainer.step(DIGITS.images(0), DIGITS.labels(0)));
+      }
+    }
+    return losses;
   }
 
   @Test
