@@ -65,13 +65,11 @@ public final class SamplingStudy implements Callable<Integer> {
   /** Decides which images stand for MNIST. */
   private static final long CHOICE = 0;
 
-  /** Pixels that a model is known by. */
-  private static final int ANSWERS = 16;
-
   /**
-   * How far answers or features can be apart and still be of one model or set, in any precision.
+   * How far answers or features can be apart in the mean and still be of one model or set, in any
+   * precision.
    */
-  private static final double ROUNDING = 0.1;
+  private static final double ROUNDING = 0.02;
 
   private static final ObjectMapper JSON =
       JsonMapper.builder()
@@ -141,20 +139,35 @@ public final class SamplingStudy implements Callable<Integer> {
    *
    * @param seed of the noise
    * @param real mean features of the real images, which know the data and the classifier
-   * @param answers some of what each model makes of noise
+   * @param answers what each model makes of noise
    */
   private record Source(long seed, List<Double> real, Map<String, List<Double>> answers) {
+    /**
+     * Whether cells of both can be in one study: of other models too, but not of two with a name.
+     */
     boolean isLike(Source other) {
       return seed == other.seed
           && alike(real, other.real)
-          && answers.keySet().equals(other.answers.keySet())
-          && answers.keySet().stream()
-              .allMatch(name -> alike(answers.get(name), other.answers.get(name)));
+          && answers.entrySet().stream()
+              .allMatch(
+                  answer ->
+                      alike(
+                          answer.getValue(),
+                          other.answers.getOrDefault(answer.getKey(), answer.getValue())));
+    }
+
+    Source with(Source other) {
+      Map<String, List<Double>> all = new LinkedHashMap<>(answers);
+      all.putAll(other.answers);
+      return new Source(seed, real, all);
     }
 
     private static boolean alike(List<Double> a, List<Double> b) {
-      return a.size() == b.size()
-          && IntStream.range(0, a.size()).allMatch(i -> Math.abs(a.get(i) - b.get(i)) < ROUNDING);
+      double squares = 0;
+      for (int i = 0; i < Math.min(a.size(), b.size()); i++) {
+        squares += Math.pow(a.get(i) - b.get(i), 2);
+      }
+      return a.size() == b.size() && squares < a.size() * ROUNDING * ROUNDING;
     }
   }
 
@@ -278,14 +291,18 @@ public final class SamplingStudy implements Callable<Integer> {
         }
       }
       write(file, source);
-    } else if (!read(file, Source.class, "choose another --out").isLike(source)) {
+      return;
+    }
+    Source kept = read(file, Source.class, "choose another --out");
+    if (!kept.isLike(source)) {
       throw new IllegalArgumentException(
           out
               + " holds a study of other models, another seed, other data or another classifier: choose another --out");
     }
+    write(file, kept.with(source));
   }
 
-  /** The middle of what a model makes of noise in one step from half way, to know it again. */
+  /** What a model makes of noise in one step from half way, to know it again. */
   private static List<Double> answers(Predictor model) {
     ModelInfo info = model.info();
     float[] pixels =
@@ -296,9 +313,7 @@ public final class SamplingStudy implements Callable<Integer> {
             .with(model)
             .sample(1)
             .toArray();
-    return IntStream.range(0, ANSWERS)
-        .mapToObj(i -> (double) pixels[(pixels.length - ANSWERS) / 2 + i])
-        .toList();
+    return IntStream.range(0, pixels.length).mapToObj(i -> (double) pixels[i]).toList();
   }
 
   private static Set<Setting> settings(Set<String> predictions, Extent extent) {

@@ -238,7 +238,7 @@ final class StudyReport {
             .filter(cell -> deterministic.stream().noneMatch(other -> worse(cell, other)))
             .findFirst()
             .orElse(best);
-    if (!worse(first, best)) {
+    if (enough.equals(first)) {
       return format(
           "<b>%s, η = 0:</b> no number of steps is shown to be better than %s, with a kernel distance of %.2f.",
           escape(prediction), count(first), kernel(first));
@@ -281,7 +281,7 @@ final class StudyReport {
     }
     String told =
         sentences.isEmpty()
-            ? "at no number of steps is it shown to change the kernel distance."
+            ? "at no number of steps is the best shown to be better than the worst."
             : "the best and the worst by the number of steps: "
                 + String.join("; ", sentences)
                 + ".";
@@ -289,7 +289,7 @@ final class StudyReport {
         sentences.isEmpty() || undecided.isEmpty()
             ? ""
             : format(
-                " With %s steps no difference could be shown.",
+                " With %s steps the best is not shown to be better than the worst.",
                 undecided.stream().map(String::valueOf).collect(Collectors.joining(", ")));
     return format("<b>%s, η:</b> %s%s", escape(prediction), told, rest);
   }

@@ -47,7 +47,7 @@ class SamplingStudyTest {
 
   @Test
   void anInterruptedStudyGoesOnAndGivesTheSameReport() throws IOException {
-    Outcome outcome = study("v", "epsilon", "--quick");
+    Outcome outcome = study(List.of("v", "epsilon"), "--quick");
     assertThat(outcome.err()).isEmpty();
     Path report = folder.resolve("report.html");
     Path csv = folder.resolve("study.csv");
@@ -66,7 +66,7 @@ class SamplingStudyTest {
     Files.delete(lost);
     before.remove(lost);
     String first = Files.readString(csv);
-    assertThat(study("v", "epsilon", "--quick").code()).isZero();
+    assertThat(study(List.of("v", "epsilon"), "--quick").code()).isZero();
     Map<Path, FileTime> after = cells();
     assertThat(after.remove(lost)).isNotNull();
     assertThat(after).as("what was there is not made again").isEqualTo(before);
@@ -75,9 +75,9 @@ class SamplingStudyTest {
 
   @Test
   void aFullStudyAndAQuickOneKeepEachOthersImages() throws IOException {
-    assertThat(study("v", "epsilon", "--quick").code()).isZero();
+    assertThat(study(List.of("v", "epsilon"), "--quick").code()).isZero();
     Map<Path, FileTime> quick = cells();
-    assertThat(study("v", "epsilon").code()).isZero();
+    assertThat(study(List.of("v", "epsilon")).code()).isZero();
     assertThat(cells()).containsAllEntriesOf(quick);
     assertThat(Files.readAllLines(folder.resolve("study.csv")))
         .filteredOn(line -> line.startsWith("epsilon,5,0.5,trailing,true,9,"))
@@ -85,20 +85,36 @@ class SamplingStudyTest {
   }
 
   @Test
+  void modelsThatWereStudiedAloneGoIntoOneReport() throws IOException {
+    assertThat(study(List.of("v"), "--quick").code()).isZero();
+    assertThat(study(List.of("epsilon"), "--quick").code()).isZero();
+    Map<Path, FileTime> alone = cells();
+    assertThat(alone).hasSize(QUICK_CELLS);
+    assertThat(study(List.of("epsilon", "v"), "--quick").code()).isZero();
+    assertThat(cells()).isEqualTo(alone);
+    assertThat(folder.resolve("report.html")).content().contains("epsilon or v_prediction, η = 0:");
+    assertError(study(List.of("other"), "--quick"), "study of other models");
+  }
+
+  @Test
   void whatDoesNotBelongTogetherIsRefused() throws IOException {
-    assertThat(study("v", "epsilon", "--quick").code()).isZero();
-    assertError(study("v", "other", "--quick"), "study of other models, another seed, other data");
-    assertError(study("v", "epsilon", "--quick", "--seed=5"), "other models, another seed");
-    assertError(study("other", "epsilon", "--quick"), "got two of epsilon");
+    assertThat(study(List.of("v", "epsilon"), "--quick").code()).isZero();
+    assertError(
+        study(List.of("v", "other"), "--quick"), "study of other models, another seed, other data");
+    assertError(
+        study(List.of("v", "epsilon"), "--quick", "--seed=5"), "other models, another seed");
+    assertError(study(List.of("other", "epsilon"), "--quick"), "got two of epsilon");
     CommandsTest.writeDigits(folder, "train", 20, 28);
     CommandsTest.writeDigits(folder, "t10k", 20, 28);
     assertError(
-        study("v", "epsilon", "--data=" + folder), "the study needs 21 training images, got 20");
+        study(List.of("v", "epsilon"), "--data=" + folder),
+        "the study needs 21 training images, got 20");
     Path cell = folder.resolve("cells/epsilon-0005-0.5-trailing-clip-8.json");
     Files.writeString(cell, "{");
-    assertError(study("v", "epsilon", "--quick"), cell + ": remove it to have it made again");
+    assertError(
+        study(List.of("v", "epsilon"), "--quick"), cell + ": remove it to have it made again");
     Files.delete(folder.resolve("source.json"));
-    assertError(study("v", "epsilon", "--quick"), "source.json is missing");
+    assertError(study(List.of("v", "epsilon"), "--quick"), "source.json is missing");
   }
 
   private Map<Path, FileTime> cells() throws IOException {
@@ -119,11 +135,12 @@ class SamplingStudyTest {
     return csv.replaceAll("(?m)^(([^,]*,){6})[^,]*", "$1");
   }
 
-  private Outcome study(String one, String other, String... options) {
+  private Outcome study(List<String> models, String... options) {
     List<String> args = new ArrayList<>(List.of(options));
     args.add("--out=" + folder);
-    args.add("--model=" + shared.resolve(one));
-    args.add("--model=" + shared.resolve(other));
+    for (String model : models) {
+      args.add("--model=" + shared.resolve(model));
+    }
     if (args.stream().noneMatch(option -> option.startsWith("--data"))) {
       args.add("--data=" + shared);
     }
