@@ -27,6 +27,9 @@ final class ModelCard {
       "%,d images in MNIST's format, chosen by `--data`; MNIST itself is by Yann LeCun and Corinna"
           + " Cortes, CC BY-SA 3.0";
 
+  /** How the part starts that says how a model was made. */
+  private static final String TABLE = "| | |\n|---|---|\n| data | ";
+
   /** Steps that the loss is a mean of: single ones differ by the timesteps they drew. */
   private static final int LOSS_STEPS = 1000;
 
@@ -37,7 +40,6 @@ final class ModelCard {
       throws IOException {
     ModelInfo info = trainer.info();
     TrainingOptions options = trainer.options();
-    String schedule = info.schedule().name().equals("linear") ? "linear" : "cosine";
     String channels =
         trainer.network().blockOutChannels().stream()
             .map(String::valueOf)
@@ -49,17 +51,18 @@ final class ModelCard {
             + TrainMnist.class.getName()
             + " -Dexec.args=\""
             + trainer
-                .from()
+                .startedFrom()
                 .map(model -> "--from " + model)
                 .orElse(
                     "--prediction "
                         + info.predictionType().configName()
                         + " --schedule "
-                        + schedule
+                        + (info.schedule().name().equals("linear") ? "linear" : "cosine")
                         + " --channels "
                         + channels)
             + " --batch "
             + options.batchSize()
+            + (options.microBatch() == 0 ? "" : " --micro-batch " + options.microBatch())
             + " --epochs "
             + epochs
             + " --learning-rate "
@@ -80,12 +83,10 @@ final class ModelCard {
             # A model of %dx%d digits
 
             A folder as diffusers has them; the weights are the moving average of training's, as float16.
-            %d classes and a null label, so it draws with labels, without them, and with guidance.
+            %s
 
-            | | |
-            |---|---|
-            | data | %s |
-            | predicts | %s, %s noise, %d timesteps |
+            %s%s |
+            | predicts | %s, noise by %s |
             | command | `%s` |
             | training | %,d of %,d steps of %d images, %.1f minutes |
             | seed | %d |
@@ -93,11 +94,16 @@ final class ModelCard {
             """,
             info.height(),
             info.width(),
-            info.classes(),
+            info.nullLabel()
+                ? info.classes()
+                    + " classes and a null label, so it draws with labels, without them, and with guidance."
+                : info.classes() == 0
+                    ? "It draws without labels."
+                    : info.classes() + " classes, and it draws with labels alone.",
+            TABLE,
             String.format(Locale.ROOT, mnist ? MNIST : OTHER, data.size()),
             info.predictionType().configName(),
-            schedule,
-            info.schedule().timesteps(),
+            info.schedule(),
             command,
             trainer.step(),
             trainer.totalSteps(),
@@ -106,7 +112,18 @@ final class ModelCard {
             options.seed(),
             losses.mean(LOSS_STEPS),
             Math.min(trainer.step(), LOSS_STEPS));
-    Files.writeString(folder.resolve(NAME), text);
+    Files.writeString(folder.resolve(NAME), text + before(trainer));
+  }
+
+  /** How the model was made that this training started from, if its card says so. */
+  private static String before(Trainer trainer) throws IOException {
+    Path card = trainer.startedFrom().map(folder -> folder.resolve(NAME)).orElse(null);
+    if (card == null || !Files.exists(card)) {
+      return "";
+    }
+    String text = SECTION.matcher(Files.readString(card)).replaceAll("");
+    int table = text.indexOf(TABLE);
+    return table < 0 ? "" : "\n## What it started from\n\n" + text.substring(table).strip() + "\n";
   }
 
   /**

@@ -40,7 +40,9 @@ public final class TrainImages implements Callable<Integer> {
   @Option(names = "--gray", description = "gray pictures instead of RGB")
   private boolean gray;
 
-  @Option(names = "--no-flip", description = "without the mirror image of each picture")
+  @Option(
+      names = "--no-flip",
+      description = "without the mirror image of each picture; give it again with --resume")
   private boolean noFlip;
 
   @Mixin private final TrainingCommand training = new TrainingCommand();

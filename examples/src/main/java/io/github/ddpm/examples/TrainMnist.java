@@ -22,7 +22,7 @@ import picocli.CommandLine.Option;
       "While it trains, --out also gets loss.png, loss.csv and samples/."
     })
 public final class TrainMnist implements Callable<Integer> {
-  /** What gave the best digits without labels after short trainings, by Fréchet distance. */
+  /** What gave the best digits without labels, by Fréchet distance; the README has the numbers. */
   private static final TrainingOptions RECIPE =
       TrainingOptions.defaults()
           .withBatchSize(64)

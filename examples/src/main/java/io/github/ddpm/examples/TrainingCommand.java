@@ -61,8 +61,8 @@ final class TrainingCommand {
       names = "--channels",
       split = ",",
       description =
-          "channels at each level of the network, finest first, multiples of 8; default: 32,64,64, and more levels above"
-              + " 32 pixels")
+          "channels at each level of the network, finest first, multiples of 8; default: 32,64,64 up to 32 pixels,"
+              + " 32,64,128,128 up to 64")
   Integer[] channels;
 
   @Option(
@@ -98,7 +98,7 @@ final class TrainingCommand {
   @Option(
       names = "--min-snr",
       description =
-          "gamma of the loss's min-SNR weighting, which spends less on almost clean and almost lost images; 0 is off")
+          "gamma of the loss's min-SNR weighting, by which timesteps that matter less are drawn less often; 0 is off")
   Double minSnrGamma;
 
   @Option(
@@ -128,7 +128,7 @@ final class TrainingCommand {
     }
     if (resume && (optionsGiven() || epochs != null || minutes != null)) {
       throw new IllegalArgumentException(
-          "--resume goes on with the options that training was started with; of these only --data and --out go with it");
+          "--resume goes on with the options that training was started with; leave all out but --data, --no-flip, --out and --export");
     }
     if (from != null && (channels != null || prediction != null || schedule != null)) {
       throw new IllegalArgumentException(
@@ -207,7 +207,7 @@ final class TrainingCommand {
   }
 
   /**
-   * Trains and saves.
+   * Trains and saves, if there is something left to train.
    *
    * @return the losses of all steps
    */
@@ -222,9 +222,12 @@ final class TrainingCommand {
         trainer.options().batchSize(),
         trainer.options().precision().name().toLowerCase(Locale.ROOT),
         trainer.options().seed());
+    long before = trainer.step();
     train(trainer, data, losses);
-    checkpoint(trainer, losses);
-    System.out.println("saved " + out);
+    if (trainer.step() > before) {
+      checkpoint(trainer, losses);
+      System.out.println("saved " + out);
+    }
     return losses;
   }
 

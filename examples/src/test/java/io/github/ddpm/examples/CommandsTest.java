@@ -290,7 +290,8 @@ class CommandsTest {
     assertThat(out.resolve("loss.csv")).content().hasLineCount(4);
 
     Path second = folder.resolve("second");
-    String from = "--from " + out + " --batch 4 --epochs 0.4 --seed 4";
+    Path first = folder.resolve("shipped");
+    String from = "--from " + first + " --batch 4 --epochs 0.4 --seed 4";
     Outcome longer =
         run(new TrainMnist(), (from + " --data " + data() + " --out " + second).split(" "));
     assertThat(longer.out()).as(longer.err()).contains("step 2/2");
@@ -299,10 +300,11 @@ class CommandsTest {
         run(
             new TrainMnist(),
             ("--resume --data " + data() + " --out " + second + " --export " + card).split(" "));
-    assertThat(exported.out()).as(exported.err()).contains("exported");
+    assertThat(exported.out()).as(exported.err()).contains("exported").doesNotContain("saved");
     assertThat(card.resolve("README.md"))
         .content()
-        .contains("\"--from " + out + " --batch 4 --epochs 0.4 ", "--seed 4\"`");
+        .contains("\"--from " + first + " --batch 4 --epochs 0.4 ", "--seed 4\"`")
+        .contains("## What it started from\n\n| | |", "--channels 8,8 --batch 4 --epochs 0.6");
   }
 
   @Test
