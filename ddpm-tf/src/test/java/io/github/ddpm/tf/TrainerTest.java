@@ -345,24 +345,9 @@ class TrainerTest {
 
   @Test
   void whatDoesNotFitIsRefused() {
-    assertThatIllegalArgumentException()
-        .isThrownBy(
-            () ->
-                Trainer.create(
-                    network(),
-                    BetaSchedule.linear().zeroTerminalSnr(),
-                    PredictionType.EPSILON,
-                    OPTIONS))
-        .withMessageContaining("zero SNR");
-    assertThatIllegalArgumentException()
-        .isThrownBy(
-            () ->
-                Trainer.create(
-                    network(),
-                    BetaSchedule.linear().zeroTerminalSnr(),
-                    PredictionType.V_PREDICTION,
-                    OPTIONS.withMinSnrGamma(5)))
-        .withMessageContaining("gamma must be 0, got 5.0");
+    assertZeroTerminalSnrRefused(PredictionType.EPSILON, OPTIONS, "zero SNR");
+    assertZeroTerminalSnrRefused(
+        PredictionType.V_PREDICTION, OPTIONS.withMinSnrGamma(5), "gamma must be 0, got 5.0");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> UNetConfig.small(30, 30, 1))
         .withMessageContaining("divisible by 4")
@@ -381,6 +366,14 @@ class TrainerTest {
           .isThrownBy(() -> trainer.train(DIGITS, progress -> true))
           .withMessageContaining("setTotalSteps");
     }
+  }
+
+  private static void assertZeroTerminalSnrRefused(
+      PredictionType type, TrainingOptions options, String message) {
+    BetaSchedule schedule = BetaSchedule.linear().zeroTerminalSnr();
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Trainer.create(network(), schedule, type, options))
+        .withMessageContaining(message);
   }
 
   @Test
