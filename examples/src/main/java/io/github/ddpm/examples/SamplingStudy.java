@@ -135,31 +135,15 @@ public final class SamplingStudy implements Callable<Integer> {
   }
 
   /**
-   * What the cells in a folder are of.
+   * What the cells of one prediction type in a folder are of.
    *
    * @param seed of the noise
    * @param real mean features of the real images, which know the data and the classifier
-   * @param answers what each model makes of noise
+   * @param answer what the model makes of noise
    */
-  private record Source(long seed, List<Double> real, Map<String, List<Double>> answers) {
-    /**
-     * Whether cells of both can be in one study: of other models too, but not of two with a name.
-     */
+  private record Source(long seed, List<Double> real, List<Double> answer) {
     boolean isLike(Source other) {
-      return seed == other.seed
-          && alike(real, other.real)
-          && answers.entrySet().stream()
-              .allMatch(
-                  answer ->
-                      alike(
-                          answer.getValue(),
-                          other.answers.getOrDefault(answer.getKey(), answer.getValue())));
-    }
-
-    Source with(Source other) {
-      Map<String, List<Double>> all = new LinkedHashMap<>(answers);
-      all.putAll(other.answers);
-      return new Source(seed, real, all);
+      return seed == other.seed && alike(real, other.real) && alike(answer, other.answer);
     }
 
     private static boolean alike(List<Double> a, List<Double> b) {
@@ -208,7 +192,12 @@ public final class SamplingStudy implements Callable<Integer> {
       }
     }
     Classified real = digits.classify(train.images(train.batch(0, extent.real(), CHOICE)));
-    checkSource(predictors, real);
+    DMatrixRMaj means = CommonOps_DDRM.sumCols(real.features(), null);
+    CommonOps_DDRM.divide(means, real.count());
+    List<Double> meanFeatures = DoubleStream.of(means.data).boxed().toList();
+    for (Map.Entry<String, Predictor> entry : predictors.entrySet()) {
+      checkSource(entry.getKey(), entry.getValue(), meanFeatures);
+    }
     Map<Integer, Quality> floors = new LinkedHashMap<>();
     for (int images : List.of(extent.images(), extent.fewImages())) {
       int[] chosen = test.batch(0, images, CHOICE);
@@ -275,35 +264,28 @@ public final class SamplingStudy implements Callable<Integer> {
     }
   }
 
-  /** Refuses to go on with what other models, noise, data or another classifier gave. */
-  private void checkSource(Map<String, Predictor> predictors, Classified real) throws IOException {
-    DMatrixRMaj means = CommonOps_DDRM.sumCols(real.features(), null);
-    CommonOps_DDRM.divide(means, real.count());
-    Source source =
-        new Source(seed, DoubleStream.of(means.data).boxed().toList(), new LinkedHashMap<>());
-    predictors.forEach((name, model) -> source.answers().put(name, answers(model)));
-    Path file = out.resolve("source.json");
+  /** Refuses to go on with what another model, noise, data or classifier gave. */
+  private void checkSource(String prediction, Predictor model, List<Double> real)
+      throws IOException {
+    Source source = new Source(seed, real, answer(model));
+    Path file = out.resolve(prediction + "-source.json");
     if (!Files.exists(file)) {
       try (Stream<Path> cells = Files.list(out.resolve("cells"))) {
-        if (cells.findAny().isPresent()) {
+        if (cells.anyMatch(cell -> cell.getFileName().toString().startsWith(prediction + "-"))) {
           throw new IOException(
               file + " is missing, which says what the study is of: choose another --out");
         }
       }
       write(file, source);
-      return;
-    }
-    Source kept = read(file, Source.class, "choose another --out");
-    if (!kept.isLike(source)) {
+    } else if (!read(file, Source.class, "choose another --out").isLike(source)) {
       throw new IllegalArgumentException(
           out
               + " holds a study of other models, another seed, other data or another classifier: choose another --out");
     }
-    write(file, kept.with(source));
   }
 
   /** What a model makes of noise in one step from half way, to know it again. */
-  private static List<Double> answers(Predictor model) {
+  private static List<Double> answer(Predictor model) {
     ModelInfo info = model.info();
     float[] pixels =
         Sampler.ddim(0)

@@ -128,7 +128,7 @@ final class TrainingCommand {
     }
     if (resume && (optionsGiven() || epochs != null || minutes != null)) {
       throw new IllegalArgumentException(
-          "--resume goes on with the options that training was started with; leave all out but --data, --no-flip, --out and --export");
+          "--resume goes on with the options that training was started with: none that say how to train can go with it");
     }
     if (from != null && (channels != null || prediction != null || schedule != null)) {
       throw new IllegalArgumentException(

@@ -113,7 +113,7 @@ class SamplingStudyTest {
     Files.writeString(cell, "{");
     assertError(
         study(List.of("v", "epsilon"), "--quick"), cell + ": remove it to have it made again");
-    Files.delete(folder.resolve("source.json"));
+    Files.delete(folder.resolve("epsilon-source.json"));
     assertError(study(List.of("v", "epsilon"), "--quick"), "source.json is missing");
   }
 
