@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 
@@ -39,6 +40,11 @@ final class Commands {
               throw e;
             })
         .execute(args);
+  }
+
+  /** Formats numbers alike in every country. */
+  static String format(String format, Object... values) {
+    return String.format(Locale.ROOT, format, values);
   }
 
   /** Refuses a folder that can't be written to, before work is put into what should go there. */

@@ -1,11 +1,12 @@
 package io.github.ddpm.examples;
 
+import static io.github.ddpm.examples.Commands.format;
+
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import org.knowm.xchart.ChartEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
@@ -89,7 +90,7 @@ final class LossCurve {
     List<String> lines = new ArrayList<>();
     lines.add(HEADER);
     for (int i = 0; i < losses.size(); i++) {
-      lines.add(String.format(Locale.ROOT, "%d,%s,%.3f", i + 1, losses.get(i), minutes.get(i)));
+      lines.add(format("%d,%s,%.3f", i + 1, losses.get(i), minutes.get(i)));
     }
     Files.write(folder.resolve("loss.csv"), lines);
     XYChart chart =

@@ -1,5 +1,7 @@
 package io.github.ddpm.examples;
 
+import static io.github.ddpm.examples.Commands.format;
+
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
@@ -227,10 +229,10 @@ public final class MeasureQuality implements Callable<Integer> {
   }
 
   private static String number(Estimate estimate) {
-    return String.format(Locale.ROOT, "%.3f ± %.3f", estimate.value(), estimate.standardError());
+    return format("%.3f ± %.3f", estimate.value(), estimate.standardError());
   }
 
   private static void line(StringBuilder table, String format, Object... values) {
-    table.append(String.format(Locale.ROOT, format, values)).append('\n');
+    table.append(format(format, values)).append('\n');
   }
 }

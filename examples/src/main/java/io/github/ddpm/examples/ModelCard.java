@@ -1,5 +1,7 @@
 package io.github.ddpm.examples;
 
+import static io.github.ddpm.examples.Commands.format;
+
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
@@ -77,8 +79,7 @@ final class ModelCard {
             + options.seed()
             + "\"";
     String text =
-        String.format(
-            Locale.ROOT,
+        format(
             """
             # A model of %dx%d digits
 
@@ -101,7 +102,7 @@ final class ModelCard {
                     ? "It draws without labels."
                     : info.classes() + " classes, and it draws with labels alone.",
             TABLE,
-            String.format(Locale.ROOT, mnist ? MNIST : OTHER, data.size()),
+            format(mnist ? MNIST : OTHER, data.size()),
             info.predictionType().configName(),
             info.schedule(),
             command,

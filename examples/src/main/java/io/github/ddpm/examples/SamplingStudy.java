@@ -10,7 +10,6 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.StudyCell.Setting;
-import io.github.ddpm.examples.StudyCell.Spaced;
 import io.github.ddpm.examples.measures.Classified;
 import io.github.ddpm.examples.measures.DigitClassifier;
 import io.github.ddpm.examples.measures.Quality;
@@ -23,10 +22,8 @@ import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -51,14 +48,6 @@ import picocli.CommandLine.Option;
       "it goes on."
     })
 public final class SamplingStudy implements Callable<Integer> {
-  static final List<Double> ETAS = List.of(0.0, 0.2, 0.5, 0.8, 1.0);
-
-  /** The numbers of steps for which spacing and clipping are varied. */
-  static final List<Integer> FEW_STEPS = List.of(5, 10);
-
-  /** Digits in a picture of the report. */
-  static final int SHOWN = 8;
-
   /** Steps of the denoising that is shown. */
   private static final int STRIP_STEPS = 20;
 
@@ -102,36 +91,16 @@ public final class SamplingStudy implements Callable<Integer> {
   @Option(names = "--seed", defaultValue = "0", description = "of the noise")
   private long seed;
 
-  private final Extent full;
-  private final Extent less;
+  private final StudyPlan full;
+  private final StudyPlan less;
 
   SamplingStudy() {
-    this(Extent.FULL, Extent.QUICK);
+    this(StudyPlan.FULL, StudyPlan.QUICK);
   }
 
-  SamplingStudy(Extent full, Extent less) {
+  SamplingStudy(StudyPlan full, StudyPlan less) {
     this.full = full;
     this.less = less;
-  }
-
-  /**
-   * How much is sampled.
-   *
-   * @param steps numbers of steps
-   * @param real training images that all are compared with
-   * @param images of each setting up to 50 steps, at least {@link #SHOWN}
-   * @param fewImages of each setting with more, at least {@link #SHOWN} and at most images
-   */
-  record Extent(List<Integer> steps, int real, int images, int fewImages) {
-    private static final int FEW_ABOVE = 50;
-
-    static final Extent FULL =
-        new Extent(List.of(1, 2, 5, 10, 20, 50, 100, 250, 1000), 1000, 1000, 100);
-    static final Extent QUICK = new Extent(List.of(1, 2, 5, 10, 20, 50, 100), 1000, 24, 8);
-
-    int images(int stepCount) {
-      return stepCount > FEW_ABOVE ? fewImages : images;
-    }
   }
 
   /**
@@ -178,12 +147,12 @@ public final class SamplingStudy implements Callable<Integer> {
   }
 
   private void study(Map<String, Predictor> predictors, DigitClassifier digits) throws IOException {
-    Extent extent = quick ? less : full;
+    StudyPlan plan = quick ? less : full;
     Dataset train = data == null ? Mnist.train() : Mnist.train(data);
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);
-    check("training", train.size(), extent.real());
-    check("test", test.size(), extent.images());
-    int most = Collections.max(extent.steps());
+    check("training", train.size(), plan.real());
+    check("test", test.size(), plan.images());
+    int most = Collections.max(plan.steps());
     for (Predictor predictor : predictors.values()) {
       int timesteps = predictor.info().schedule().timesteps();
       if (most > timesteps) {
@@ -191,7 +160,7 @@ public final class SamplingStudy implements Callable<Integer> {
             "the study takes up to " + most + " steps, the model has " + timesteps + " timesteps");
       }
     }
-    Classified real = digits.classify(train.images(train.batch(0, extent.real(), CHOICE)));
+    Classified real = digits.classify(train.images(train.batch(0, plan.real(), CHOICE)));
     DMatrixRMaj means = CommonOps_DDRM.sumCols(real.features(), null);
     CommonOps_DDRM.divide(means, real.count());
     List<Double> meanFeatures = DoubleStream.of(means.data).boxed().toList();
@@ -199,18 +168,19 @@ public final class SamplingStudy implements Callable<Integer> {
       checkSource(entry.getKey(), entry.getValue(), meanFeatures);
     }
     Map<Integer, Quality> floors = new LinkedHashMap<>();
-    for (int images : List.of(extent.images(), extent.fewImages())) {
+    for (int images : List.of(plan.images(), plan.fewImages())) {
       int[] chosen = test.batch(0, images, CHOICE);
       floors.put(images, Quality.of(digits.classify(test.images(chosen)), real));
     }
-    Set<Setting> settings = settings(predictors.keySet(), extent);
-    long work = settings.stream().mapToLong(s -> (long) s.steps() * extent.images(s.steps())).sum();
+    Set<Setting> settings = plan.settings(predictors.keySet());
+    long work = settings.stream().mapToLong(s -> (long) s.steps() * plan.images(s.steps())).sum();
     long done = 0;
-    List<StudyCell> cells = new ArrayList<>();
+    Map<Setting, StudyCell> cells = new LinkedHashMap<>();
     try (Bar bar = Bar.of("Sampling", work)) {
       for (Setting setting : settings) {
-        int images = extent.images(setting.steps());
-        cells.add(cell(setting, images, predictors.get(setting.prediction()), digits, real));
+        int images = plan.images(setting.steps());
+        cells.put(
+            setting, cell(setting, images, predictors.get(setting.prediction()), digits, real));
         done += (long) setting.steps() * images;
         bar.to(done);
       }
@@ -219,8 +189,9 @@ public final class SamplingStudy implements Callable<Integer> {
     for (Map.Entry<String, Predictor> entry : predictors.entrySet()) {
       strips.put(entry.getKey(), List.of(strip(entry.getValue(), 0), strip(entry.getValue(), 1)));
     }
-    new StudyReport(out, extent, seed, List.copyOf(predictors.keySet()), cells, floors, strips)
-        .write();
+    StudyResults results =
+        new StudyResults(plan, seed, List.copyOf(predictors.keySet()), cells, floors);
+    StudyReport.write(out, results, strips);
     System.out.println(out.resolve("report.html"));
     System.out.println(out.resolve("study.csv"));
   }
@@ -298,27 +269,6 @@ public final class SamplingStudy implements Callable<Integer> {
     return IntStream.range(0, pixels.length).mapToObj(i -> (double) pixels[i]).toList();
   }
 
-  private static Set<Setting> settings(Set<String> predictions, Extent extent) {
-    Set<Setting> settings = new LinkedHashSet<>();
-    for (int steps : extent.steps()) {
-      for (String prediction : predictions) {
-        // One step is the last one, which adds no noise whatever η is.
-        for (double eta : steps == 1 ? List.of(0.0) : ETAS) {
-          settings.add(Setting.of(prediction, steps, eta));
-        }
-      }
-    }
-    for (int steps : FEW_STEPS) {
-      for (String prediction : predictions) {
-        for (Spaced spaced : Spaced.values()) {
-          settings.add(new Setting(prediction, steps, 0, spaced, true));
-          settings.add(new Setting(prediction, steps, 0, spaced, false));
-        }
-      }
-    }
-    return settings;
-  }
-
   /** A cell as it was kept, or a new one. */
   private StudyCell cell(
       Setting setting, int images, Predictor model, DigitClassifier digits, Classified real)
@@ -338,7 +288,8 @@ public final class SamplingStudy implements Callable<Integer> {
     long start = System.nanoTime();
     Images sampled = sampler.sample(images);
     double seconds = (System.nanoTime() - start) / 1e9;
-    ImageIO.write(sampled.slice(0, SHOWN).toGrid(SHOWN), "png", picture.toFile());
+    ImageIO.write(
+        sampled.slice(0, StudyPlan.SHOWN).toGrid(StudyPlan.SHOWN), "png", picture.toFile());
     StudyCell cell =
         new StudyCell(setting, images, seconds, Quality.of(digits.classify(sampled), real));
     write(file, cell);

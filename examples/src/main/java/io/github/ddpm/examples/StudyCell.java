@@ -1,7 +1,11 @@
 package io.github.ddpm.examples;
 
+import static io.github.ddpm.examples.Commands.format;
+
 import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.measures.Quality;
+import java.util.Collection;
+import java.util.Comparator;
 import java.util.Locale;
 
 /**
@@ -13,8 +17,34 @@ import java.util.Locale;
  * @param quality of the images
  */
 record StudyCell(Setting setting, int images, double seconds, Quality quality) {
+  /**
+   * A difference of so many standard errors is hardly chance, even between the best and the worst
+   * of five.
+   */
+  static final double CERTAIN = 3;
+
   String fileName() {
     return setting.fileName(images);
+  }
+
+  /** The kernel distance, by which settings are compared. */
+  double kernel() {
+    return quality.kernel().value();
+  }
+
+  /** Whether its kernel distance is larger than another's, which is hardly chance. */
+  boolean isWorseThan(StudyCell other) {
+    double error =
+        Math.hypot(quality.kernel().standardError(), other.quality.kernel().standardError());
+    return kernel() - other.kernel() > CERTAIN * error;
+  }
+
+  static StudyCell best(Collection<StudyCell> some) {
+    return some.stream().min(Comparator.comparingDouble(StudyCell::kernel)).orElseThrow();
+  }
+
+  static StudyCell worst(Collection<StudyCell> some) {
+    return some.stream().max(Comparator.comparingDouble(StudyCell::kernel)).orElseThrow();
   }
 
   double secondsPerImage() {
@@ -56,17 +86,28 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
       return new Setting(prediction, steps, eta, Spaced.TRAILING, true);
     }
 
+    String stepsInWords() {
+      return steps == 1 ? "1 step" : steps + " steps";
+    }
+
+    /** One step is the last one, which adds no noise whatever η is. */
+    String etaInWords() {
+      return steps == 1 ? "any" : String.valueOf(eta);
+    }
+
+    /** Spacing and clipping. */
+    String way() {
+      return spaced + ", " + estimates();
+    }
+
+    String estimates() {
+      return clip ? "clipped" : "free";
+    }
+
     /** What the files of so many images of it are called. */
     String fileName(int images) {
-      return String.format(
-          Locale.ROOT,
-          "%s-%04d-%s-%s-%s-%d",
-          prediction,
-          steps,
-          eta,
-          spaced,
-          clip ? "clip" : "free",
-          images);
+      return format(
+          "%s-%04d-%s-%s-%s-%d", prediction, steps, eta, spaced, clip ? "clip" : "free", images);
     }
   }
 }

@@ -1,5 +1,7 @@
 package io.github.ddpm.examples;
 
+import static io.github.ddpm.examples.Commands.format;
+
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
@@ -274,7 +276,7 @@ final class TrainingCommand {
           .labels(IntStream.range(0, classes).toArray())
           .seed(0)
           .sample(classes == 0 ? SAMPLES : 2 * classes)
-          .writeGrid(samples.resolve(String.format(Locale.ROOT, "step-%06d.png", trainer.step())));
+          .writeGrid(samples.resolve(format("step-%06d.png", trainer.step())));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -310,7 +312,7 @@ final class TrainingCommand {
     public void close() {}
 
     private static String clock(Duration time) {
-      return String.format(Locale.ROOT, "%d:%02d", time.toMinutes(), time.toSecondsPart());
+      return format("%d:%02d", time.toMinutes(), time.toSecondsPart());
     }
   }
 
@@ -322,8 +324,7 @@ final class TrainingCommand {
     public void show(TrainingProgress progress, double loss) {
       bar.maxHint(progress.totalSteps() == 0 ? -1 : progress.totalSteps());
       bar.stepTo(progress.step());
-      bar.setExtraMessage(
-          String.format(Locale.ROOT, "loss %.4f, %.0f images/s", loss, progress.imagesPerSecond()));
+      bar.setExtraMessage(format("loss %.4f, %.0f images/s", loss, progress.imagesPerSecond()));
     }
 
     @Override

@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.examples.CommandsTest.Outcome;
-import io.github.ddpm.examples.SamplingStudy.Extent;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.UNetConfig;
@@ -26,8 +25,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The study, of networks that have learned nothing, with few images. */
 class SamplingStudyTest {
-  private static final Extent FULL = new Extent(List.of(1, 2, 5, 10, 60), 21, 9, 8);
-  private static final Extent QUICK = new Extent(List.of(1, 5, 10), 21, 8, 8);
+  private static final StudyPlan FULL = new StudyPlan(List.of(1, 2, 5, 10, 60), 21, 9, 8);
+  private static final StudyPlan QUICK = new StudyPlan(List.of(1, 5, 10), 21, 8, 8);
 
   /** 1 step once, others with each η; 5 and 10 steps in 5 more ways. */
   private static final int QUICK_CELLS = 2 * (1 + 2 * 5 + 2 * 5);
