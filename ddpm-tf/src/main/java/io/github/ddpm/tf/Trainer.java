@@ -162,11 +162,45 @@ public final class Trainer implements AutoCloseable {
    */
   public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
     ModelFolder model = ModelFolder.read(folder);
+    return fineTune(folder, model, model.config().layersPerBlock(), options);
+  }
+
+  /**
+   * As {@link #fineTune}, with more residual blocks at each level than the model has. The new ones
+   * do nothing at first (Net2DeeperNet, Chen et al. 2016), so training goes on from what the model
+   * knows.
+   *
+   * @param layersPerBlock at least the model's; see {@link UNetConfig#withLayersPerBlock}
+   */
+  public static Trainer deepen(Path folder, int layersPerBlock, TrainingOptions options)
+      throws IOException {
+    return fineTune(folder, ModelFolder.read(folder), layersPerBlock, options);
+  }
+
+  private static Trainer fineTune(
+      Path folder, ModelFolder model, int layersPerBlock, TrainingOptions options)
+      throws IOException {
+    int layers = model.config().layersPerBlock();
+    checkArgument(
+        layersPerBlock >= layers,
+        "a deeper network needs at least the %s residual blocks a level that the model has, got %s",
+        layers,
+        layersPerBlock);
     Trainer trainer =
         new Trainer(
-            model.config(), model.schedule(), model.predictionType(), model.pipeline(), options);
+            model.config().withLayersPerBlock(layersPerBlock),
+            model.schedule(),
+            model.predictionType(),
+            model.pipeline(),
+            options);
     try {
-      trainer.start(trainer.parameters.pack(model.weights()));
+      Parameters parameters = trainer.parameters;
+      Map<String, Weight> weights = model.weights();
+      if (layersPerBlock > layers) {
+        Map<String, Weight> initial = parameters.unpack(parameters.initial(options.seed()));
+        weights = Deepening.deepen(weights, layers, initial, layersPerBlock - layers);
+      }
+      trainer.start(parameters.pack(weights));
       trainer.startedFrom = Optional.of(folder);
       return trainer;
     } catch (UncheckedIOException e) {

@@ -228,6 +228,34 @@ public record UNetConfig(
         nullLabel);
   }
 
+  /**
+   * This network with another number of residual blocks at each level.
+   *
+   * @param layers on the way down, where there is one less than on the way up; at least 1
+   */
+  public UNetConfig withLayersPerBlock(int layers) {
+    return new UNetConfig(
+        height,
+        width,
+        channels,
+        learnedVariance,
+        blockOutChannels,
+        layers,
+        downAttention,
+        upAttention,
+        addAttention,
+        attentionHeadDim,
+        normNumGroups,
+        normEps,
+        downsamplePadding,
+        scaleShift,
+        flipSinToCos,
+        freqShift,
+        dropout,
+        classEmbeddings,
+        nullLabel);
+  }
+
   /** Classes that a user can ask for: the class embeddings less the null label. */
   public int classes() {
     return nullLabel ? classEmbeddings - 1 : classEmbeddings;

@@ -25,11 +25,13 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.ndarray.Shape;
 
 class TrainerTest {
@@ -258,6 +260,44 @@ class TrainerTest {
     assertThatThrownBy(() -> Trainer.fineTune(diffusers, OPTIONS.withLabelDropout(0.1)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("label dropout needs a network with a null label, got dropout 0.1");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"unet-attention", "unet-scale-shift", "folder-fp16"})
+  void aDeeperNetworkAnswersAsBeforeAndThenLearns(String golden) throws IOException {
+    Path model = Fixtures.path("golden/" + golden);
+    UNetConfig before = ModelFolder.read(model).config();
+    UNetConfig after = before.withLayersPerBlock(before.layersPerBlock() + 2);
+    TrainingOptions options = OPTIONS.withLabelDropout(0).withPrecision(Precision.FLOAT32);
+    try (Trainer trainer = Trainer.deepen(model, after.layersPerBlock(), options);
+        Predictor shallow = Predictor.load(model, Precision.FLOAT32);
+        Predictor deep = trainer.predictor()) {
+      assertThat(trainer.network()).isEqualTo(after);
+      assertThat(trainer.startedFrom()).contains(model);
+      int[] labels = before.classes() == 0 ? new int[0] : new int[] {0, 1};
+      float[] x = new float[2 * shallow.info().imageSize()];
+      Random random = new Random(1);
+      for (int i = 0; i < x.length; i++) {
+        x[i] = (float) random.nextGaussian();
+      }
+      assertThat(deep.predict(x, 30, labels))
+          .containsExactly(shallow.predict(x, 30, labels), within(1e-5f));
+
+      Images two = Images.of(2, before.height(), before.width(), before.channels(), x);
+      trainer.step(two, labels);
+      trainer.save(folder);
+      Map<String, Weight> learned =
+          ModelFolder.readWeights(
+              folder.resolve("training/weights.safetensors"), Parameters.of(after));
+      String newest = "down_blocks.0.resnets." + (after.layersPerBlock() - 1) + ".conv2.weight";
+      assertThat(learned.get(newest).values())
+          .isNotEqualTo(FloatBuffer.allocate(learned.get(newest).values().remaining()));
+    }
+    assertThatThrownBy(() -> Trainer.deepen(model, before.layersPerBlock() - 1, options))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(
+            "a deeper network needs at least the %s residual blocks a level that the model has, got %s",
+            before.layersPerBlock(), before.layersPerBlock() - 1);
   }
 
   @Test

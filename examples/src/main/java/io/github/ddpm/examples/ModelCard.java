@@ -62,6 +62,8 @@ final class ModelCard {
                         + (info.schedule().name().equals("linear") ? "linear" : "cosine")
                         + " --channels "
                         + channels)
+            + " --layers "
+            + trainer.network().layersPerBlock()
             + " --batch "
             + options.batchSize()
             + (options.microBatch() == 0 ? "" : " --micro-batch " + options.microBatch())

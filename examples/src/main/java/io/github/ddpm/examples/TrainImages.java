@@ -85,10 +85,10 @@ public final class TrainImages implements Callable<Integer> {
   }
 
   private UNetConfig network(Dataset pictures) {
-    return UNetConfig.small(pictures.height(), pictures.width(), pictures.channels())
-        .withBlockOutChannels(
-            training.channels == null ? channels(pictures.height()) : training.channels)
-        .withClasses(pictures.classes());
+    return training.network(
+        UNetConfig.small(pictures.height(), pictures.width(), pictures.channels())
+            .withBlockOutChannels(channels(pictures.height()))
+            .withClasses(pictures.classes()));
   }
 
   /** As many levels as make the coarsest about 8 pixels wide. */

@@ -80,7 +80,7 @@ public final class TrainMnist implements Callable<Integer> {
         UNetConfig.small(digits.height(), digits.width(), digits.channels())
             .withClasses(digits.classes());
     return Trainer.create(
-        training.channels == null ? network : network.withBlockOutChannels(training.channels),
+        training.network(network),
         training.noise(),
         training.predictionType(),
         training.options(RECIPE));

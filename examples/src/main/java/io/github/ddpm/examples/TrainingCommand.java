@@ -10,6 +10,7 @@ import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.TrainingProgress;
+import io.github.ddpm.tf.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -66,6 +67,12 @@ final class TrainingCommand {
           "channels at each level of the network, finest first, multiples of 8; default: 32,64,64 up to 32 pixels,"
               + " 32,64,128,128 up to 64")
   Integer[] channels;
+
+  @Option(
+      names = "--layers",
+      description =
+          "residual blocks at each level; default: 1, or as many as the model of --from has, which new ones make deeper")
+  Integer layers;
 
   @Option(
       names = "--from",
@@ -151,6 +158,7 @@ final class TrainingCommand {
     return prediction != null
         || schedule != null
         || channels != null
+        || layers != null
         || from != null
         || batch != null
         || microBatch != null
@@ -175,6 +183,16 @@ final class TrainingCommand {
           throw new IllegalArgumentException(
               "--schedule must be linear or cosine, got " + schedule);
     };
+  }
+
+  /**
+   * The network asked for.
+   *
+   * @param usual what holds where nothing was asked for
+   */
+  UNetConfig network(UNetConfig usual) {
+    UNetConfig network = channels == null ? usual : usual.withBlockOutChannels(channels);
+    return layers == null ? network : network.withLayersPerBlock(layers);
   }
 
   /**
@@ -205,7 +223,12 @@ final class TrainingCommand {
    * @param usual as for {@link #options}, of a training that starts from a model
    */
   Trainer continued(TrainingOptions usual) throws IOException {
-    return resume ? Trainer.resume(out) : Trainer.fineTune(from, options(usual));
+    if (resume) {
+      return Trainer.resume(out);
+    }
+    return layers == null
+        ? Trainer.fineTune(from, options(usual))
+        : Trainer.deepen(from, layers, options(usual));
   }
 
   /**

@@ -280,7 +280,7 @@ class CommandsTest {
         .content()
         .contains("20 images in MNIST's format", "3 of 3 steps of 4 images", "| seed | 3 |")
         .contains(
-            "--prediction v_prediction --schedule cosine --channels 8,8 --batch 4 --epochs 0.6"
+            "--prediction v_prediction --schedule cosine --channels 8,8 --layers 1 --batch 4 --epochs 0.6"
                 + " --learning-rate 0.002 --label-dropout 0.3 --min-snr 5.0");
     assertError(
         run(new TrainMnist(), "--data", data(), "--out", out.toString(), "--epochs=1"),
@@ -291,7 +291,7 @@ class CommandsTest {
 
     Path second = folder.resolve("second");
     Path first = folder.resolve("shipped");
-    String from = "--from " + first + " --batch 4 --epochs 0.4 --seed 4";
+    String from = "--from " + first + " --layers 2 --batch 4 --epochs 0.4 --seed 4";
     Outcome longer =
         run(new TrainMnist(), (from + " --data " + data() + " --out " + second).split(" "));
     assertThat(longer.out()).as(longer.err()).contains("step 2/2");
@@ -303,8 +303,9 @@ class CommandsTest {
     assertThat(exported.out()).as(exported.err()).contains("exported").doesNotContain("saved");
     assertThat(card.resolve("README.md"))
         .content()
-        .contains("\"--from " + first + " --batch 4 --epochs 0.4 ", "--seed 4\"`")
-        .contains("## What it started from\n\n| | |", "--channels 8,8 --batch 4 --epochs 0.6");
+        .contains("\"--from " + first + " --layers 2 --batch 4 --epochs 0.4 ", "--seed 4\"`")
+        .contains(
+            "## What it started from\n\n| | |", "--channels 8,8 --layers 1 --batch 4 --epochs 0.6");
   }
 
   @Test
