@@ -8,9 +8,9 @@ import java.util.stream.IntStream;
 /**
  * Which of a model's training timesteps sampling visits: a plan of n timesteps, noisiest first.
  *
- * <p>The names are those of Lin et al. 2024, table 2. {@link #trailing} is the default everywhere:
- * it is the only one of the three that always starts at the last training timestep, where the image
- * is noise.
+ * <p>{@link #leading}, {@link #linspace} and {@link #trailing} are those of Lin et al. 2024, table
+ * 2. Trailing is the default everywhere: it is the only one of the three that always starts at the
+ * last training timestep, where the image is noise.
  */
 @FunctionalInterface
 public interface Spacing {
@@ -69,6 +69,36 @@ public interface Spacing {
       checkFits(n, trainTimesteps);
       return plan(
           n, i -> Math.rint((double) ((long) (n - 1 - i) * (trainTimesteps - 1)) / (n - 1)));
+    };
+  }
+
+  /**
+   * From the last training timestep down by a power: t_i = T·((n-i)/n)^p - 1, not rounded. With p =
+   * 1 this is {@link #trailing} but for the rounding; below, more steps go to where there is much
+   * noise and the picture is decided, above, to where there is little. For T = 1000, n = 5 and p =
+   * 0.5: 999, 893.4, 773.6, 631.5, 446.2.
+   *
+   * @param n number of timesteps, in [1, T]
+   * @param exponent p, above 0; with more than 1, n^p must be at most T, so that the last timestep
+   *     is not below 0
+   */
+  static Spacing power(int n, double exponent) {
+    checkCount(n);
+    checkArgument(
+        exponent > 0 && Double.isFinite(exponent),
+        "the exponent of a spacing must be above 0, got %s",
+        exponent);
+    return trainTimesteps -> {
+      checkFits(n, trainTimesteps);
+      checkArgument(
+          Math.pow(n, exponent) <= trainTimesteps,
+          "with exponent %s the last of %s timesteps would be below 0",
+          String.valueOf(exponent),
+          n);
+      // What is 0 may be rounded to below.
+      double[] plan =
+          plan(n, i -> Math.max(0, trainTimesteps * Math.pow((double) (n - i) / n, exponent) - 1));
+      return explicit(plan).timesteps(trainTimesteps);
     };
   }
 

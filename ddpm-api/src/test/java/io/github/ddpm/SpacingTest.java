@@ -2,6 +2,7 @@ package io.github.ddpm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.math.BigDecimal;
@@ -90,6 +91,19 @@ class SpacingTest {
   }
 
   @Test
+  void powerIsTrailingBentTowardsNoise() {
+    assertThat(Spacing.power(4, 0.5).timesteps(1000))
+        .containsExactly(
+            new double[] {999, 500 * Math.sqrt(3) - 1, 500 * Math.sqrt(2) - 1, 499}, within(1e-9));
+    assertThat(Spacing.power(4, 2).timesteps(1600)).containsExactly(1599, 899, 399, 99);
+    for (int n = 1; n <= 300; n++) {
+      double[] plan = Spacing.power(n, 1).timesteps(300);
+      assertPlan(plan, n, 300);
+      assertThat(plan).containsExactly(Spacing.trailing(n).timesteps(300), within(0.5 + 1e-9));
+    }
+  }
+
+  @Test
   void explicitTakesFractionsAndCopies() {
     double[] timesteps = {9, 3.5, 0};
     Spacing spacing = Spacing.explicit(timesteps);
@@ -110,6 +124,16 @@ class SpacingTest {
     refused(
         () -> Spacing.linspace(1),
         "linspace spacing needs at least 2 steps, got 1: its one timestep would be 0");
+    refused(() -> Spacing.power(3, 0), "the exponent of a spacing must be above 0, got 0.0");
+    refused(
+        () -> Spacing.power(11, 0.5).timesteps(10),
+        "steps must be in [1, 10], the model's training timesteps, got 11");
+    refused(
+        () -> Spacing.power(4, 2).timesteps(15),
+        "with exponent 2.0 the last of 4 timesteps would be below 0");
+    refused(
+        () -> Spacing.power(2, 1e-20).timesteps(10),
+        "timesteps must fall strictly, got 9.0 after 9.0");
     refused(Spacing::explicit, "explicit spacing needs at least 1 timestep, got none");
     refused(() -> Spacing.explicit(3, 3), "timesteps must fall strictly, got 3.0 after 3.0");
     refused(() -> Spacing.explicit(3, Double.NaN), "timesteps must be at least 0, got NaN");

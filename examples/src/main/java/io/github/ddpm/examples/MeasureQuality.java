@@ -7,6 +7,7 @@ import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.measures.BitsPerDimension;
 import io.github.ddpm.examples.measures.Classified;
 import io.github.ddpm.examples.measures.DigitClassifier;
@@ -56,6 +57,13 @@ public final class MeasureQuality implements Callable<Integer> {
 
   @Option(names = "--steps", defaultValue = "50", description = "number of steps")
   private int steps;
+
+  @Option(
+      names = "--power",
+      defaultValue = "1",
+      description =
+          "of the timesteps' spacing (Spacing.power); below 1 more steps go to where there is much noise")
+  private double power;
 
   @Option(
       names = "--eta",
@@ -112,7 +120,7 @@ public final class MeasureQuality implements Callable<Integer> {
         DigitClassifier digits =
             classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
-      Sampler sampler = Sampler.ddim(eta).steps(steps).seed(seed).with(predictor);
+      Sampler sampler = Sampler.ddim(eta).spacing(spacing()).seed(seed).with(predictor);
       digits.classify(sampler.sample(0));
       String table = measure(predictor, digits, sampler);
       System.out.print(table);
@@ -121,6 +129,10 @@ public final class MeasureQuality implements Callable<Integer> {
       }
     }
     return 0;
+  }
+
+  private Spacing spacing() {
+    return power == 1 ? Spacing.trailing(steps) : Spacing.power(steps, power);
   }
 
   private Predictor predictor() throws IOException {
@@ -153,11 +165,12 @@ public final class MeasureQuality implements Callable<Integer> {
     StringBuilder table = new StringBuilder();
     line(
         table,
-        "%,d images by DDIM with η = %s and %d steps, seed %d, in %s, against as many training images."
+        "%,d images by DDIM with η = %s and %d steps%s, seed %d, in %s, against as many training images."
             + " The floor is what as many test images get.%n",
         count,
         eta,
         steps,
+        power == 1 ? "" : " spaced by power " + power,
         seed,
         used().name().toLowerCase(Locale.ROOT));
     line(table, "| | model | floor |");

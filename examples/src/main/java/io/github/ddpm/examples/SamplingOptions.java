@@ -3,6 +3,7 @@ package io.github.ddpm.examples;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import io.github.ddpm.Spacing;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
@@ -28,6 +29,12 @@ final class SamplingOptions {
       description = "float32 or bfloat16; by default the faster one on this machine")
   private Precision precision;
 
+  @Option(
+      names = "--power",
+      description =
+          "of the spacing of --steps (Spacing.power), for instance 0.5: more of them where there is much noise")
+  private Double power;
+
   @Option(names = "--seed", description = "for the same pictures again; default: a new one")
   private Long seed;
 
@@ -40,8 +47,16 @@ final class SamplingOptions {
     if (seed == null) {
       seed = new SecureRandom().nextLong();
     }
+    if (power != null && steps == null) {
+      throw new IllegalArgumentException("--power spaces --steps, which is missing");
+    }
     Sampler configured = sampler.labels(labels).guidance(guidance).seed(seed);
-    return steps == null ? configured : configured.steps(steps);
+    if (steps == null) {
+      return configured;
+    }
+    return power == null
+        ? configured.steps(steps)
+        : configured.spacing(Spacing.power(steps, power));
   }
 
   /** Draws, writes, and says what it took since a time of {@link System#nanoTime}. */

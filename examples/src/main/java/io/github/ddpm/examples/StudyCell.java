@@ -55,13 +55,16 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
   enum Spaced {
     TRAILING,
     LEADING,
-    LINSPACE;
+    LINSPACE,
+    /** By a square root, so that most steps go to where there is much noise. */
+    ROOT;
 
     Spacing of(int steps) {
       return switch (this) {
         case TRAILING -> Spacing.trailing(steps);
         case LEADING -> Spacing.leading(steps);
         case LINSPACE -> Spacing.linspace(steps);
+        case ROOT -> Spacing.power(steps, 0.5);
       };
     }
 

@@ -126,6 +126,21 @@ class CommandsTest {
         "--seed=1",
         "--out=" + out);
     assertThat(Files.mismatch(out, own)).isNotNegative();
+    Path even = Files.copy(out, folder.resolve("even.npy"));
+    run(
+        new GenerateImages(),
+        "--model",
+        model(),
+        "--sampler=ddim",
+        "--steps=5",
+        "--power=0.5",
+        "--count=2",
+        "--seed=1",
+        "--out=" + out);
+    assertThat(Files.mismatch(out, even)).isNotNegative();
+    assertError(
+        run(new GenerateImages(), "--model", model(), "--power=0.5", "--out=" + out),
+        "--power spaces --steps, which is missing");
     assertError(
         run(new GenerateImages(), "--model", model(), "--sampler=plms", "--out=" + out),
         "--sampler must be own, ddim or ddpm, got plms");
