@@ -10,8 +10,8 @@ record Ddpm(boolean largeVariance) implements NoiseScheduler {
   }
 
   @Override
-  public Spacing defaultSpacing(int trainTimesteps) {
-    return Spacing.trailing(trainTimesteps);
+  public int defaultSteps(int trainTimesteps) {
+    return trainTimesteps;
   }
 
   /**

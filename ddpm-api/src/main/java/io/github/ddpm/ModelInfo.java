@@ -17,6 +17,8 @@ import java.util.List;
  *     samples without labels and with guidance
  * @param schedule the noise it was trained with
  * @param predictionType what it predicts
+ * @param spacingExponent what a plan of few of its timesteps is best spaced by, above 0: the
+ *     exponent of {@link Spacing#power}; 1 is {@link Spacing#trailing}
  */
 public record ModelInfo(
     int height,
@@ -25,13 +27,15 @@ public record ModelInfo(
     int classes,
     boolean nullLabel,
     BetaSchedule schedule,
-    PredictionType predictionType) {
+    PredictionType predictionType,
+    double spacingExponent) {
 
   /**
    * Checks the description.
    *
    * @throws IllegalArgumentException if a size is out of its range, there is a null label without
-   *     classes, or the model predicts ε with a schedule of zero terminal SNR
+   *     classes, the model predicts ε with a schedule of zero terminal SNR, or the exponent is not
+   *     above 0
    */
   public ModelInfo {
     checkArgument(
@@ -52,6 +56,38 @@ public record ModelInfo(
     requireNonNull(predictionType, "predictionType");
     int last = schedule.timesteps() - 1;
     predictionType.checkSignal(schedule.alphaBar(last), last);
+    // Refuses an exponent that is none.
+    Spacing.power(1, spacingExponent);
+  }
+
+  /** A model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
+  public ModelInfo(
+      int height,
+      int width,
+      int channels,
+      int classes,
+      boolean nullLabel,
+      BetaSchedule schedule,
+      PredictionType predictionType) {
+    this(height, width, channels, classes, nullLabel, schedule, predictionType, 1);
+  }
+
+  /** This model with plans that are {@linkplain Spacing#power spaced by a power}. */
+  public ModelInfo withSpacingExponent(double exponent) {
+    return new ModelInfo(
+        height, width, channels, classes, nullLabel, schedule, predictionType, exponent);
+  }
+
+  /**
+   * The plan for a number of timesteps, spaced as suits this model. All T are all, however it is
+   * spaced.
+   *
+   * @param n number of timesteps, at least 1
+   */
+  public Spacing spacing(int n) {
+    return spacingExponent == 1 || n == schedule.timesteps()
+        ? Spacing.trailing(n)
+        : Spacing.power(n, spacingExponent);
   }
 
   /** Floats in one image: height · width · channels. */

@@ -25,23 +25,25 @@ public interface NoiseScheduler {
   List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps);
 
   /**
-   * The plan when the user asks for none.
+   * The number of timesteps when the user asks for none.
    *
    * @param trainTimesteps T, the model's training timesteps
-   * @implSpec 50 timesteps, or T if that is less, {@linkplain #spacing spaced} as usual
+   * @return in [1, T]
+   * @implSpec 50, or T if that is less
    */
-  default Spacing defaultSpacing(int trainTimesteps) {
-    return spacing(Math.min(50, trainTimesteps));
+  default int defaultSteps(int trainTimesteps) {
+    return Math.min(50, trainTimesteps);
   }
 
   /**
    * The plan when the user asks for a number of timesteps and no more.
    *
    * @param n number of timesteps, at least 1
-   * @implSpec {@link Spacing#trailing trailing}
+   * @param model what is sampled
+   * @implSpec {@linkplain ModelInfo#spacing as suits the model}, evenly unless that says otherwise
    */
-  default Spacing spacing(int n) {
-    return Spacing.trailing(n);
+  default Spacing spacing(int n, ModelInfo model) {
+    return model.spacing(n);
   }
 
   /**

@@ -31,7 +31,7 @@ public interface Sampler {
   }
 
   /**
-   * A sampler with that solver and its {@linkplain NoiseScheduler#defaultSpacing default} number of
+   * A sampler with that solver and its {@linkplain NoiseScheduler#defaultSteps default} number of
    * steps.
    */
   static Sampler of(NoiseScheduler scheduler) {
@@ -39,9 +39,10 @@ public interface Sampler {
   }
 
   /**
-   * The number of timesteps to visit, {@link Spacing#trailing trailing} unless the scheduler {@link
-   * NoiseScheduler#spacing says} otherwise. For another spacing, or timesteps of your own, call
-   * {@link #spacing}, which replaces this.
+   * The number of timesteps to visit, {@link Spacing#trailing trailing} unless the {@linkplain
+   * ModelInfo#spacingExponent model} or the {@linkplain NoiseScheduler#spacing solver} says
+   * otherwise. For another spacing, or timesteps of your own, call {@link #spacing}, which replaces
+   * this.
    *
    * @param n in [1, T], the model's training timesteps
    */

@@ -9,8 +9,9 @@ import java.util.stream.IntStream;
  * Which of a model's training timesteps sampling visits: a plan of n timesteps, noisiest first.
  *
  * <p>{@link #leading}, {@link #linspace} and {@link #trailing} are those of Lin et al. 2024, table
- * 2. Trailing is the default everywhere: it is the only one of the three that always starts at the
- * last training timestep, where the image is noise.
+ * 2. Trailing is the default, unless a model {@linkplain ModelInfo#spacingExponent says} otherwise:
+ * it is the only one of the three that always starts at the last training timestep, where the image
+ * is noise.
  */
 @FunctionalInterface
 public interface Spacing {

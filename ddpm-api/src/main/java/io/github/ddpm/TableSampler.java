@@ -1,5 +1,6 @@
 package io.github.ddpm;
 
+import static com.google.common.base.Preconditions.checkArgument;
 import static java.util.Objects.requireNonNull;
 
 import com.google.common.primitives.Ints;
@@ -7,18 +8,19 @@ import java.security.SecureRandom;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
  * The one sampler there is: turns its settings into a table of rows and has the model run it.
  *
- * @param spacing empty for the scheduler's default
+ * @param plan which timesteps of a model to visit
  * @param model empty for the pretrained one, which is looked for only when images are wanted
  * @param seed empty to draw one at each call
  */
 record TableSampler(
     NoiseScheduler scheduler,
-    Optional<Spacing> spacing,
+    Function<ModelInfo, Spacing> plan,
     Optional<Predictor> model,
     List<Integer> labels,
     double guidance,
@@ -33,7 +35,7 @@ record TableSampler(
   static Sampler of(NoiseScheduler scheduler) {
     return new TableSampler(
         requireNonNull(scheduler, "scheduler"),
-        Optional.empty(),
+        model -> scheduler.spacing(scheduler.defaultSteps(model.schedule().timesteps()), model),
         Optional.empty(),
         List.of(),
         1,
@@ -45,28 +47,26 @@ record TableSampler(
 
   @Override
   public Sampler steps(int n) {
-    return spacing(scheduler.spacing(n));
+    checkArgument(n >= 1, "steps must be at least 1, got %s", n);
+    return plan(info -> scheduler.spacing(n, info));
   }
 
   @Override
-  public Sampler spacing(Spacing plan) {
+  public Sampler spacing(Spacing spacing) {
+    requireNonNull(spacing, "spacing");
+    return plan(info -> spacing);
+  }
+
+  private Sampler plan(Function<ModelInfo, Spacing> visited) {
     return new TableSampler(
-            scheduler, Optional.of(plan), model, labels, guidance, seed, first, clip, listener)
+            scheduler, visited, model, labels, guidance, seed, first, clip, listener)
         .checked();
   }
 
   @Override
   public Sampler with(Predictor predictor) {
     return new TableSampler(
-            scheduler,
-            spacing,
-            Optional.of(predictor),
-            labels,
-            guidance,
-            seed,
-            first,
-            clip,
-            listener)
+            scheduler, plan, Optional.of(predictor), labels, guidance, seed, first, clip, listener)
         .checked();
   }
 
@@ -74,7 +74,7 @@ record TableSampler(
   public Sampler labels(int... cycle) {
     return new TableSampler(
             scheduler,
-            spacing,
+            plan,
             model,
             List.copyOf(Ints.asList(cycle)),
             guidance,
@@ -87,32 +87,31 @@ record TableSampler(
 
   @Override
   public Sampler guidance(double w) {
-    return new TableSampler(scheduler, spacing, model, labels, w, seed, first, clip, listener)
+    return new TableSampler(scheduler, plan, model, labels, w, seed, first, clip, listener)
         .checked();
   }
 
   @Override
   public Sampler seed(long value) {
     return new TableSampler(
-        scheduler, spacing, model, labels, guidance, OptionalLong.of(value), first, clip, listener);
+        scheduler, plan, model, labels, guidance, OptionalLong.of(value), first, clip, listener);
   }
 
   @Override
   public Sampler first(long k) {
-    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, k, clip, listener)
+    return new TableSampler(scheduler, plan, model, labels, guidance, seed, k, clip, listener)
         .checked();
   }
 
   @Override
   public Sampler clip(double limit) {
-    return new TableSampler(
-            scheduler, spacing, model, labels, guidance, seed, first, limit, listener)
+    return new TableSampler(scheduler, plan, model, labels, guidance, seed, first, limit, listener)
         .checked();
   }
 
   @Override
   public Sampler listener(Predicate<Progress> told) {
-    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, first, clip, told)
+    return new TableSampler(scheduler, plan, model, labels, guidance, seed, first, clip, told)
         .checked();
   }
 
@@ -144,8 +143,8 @@ record TableSampler(
   }
 
   private List<Step> table(ModelInfo info) {
-    int trainTimesteps = info.schedule().timesteps();
-    Spacing plan = spacing.orElseGet(() -> scheduler.defaultSpacing(trainTimesteps));
-    return scheduler.steps(info.schedule(), info.predictionType(), plan.timesteps(trainTimesteps));
+    BetaSchedule schedule = info.schedule();
+    double[] timesteps = plan.apply(info).timesteps(schedule.timesteps());
+    return scheduler.steps(schedule, info.predictionType(), timesteps);
   }
 }

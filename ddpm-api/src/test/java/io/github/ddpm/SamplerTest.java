@@ -69,6 +69,22 @@ class SamplerTest {
   }
 
   @Test
+  void stepsAreSpacedAsTheModelSays() {
+    Recorder model = new Recorder(FormulaPredictor.withLabels().info().withSpacingExponent(0.5));
+    DDIM.steps(4).with(model).sample(1);
+    DDIM.with(model).sample(1);
+    DDIM.with(model).spacing(Spacing.trailing(4)).sample(1);
+    Sampler.ddpm().with(model).sample(1);
+    assertThat(model.requests)
+        .extracting(request -> request.steps().stream().mapToDouble(Step::timestep).toArray())
+        .containsExactly(
+            Spacing.power(4, 0.5).timesteps(1000),
+            Spacing.power(50, 0.5).timesteps(1000),
+            Spacing.trailing(4).timesteps(1000),
+            Spacing.trailing(1000).timesteps(1000));
+  }
+
+  @Test
   void ddpmDefaultsToAllSteps() {
     assertThat(recorded(Sampler.ddpm(), 1).steps())
         .extracting(Step::timestep)
@@ -220,6 +236,9 @@ class SamplerTest {
         "classes must be at least 0, got -1");
     refused(
         () -> new ModelInfo(1, 1, 1, 0, true, schedule, type), "a null label needs classes, got 0");
+    refused(
+        () -> new ModelInfo(1, 1, 1, 0, false, schedule, type, 0),
+        "the exponent of a spacing must be above 0, got 0.0");
   }
 
   private static void refused(Runnable call, String message) {

@@ -25,6 +25,9 @@ final class DiffusersConfig {
    */
   private static final String NULL_LABEL = "_null_class_label";
 
+  /** What plans of few timesteps are spaced by; diffusers spaces them evenly. */
+  private static final String SPACING_EXPONENT = "_spacing_exponent";
+
   private static final String CLASS_NAME = "_class_name";
   private static final String VERSION = "_diffusers_version";
   private static final String UNET_CLASS = "UNet2DModel";
@@ -285,6 +288,7 @@ final class DiffusersConfig {
         ddimPipeline || scheduler.equals(DDIM_SCHEDULER),
         text(json, "variance_type", "fixed_small"),
         text(json, "timestep_spacing", "leading"),
+        number(json, SPACING_EXPONENT, 1),
         integer(json, "steps_offset", 0),
         bool(json, "set_alpha_to_one", true),
         clip(json));
@@ -331,6 +335,9 @@ final class DiffusersConfig {
     boolean clips = Double.isFinite(pipeline.clip());
     json.put("clip_sample", clips).put("clip_sample_range", clips ? pipeline.clip() : 1);
     json.put("timestep_spacing", pipeline.timestepSpacing());
+    if (pipeline.spacingExponent() != 1) {
+      json.put(SPACING_EXPONENT, pipeline.spacingExponent());
+    }
     json.put("steps_offset", pipeline.stepsOffset());
     return json;
   }

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import java.io.CharConversionException;
 import java.io.IOException;
@@ -104,7 +105,7 @@ record ModelFolder(
               json -> {
                 PredictionType predicted = DiffusersConfig.predictionType(json);
                 // Refuses what could not be sampled from.
-                config.info(schedule, predicted);
+                config.info(schedule, predicted).withSpacingExponent(pipeline.spacingExponent());
                 return predicted;
               });
       return new ModelFolder(
@@ -112,6 +113,11 @@ record ModelFolder(
     } catch (NoSuchFileException e) {
       throw new NoSuchFileException(e.getFile(), null, "not a model folder: this file is missing");
     }
+  }
+
+  /** What sampling has to know of the model. */
+  ModelInfo info() {
+    return config.info(schedule, predictionType).withSpacingExponent(pipeline.spacingExponent());
   }
 
   /**

@@ -3,6 +3,7 @@ package io.github.ddpm.tf;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.NoiseScheduler;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Sampler;
@@ -27,6 +28,7 @@ import java.util.List;
  *     with {@code _log}, {@code learned} or {@code learned_range}; a learned variance is replaced
  *     by the small one
  * @param timestepSpacing {@code leading}, {@code trailing} or {@code linspace}
+ * @param spacingExponent what a trailing plan is {@linkplain Spacing#power spaced by}; 1 is evenly
  * @param stepsOffset added to each timestep of leading spacing, at least 0
  * @param setAlphaToOne whether the last step of {@code DDIMScheduler} removes all noise, or goes to
  *     the noise of timestep 0
@@ -37,6 +39,7 @@ record PipelineScheduler(
     boolean ddim,
     String varianceType,
     String timestepSpacing,
+    double spacingExponent,
     int stepsOffset,
     boolean setAlphaToOne,
     double clip)
@@ -44,7 +47,7 @@ record PipelineScheduler(
 
   /** How models that are trained here are sampled. */
   static final PipelineScheduler DEFAULT =
-      new PipelineScheduler(false, false, "fixed_small", "trailing", 0, true, 1);
+      new PipelineScheduler(false, false, "fixed_small", "trailing", 1, 0, true, 1);
 
   private static final int DDIM_STEPS = 50;
   private static final int DDPM_STEPS = 1000;
@@ -64,6 +67,11 @@ record PipelineScheduler(
     checkArgument(
         List.of("leading", "trailing", "linspace").contains(timestepSpacing),
         "timestep_spacing must be leading, trailing or linspace, got %s",
+        timestepSpacing);
+    checkArgument(
+        spacingExponent == 1 || timestepSpacing.equals("trailing"),
+        "_spacing_exponent is for timestep_spacing trailing, got %s with %s",
+        String.valueOf(spacingExponent),
         timestepSpacing);
     checkArgument(stepsOffset >= 0, "steps_offset must be at least 0, got %s", stepsOffset);
     checkArgument(clip > 0, "clip_sample_range must be above 0, got %s", clip);
@@ -114,15 +122,15 @@ record PipelineScheduler(
   }
 
   @Override
-  public Spacing defaultSpacing(int trainTimesteps) {
+  public int defaultSteps(int trainTimesteps) {
     int most = timestepSpacing.equals("leading") ? trainTimesteps - stepsOffset : trainTimesteps;
-    return spacing(Math.min(ddimPipeline ? DDIM_STEPS : DDPM_STEPS, Math.max(1, most)));
+    return Math.min(ddimPipeline ? DDIM_STEPS : DDPM_STEPS, Math.max(1, most));
   }
 
   @Override
-  public Spacing spacing(int n) {
+  public Spacing spacing(int n, ModelInfo model) {
     return switch (timestepSpacing) {
-      case "trailing" -> Spacing.trailing(n);
+      case "trailing" -> model.spacing(n);
       case "linspace" -> Spacing.linspace(n);
       default -> {
         Spacing leading = Spacing.leading(n);

@@ -155,11 +155,7 @@ final class TfPredictor implements Predictor {
   static TfPredictor of(ModelFolder model, Precision precision) throws IOException {
     try {
       return new TfPredictor(
-          model.config(),
-          model.config().info(model.schedule(), model.predictionType()),
-          model.pipeline().sampler(),
-          model.weights(),
-          precision);
+          model.config(), model.info(), model.pipeline().sampler(), model.weights(), precision);
     } catch (UncheckedIOException e) {
       throw e.getCause();
     }

@@ -111,7 +111,7 @@ public final class Trainer implements AutoCloseable {
     this.options = options;
     this.parameters = Parameters.of(config);
     // Refuses what could not be sampled from.
-    ModelInfo info = config.info(schedule, predictionType);
+    ModelInfo info = info();
     this.graph = Sessions.graph();
     Ops tf = Ops.create(graph);
     this.adam = new AdamW(tf, parameters);
@@ -286,7 +286,7 @@ public final class Trainer implements AutoCloseable {
 
   /** What the model is. */
   public ModelInfo info() {
-    return config.info(schedule, predictionType);
+    return config.info(schedule, predictionType).withSpacingExponent(pipeline.spacingExponent());
   }
 
   /** What the network is. */

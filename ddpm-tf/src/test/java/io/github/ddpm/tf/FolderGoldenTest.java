@@ -89,7 +89,9 @@ class FolderGoldenTest {
       int timesteps = model.schedule().timesteps();
       List<Step> rows =
           pipeline.steps(
-              model.schedule(), model.predictionType(), pipeline.spacing(5).timesteps(timesteps));
+              model.schedule(),
+              model.predictionType(),
+              pipeline.spacing(5, model.info()).timesteps(timesteps));
       float[] z = noise(folder);
       float[] x = folder.images("sample");
       for (int row = 0; row < rows.size(); row++) {
@@ -148,7 +150,8 @@ class FolderGoldenTest {
     ModelFolder model = ModelFolder.read(Fixtures.path("golden/" + name));
     assertThat(model.pipeline())
         .isEqualTo(
-            new PipelineScheduler(ddimPipeline, ddim, variance, spacing, offset, alphaToOne, clip));
+            new PipelineScheduler(
+                ddimPipeline, ddim, variance, spacing, 1, offset, alphaToOne, clip));
     model.write(saved);
     ModelFolder copy = ModelFolder.read(saved);
     assertThat(copy.pipeline()).isEqualTo(model.pipeline());

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.Spacing;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
@@ -74,6 +75,26 @@ class ModelFolderTest {
   }
 
   @Test
+  void theSpacingTravelsWithTheModelWhereDiffusersLeavesItAlone() throws IOException {
+    Path file = folder.resolve("scheduler/scheduler_config.json");
+    ObjectNode json = (ObjectNode) ModelFolder.readJson(file);
+    assertThat(json.has("_spacing_exponent")).isFalse();
+    json.put("_spacing_exponent", 0.5);
+    ModelFolder.writeJson(file, json);
+    ModelFolder spaced = ModelFolder.read(folder);
+    assertThat(spaced.info().spacing(4).timesteps(1000))
+        .containsExactly(Spacing.power(4, 0.5).timesteps(1000));
+    spaced.write(folder);
+    assertThat(ModelFolder.read(folder).pipeline()).isEqualTo(spaced.pipeline());
+
+    ModelFolder.writeJson(file, json.put("timestep_spacing", "leading"));
+    assertThatThrownBy(() -> ModelFolder.read(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining(
+            "_spacing_exponent is for timestep_spacing trailing, got 0.5 with leading");
+  }
+
+  @Test
   void theNullLabelIsMarkedWhereDiffusersLeavesItAlone() throws IOException {
     UNetConfig config = UNetConfig.small(8, 8, 1).withClasses(3);
     JsonNode json = DiffusersConfig.ofUnet(config, "0");
@@ -113,6 +134,7 @@ class ModelFolderTest {
         "model_index.json | unet | [\"diffusers\", \"UNet2DConditionModel\"] | UNet2DModel, got UNet2DConditionModel",
         "scheduler/scheduler_config.json | timestep_spacing | \"even\" | leading, trailing or linspace, got even",
         "scheduler/scheduler_config.json | steps_offset | -1 | steps_offset must be at least 0, got -1",
+        "scheduler/scheduler_config.json | _spacing_exponent | -1 | the exponent of a spacing must be above 0, got -1",
         "scheduler/scheduler_config.json | variance_type | \"none\" | learned or learned_range, got none",
         "scheduler/scheduler_config.json | clip_sample_range | 0 | clip_sample_range must be above 0, got 0.0",
         "scheduler/scheduler_config.json | num_train_timesteps | 2000000000 | at most 1000000, got 2000000000",

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
 import java.io.IOException;
@@ -44,7 +45,7 @@ class PipelineSchedulerTest {
   private static void assertLoop(JsonNode loop, JsonNode config) {
     PipelineScheduler pipeline = DiffusersConfig.pipeline(config, Optional.empty());
     BetaSchedule schedule = DiffusersConfig.schedule(config);
-    double[] plan = pipeline.spacing(5).timesteps(schedule.timesteps());
+    double[] plan = plan(pipeline, 5, schedule);
     assertThat(plan).containsExactly(doubles(loop.get("timesteps")));
     double[] x = doubles(loop.get("x"));
     List<Step> rows = pipeline.steps(schedule, DiffusersConfig.predictionType(config), plan);
@@ -97,7 +98,8 @@ class PipelineSchedulerTest {
     PipelineScheduler pipeline = DiffusersConfig.pipeline(config, Optional.of(index));
     assertThat(pipeline.ddim())
         .isEqualTo(pipelineClass.equals("DDIMPipeline") || schedulerClass.equals("DDIMScheduler"));
-    double[] plan = pipeline.defaultSpacing(timesteps).timesteps(timesteps);
+    double[] plan =
+        plan(pipeline, pipeline.defaultSteps(timesteps), BetaSchedule.linear(timesteps));
     assertThat(plan).hasSize(steps);
     assertThat(plan[0]).isEqualTo(first);
   }
@@ -112,8 +114,13 @@ class PipelineSchedulerTest {
   }
 
   private static List<Step> rows(String varianceType) {
-    return new PipelineScheduler(false, false, varianceType, "leading", 0, true, 1)
+    return new PipelineScheduler(false, false, varianceType, "leading", 1, 0, true, 1)
         .steps(BetaSchedule.linear(), PredictionType.EPSILON, new double[] {900, 500, 0});
+  }
+
+  private static double[] plan(PipelineScheduler pipeline, int n, BetaSchedule schedule) {
+    ModelInfo model = new ModelInfo(1, 1, 1, 0, false, schedule, PredictionType.SAMPLE);
+    return pipeline.spacing(n, model).timesteps(schedule.timesteps());
   }
 
   private static double[] doubles(JsonNode array) {

@@ -60,10 +60,9 @@ public final class MeasureQuality implements Callable<Integer> {
 
   @Option(
       names = "--power",
-      defaultValue = "1",
       description =
-          "of the timesteps' spacing (Spacing.power); below 1 more steps go to where there is much noise")
-  private double power;
+          "of the timesteps' spacing (Spacing.power); below 1 more steps go to where there is much noise; default: the model's")
+  private Double power;
 
   @Option(
       names = "--eta",
@@ -120,7 +119,7 @@ public final class MeasureQuality implements Callable<Integer> {
         DigitClassifier digits =
             classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
-      Sampler sampler = Sampler.ddim(eta).spacing(spacing()).seed(seed).with(predictor);
+      Sampler sampler = spaced(Sampler.ddim(eta)).seed(seed).with(predictor);
       digits.classify(sampler.sample(0));
       String table = measure(predictor, digits, sampler);
       System.out.print(table);
@@ -131,8 +130,8 @@ public final class MeasureQuality implements Callable<Integer> {
     return 0;
   }
 
-  private Spacing spacing() {
-    return power == 1 ? Spacing.trailing(steps) : Spacing.power(steps, power);
+  private Sampler spaced(Sampler sampler) {
+    return power == null ? sampler.steps(steps) : sampler.spacing(Spacing.power(steps, power));
   }
 
   private Predictor predictor() throws IOException {
@@ -146,6 +145,7 @@ public final class MeasureQuality implements Callable<Integer> {
   private String measure(Predictor predictor, DigitClassifier digits, Sampler sampler)
       throws IOException {
     ModelInfo info = predictor.info();
+    double exponent = power == null ? info.spacingExponent() : power;
     Sampler guided = sampler.guidance(guidance);
     Dataset train = data == null ? Mnist.train() : Mnist.train(data);
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);
@@ -170,7 +170,7 @@ public final class MeasureQuality implements Callable<Integer> {
         count,
         eta,
         steps,
-        power == 1 ? "" : " spaced by power " + power,
+        exponent == 1 ? "" : " spaced by power " + exponent,
         seed,
         used().name().toLowerCase(Locale.ROOT));
     line(table, "| | model | floor |");

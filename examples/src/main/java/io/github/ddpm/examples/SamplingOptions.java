@@ -32,7 +32,7 @@ final class SamplingOptions {
   @Option(
       names = "--power",
       description =
-          "of the spacing of --steps (Spacing.power), for instance 0.5: more of them where there is much noise")
+          "of the spacing of --steps (Spacing.power), for instance 0.5: more of them where there is much noise; default: the model's")
   private Double power;
 
   @Option(names = "--seed", description = "for the same pictures again; default: a new one")
