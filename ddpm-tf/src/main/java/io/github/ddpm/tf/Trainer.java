@@ -60,6 +60,9 @@ import org.tensorflow.types.family.TFloating;
 public final class Trainer implements AutoCloseable {
   private static final String TRAINING = "training";
   private static final String STATE = "state.json";
+  private static final String AUTOGUIDANCE = "autoguidance";
+  private static final String GUIDE = "guide";
+  private static final String WEIGHT = "weight";
 
   /** Steps before a speed is believed: the first few build and tune the graph. */
   private static final int UNTIMED_STEPS = 3;
@@ -86,6 +89,7 @@ public final class Trainer implements AutoCloseable {
   private final Optional<Accumulation> accumulation;
 
   private Optional<Path> startedFrom = Optional.empty();
+  private Optional<Autoguidance> autoguidance = Optional.empty();
   private long step;
   private long totalSteps;
   private boolean closed;
@@ -95,7 +99,8 @@ public final class Trainer implements AutoCloseable {
       BetaSchedule schedule,
       PredictionType predictionType,
       PipelineScheduler pipeline,
-      TrainingOptions options) {
+      TrainingOptions options,
+      Optional<Teacher> teacher) {
     checkArgument(
         options.labelDropout() == 0 || config.nullLabel() || config.classEmbeddings() == 0,
         "label dropout needs a network with a null label, got dropout %s",
@@ -121,7 +126,7 @@ public final class Trainer implements AutoCloseable {
             Placeholder.shape(Shape.of(-1, info.height(), info.width(), info.channels())));
     this.labels = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
     this.randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
-    this.loss = loss(tf);
+    this.loss = loss(tf, teacher);
     Operand<TFloat32> gradient = adam.gradient(loss);
     this.norm = AdamW.norm(tf, gradient);
     this.update = adam.step(gradient, norm, options.maxGradientNorm());
@@ -144,7 +149,8 @@ public final class Trainer implements AutoCloseable {
       PredictionType predictionType,
       TrainingOptions options) {
     Trainer trainer =
-        new Trainer(config, schedule, predictionType, PipelineScheduler.DEFAULT, options);
+        new Trainer(
+            config, schedule, predictionType, PipelineScheduler.DEFAULT, options, Optional.empty());
     trainer.start(trainer.parameters.initial(options.seed()));
     return trainer;
   }
@@ -162,7 +168,26 @@ public final class Trainer implements AutoCloseable {
    */
   public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
     ModelFolder model = ModelFolder.read(folder);
-    return fineTune(folder, model, model.config().layersPerBlock(), options);
+    return fineTune(folder, model, model.config().layersPerBlock(), Optional.empty(), options);
+  }
+
+  /**
+   * As {@link #fineTune}, but towards what the model predicts under autoguidance instead of towards
+   * the data: so one call of the trained network does what two models would have to do together
+   * (distillation, Meng et al. 2023, "On Distillation of Guided Diffusion Models"). The loss is the
+   * mean squared error to that. Resuming needs both folders where they were.
+   *
+   * @param folder the model, which is the one to start from as well
+   * @throws IOException if something is missing or wrong in either folder; the message names the
+   *     file and what is wrong
+   * @throws IllegalArgumentException if the guide is a model of something else, or the options
+   *     don't fit
+   */
+  public static Trainer distill(Path folder, Autoguidance autoguidance, TrainingOptions options)
+      throws IOException {
+    ModelFolder model = ModelFolder.read(folder);
+    return fineTune(
+        folder, model, model.config().layersPerBlock(), Optional.of(autoguidance), options);
   }
 
   /**
@@ -174,11 +199,15 @@ public final class Trainer implements AutoCloseable {
    */
   public static Trainer deepen(Path folder, int layersPerBlock, TrainingOptions options)
       throws IOException {
-    return fineTune(folder, ModelFolder.read(folder), layersPerBlock, options);
+    return fineTune(folder, ModelFolder.read(folder), layersPerBlock, Optional.empty(), options);
   }
 
   private static Trainer fineTune(
-      Path folder, ModelFolder model, int layersPerBlock, TrainingOptions options)
+      Path folder,
+      ModelFolder model,
+      int layersPerBlock,
+      Optional<Autoguidance> autoguidance,
+      TrainingOptions options)
       throws IOException {
     int layers = model.config().layersPerBlock();
     checkArgument(
@@ -186,13 +215,15 @@ public final class Trainer implements AutoCloseable {
         "a deeper network needs at least the %s residual blocks a level that the model has, got %s",
         layers,
         layersPerBlock);
+    Optional<Teacher> teacher = teacher(model, autoguidance);
     Trainer trainer =
         new Trainer(
             model.config().withLayersPerBlock(layersPerBlock),
             model.schedule(),
             model.predictionType(),
             model.pipeline(),
-            options);
+            options,
+            teacher);
     try {
       Parameters parameters = trainer.parameters;
       Map<String, Weight> weights = model.weights();
@@ -202,6 +233,7 @@ public final class Trainer implements AutoCloseable {
       }
       trainer.start(parameters.pack(weights));
       trainer.startedFrom = Optional.of(folder);
+      trainer.autoguidance = autoguidance;
       return trainer;
     } catch (UncheckedIOException e) {
       trainer.close();
@@ -210,6 +242,13 @@ public final class Trainer implements AutoCloseable {
       trainer.close();
       throw e;
     }
+  }
+
+  private static Optional<Teacher> teacher(ModelFolder model, Optional<Autoguidance> autoguidance)
+      throws IOException {
+    return autoguidance.isEmpty()
+        ? Optional.empty()
+        : Optional.of(Teacher.of(model, autoguidance.get()));
   }
 
   private void start(float[] weights) {
@@ -238,8 +277,12 @@ public final class Trainer implements AutoCloseable {
     JsonNode state = ModelFolder.readJson(stateFile);
     TrainingOptions options;
     Optional<Path> startedFrom;
+    Optional<Autoguidance> autoguidance;
     try {
       startedFrom = Optional.ofNullable(state.path("started_from").asText(null)).map(Path::of);
+      autoguidance = autoguidance(state.path(AUTOGUIDANCE));
+      checkArgument(
+          autoguidance.isEmpty() || startedFrom.isPresent(), "autoguidance needs started_from");
       options = ModelFolder.JSON.treeToValue(complete(state.get("options")), TrainingOptions.class);
     } catch (JsonProcessingException | IllegalArgumentException e) {
       String problem =
@@ -253,7 +296,14 @@ public final class Trainer implements AutoCloseable {
     }
     Trainer trainer =
         new Trainer(
-            model.config(), model.schedule(), model.predictionType(), model.pipeline(), options);
+            model.config(),
+            model.schedule(),
+            model.predictionType(),
+            model.pipeline(),
+            options,
+            autoguidance.isEmpty()
+                ? Optional.empty()
+                : teacher(ModelFolder.read(startedFrom.orElseThrow()), autoguidance));
     try {
       for (State vector : State.values()) {
         Map<String, Weight> weights =
@@ -268,9 +318,17 @@ public final class Trainer implements AutoCloseable {
       throw e;
     }
     trainer.startedFrom = startedFrom;
+    trainer.autoguidance = autoguidance;
     trainer.step = step;
     trainer.totalSteps = totalSteps;
     return trainer;
+  }
+
+  private static Optional<Autoguidance> autoguidance(JsonNode saved) {
+    return saved.isMissingNode()
+        ? Optional.empty()
+        : Optional.of(
+            new Autoguidance(Path.of(saved.path(GUIDE).asText()), saved.path(WEIGHT).asDouble()));
   }
 
   /** Options as they are saved today, of those saved before there were all of them. */
@@ -302,6 +360,11 @@ public final class Trainer implements AutoCloseable {
   /** The model that this training started from, as {@link #fineTune} was given it. */
   public Optional<Path> startedFrom() {
     return startedFrom;
+  }
+
+  /** What that model is guided by, where it is what is learned from, as {@link #distill} has it. */
+  public Optional<Autoguidance> autoguidance() {
+    return autoguidance;
   }
 
   /** Steps taken. */
@@ -580,6 +643,12 @@ public final class Trainer implements AutoCloseable {
     ObjectNode state = ModelFolder.JSON.createObjectNode();
     state.put("step", step).put("total_steps", totalSteps);
     state.put("started_from", startedFrom.map(Path::toString).orElse(null));
+    autoguidance.ifPresent(
+        given ->
+            state
+                .putObject(AUTOGUIDANCE)
+                .put(GUIDE, given.guide().toString())
+                .put(WEIGHT, given.weight()));
     state.set("options", ModelFolder.JSON.valueToTree(options));
     new ModelFolder(config, schedule, predictionType, pipeline, averaged)
         .write(
@@ -624,7 +693,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Ho et al. 2020, algorithm 1, for any prediction type. */
-  private Operand<TFloat32> loss(Ops tf) {
+  private Operand<TFloat32> loss(Ops tf, Optional<Teacher> teacher) {
     Operand<TInt32> shape = tf.shape(images);
     Operand<TInt32> count = tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
     double[] weights = SchedulerOps.minSnrWeights(schedule, predictionType, options.minSnrGamma());
@@ -636,20 +705,15 @@ public final class Trainer implements AutoCloseable {
             tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(tf, 0)));
     Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(tf, 1));
     Operand<TFloat32> x = SchedulerOps.addNoise(tf, schedule, images, epsilon, timesteps);
+    Operand<TFloat32> times = tf.dtypes.cast(timesteps, TFloat32.class);
+    Optional<Operand<TInt32>> given =
+        config.classEmbeddings() == 0 ? Optional.empty() : Optional.of(droppedLabels(tf, count));
     Operand<TFloat32> out =
-        UNet.forward(
-            tf,
-            config,
-            options.precision(),
-            adam,
-            x,
-            tf.dtypes.cast(timesteps, TFloat32.class),
-            config.classEmbeddings() == 0
-                ? Optional.empty()
-                : Optional.of(droppedLabels(tf, count)),
-            dropout(tf));
+        UNet.forward(tf, config, options.precision(), adam, x, times, given, dropout(tf));
     Operand<TFloat32> target =
-        SchedulerOps.target(tf, schedule, predictionType, images, epsilon, timesteps);
+        teacher.isPresent()
+            ? teacher.get().target(tf, options.precision(), x, times, given)
+            : SchedulerOps.target(tf, schedule, predictionType, images, epsilon, timesteps);
     Operand<TFloat32> error = tf.math.sub(out, target);
     Operand<TFloat32> squared = tf.math.mul(error, error);
     double meanWeight = Arrays.stream(weights).average().orElseThrow();

@@ -300,6 +300,81 @@ class TrainerTest {
             before.layersPerBlock(), before.layersPerBlock() - 1);
   }
 
+  /**
+   * At first the error is that of the model itself, out - (w·out + (1-w)·guide) = (w-1)·(guide -
+   * out), so nothing with w = 1, and four times as much with w = 3 as with w = 2.
+   */
+  @Test
+  void distillingStartsAtTheModelAndGoesAwayFromTheGuide() throws IOException {
+    Path model = untrained("model", 5);
+    Path guide = untrained("guide", 6);
+    TrainingOptions options = OPTIONS.withPrecision(Precision.FLOAT32);
+    assertThat(distilled(model, guide, 1, options)).isLessThan(1e-12);
+    double twice = distilled(model, guide, 2, options);
+    assertThat(twice).isGreaterThan(1e-3);
+    assertThat(distilled(model, guide, 3, options) / twice).isCloseTo(4, within(1e-4));
+    assertThat(distilled(model, model, 3, options)).isLessThan(1e-12);
+
+    Path whole = folder.resolve("whole");
+    Path halves = folder.resolve("halves");
+    Autoguidance autoguidance = new Autoguidance(guide, 2);
+    List<Double> losses = new ArrayList<>();
+    try (Trainer trainer = Trainer.distill(model, autoguidance, options)) {
+      trainer.setTotalSteps(60);
+      trainer.train(DIGITS, progress -> losses.add(progress.loss()));
+      trainer.save(whole);
+    }
+    assertThat(losses.get(0)).isEqualTo(twice);
+    assertThat(mean(losses.subList(50, 60))).isLessThan(0.5 * mean(losses.subList(0, 5)));
+    try (Trainer trainer = Trainer.distill(model, autoguidance, options)) {
+      trainer.setTotalSteps(60);
+      trainer.train(DIGITS, progress -> progress.step() < 30);
+      trainer.save(halves);
+    }
+    try (Trainer trainer = Trainer.resume(halves)) {
+      assertThat(trainer.startedFrom()).contains(model);
+      assertThat(trainer.autoguidance()).contains(autoguidance);
+      trainer.train(DIGITS, progress -> true);
+      trainer.save(halves);
+    }
+    for (String file : List.of("training/state.json", "unet/diffusion_pytorch_model.safetensors")) {
+      assertThat(halves.resolve(file)).hasSameBinaryContentAs(whole.resolve(file));
+    }
+  }
+
+  @Test
+  void aGuideMustBeOfTheSamePictures() throws IOException {
+    Path model = untrained("model", 5);
+    Path other = Fixtures.path("golden/unet-attention");
+    assertThatThrownBy(() -> Trainer.distill(model, new Autoguidance(other, 2), OPTIONS))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageStartingWith(other + " can't guide this model: it is one of ModelInfo[height=8");
+    Path missing = folder.resolve("missing");
+    assertThatThrownBy(() -> Trainer.distill(model, new Autoguidance(missing, 2), OPTIONS))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining(missing.toString());
+    assertThatThrownBy(() -> new Autoguidance(model, 0.5))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("the weight of autoguidance must be at least 1, got 0.5");
+  }
+
+  private Path untrained(String name, long seed) throws IOException {
+    Path model = folder.resolve(name);
+    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS.withSeed(seed))) {
+      trainer.save(model);
+    }
+    return model;
+  }
+
+  /** The loss of the first step. */
+  private static double distilled(Path model, Path guide, double weight, TrainingOptions options)
+      throws IOException {
+    try (Trainer trainer = Trainer.distill(model, new Autoguidance(guide, weight), options)) {
+      int[] indices = DIGITS.batch(0, options.batchSize(), options.seed());
+      return trainer.step(DIGITS.images(indices), DIGITS.labels(indices));
+    }
+  }
+
   @Test
   void aPredictorDoesNotChangeAsTrainingGoesOn() {
     try (Trainer trainer = trainer(PredictionType.SAMPLE, OPTIONS)) {

@@ -3,6 +3,7 @@ package io.github.ddpm.examples;
 import static io.github.ddpm.examples.Commands.format;
 
 import io.github.ddpm.ModelInfo;
+import io.github.ddpm.tf.Autoguidance;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
@@ -10,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -42,28 +44,13 @@ final class ModelCard {
       throws IOException {
     ModelInfo info = trainer.info();
     TrainingOptions options = trainer.options();
-    String channels =
-        trainer.network().blockOutChannels().stream()
-            .map(String::valueOf)
-            .collect(Collectors.joining(","));
     String precision = options.precision().name().toLowerCase(Locale.ROOT);
     double epochs = (double) trainer.totalSteps() * options.batchSize() / data.size();
     String command =
         "mvn -q compile exec:java -Dexec.mainClass="
             + TrainMnist.class.getName()
             + " -Dexec.args=\""
-            + trainer
-                .startedFrom()
-                .map(model -> "--from " + model)
-                .orElse(
-                    "--prediction "
-                        + info.predictionType().configName()
-                        + " --schedule "
-                        + (info.schedule().name().equals("linear") ? "linear" : "cosine")
-                        + " --channels "
-                        + channels)
-            + " --layers "
-            + trainer.network().layersPerBlock()
+            + start(trainer)
             + " --batch "
             + options.batchSize()
             + (options.microBatch() == 0 ? "" : " --micro-batch " + options.microBatch())
@@ -115,18 +102,44 @@ final class ModelCard {
             options.seed(),
             losses.mean(LOSS_STEPS),
             Math.min(trainer.step(), LOSS_STEPS));
-    Files.writeString(folder.resolve(NAME), text + before(trainer));
+    Files.writeString(
+        folder.resolve(NAME),
+        text
+            + made("What it started from", trainer.startedFrom())
+            + made("What guided it", trainer.autoguidance().map(Autoguidance::guide)));
   }
 
-  /** How the model was made that this training started from, if its card says so. */
-  private static String before(Trainer trainer) throws IOException {
-    Path card = trainer.startedFrom().map(folder -> folder.resolve(NAME)).orElse(null);
+  /** The options that say what a training starts from. */
+  private static String start(Trainer trainer) {
+    int layers = trainer.network().layersPerBlock();
+    if (trainer.autoguidance().isPresent()) {
+      Autoguidance by = trainer.autoguidance().get();
+      return format(
+          "--from %s --guide %s --guide-weight %s",
+          trainer.startedFrom().orElseThrow(), by.guide(), by.weight());
+    }
+    if (trainer.startedFrom().isPresent()) {
+      return format("--from %s --layers %d", trainer.startedFrom().get(), layers);
+    }
+    return format(
+        "--prediction %s --schedule %s --channels %s --layers %d",
+        trainer.info().predictionType().configName(),
+        trainer.info().schedule().name().equals("linear") ? "linear" : "cosine",
+        trainer.network().blockOutChannels().stream()
+            .map(String::valueOf)
+            .collect(Collectors.joining(",")),
+        layers);
+  }
+
+  /** How another model was made, if its card says so. */
+  private static String made(String heading, Optional<Path> model) throws IOException {
+    Path card = model.map(folder -> folder.resolve(NAME)).orElse(null);
     if (card == null || !Files.exists(card)) {
       return "";
     }
     String text = SECTION.matcher(Files.readString(card)).replaceAll("");
     int table = text.indexOf(TABLE);
-    return table < 0 ? "" : "\n## What it started from\n\n" + text.substring(table).strip() + "\n";
+    return table < 0 ? "" : format("\n## %s\n\n%s\n", heading, text.substring(table).strip());
   }
 
   /**

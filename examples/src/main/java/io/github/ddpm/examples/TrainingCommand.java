@@ -7,6 +7,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import io.github.ddpm.tf.Autoguidance;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.TrainingProgress;
@@ -32,6 +33,7 @@ import picocli.CommandLine.Option;
  */
 final class TrainingCommand {
   private static final double DEFAULT_MINUTES = 15;
+  private static final double GUIDE_WEIGHT = 1.5;
   private static final int MAX_MINUTES = 365 * 24 * 60;
 
   /** Most classes that a grid of samples shows. */
@@ -79,6 +81,18 @@ final class TrainingCommand {
       description =
           "folder of a model to start from, which also decides channels, prediction and schedule")
   Path from;
+
+  @Option(
+      names = "--guide",
+      description =
+          "folder of a model that was trained less than that of --from and guides it: what the two predict together is"
+              + " learned, instead of the data")
+  Path guide;
+
+  @Option(
+      names = "--guide-weight",
+      description = "how far to go from the guide's prediction through the model's; default: 1.5")
+  Double guideWeight;
 
   @Option(names = "--epochs", description = "how often to go through the data")
   Double epochs;
@@ -143,6 +157,13 @@ final class TrainingCommand {
       throw new IllegalArgumentException(
           "--from takes channels, prediction and schedule from the model; leave them out");
     }
+    if (guide != null && (from == null || layers != null)) {
+      throw new IllegalArgumentException(
+          "--guide guides the model of --from, whose network stays as it is: give --from, and no --layers");
+    }
+    if (guideWeight != null && guide == null) {
+      throw new IllegalArgumentException("--guide-weight needs --guide");
+    }
     if (Files.exists(out)) {
       Commands.checkWritable(out);
     }
@@ -160,6 +181,8 @@ final class TrainingCommand {
         || channels != null
         || layers != null
         || from != null
+        || guide != null
+        || guideWeight != null
         || batch != null
         || microBatch != null
         || learningRate != null
@@ -225,6 +248,10 @@ final class TrainingCommand {
   Trainer continued(TrainingOptions usual) throws IOException {
     if (resume) {
       return Trainer.resume(out);
+    }
+    if (guide != null) {
+      double weight = guideWeight == null ? GUIDE_WEIGHT : guideWeight;
+      return Trainer.distill(from, new Autoguidance(guide, weight), options(usual));
     }
     return layers == null
         ? Trainer.fineTune(from, options(usual))

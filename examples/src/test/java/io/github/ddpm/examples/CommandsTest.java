@@ -321,6 +321,29 @@ class CommandsTest {
         .contains("\"--from " + first + " --layers 2 --batch 4 --epochs 0.4 ", "--seed 4\"`")
         .contains(
             "## What it started from\n\n| | |", "--channels 8,8 --layers 1 --batch 4 --epochs 0.6");
+
+    Path third = folder.resolve("third");
+    String guided = "--from " + card + " --guide " + first;
+    Outcome distilled =
+        run(
+            new TrainMnist(),
+            (guided
+                    + " --batch 4 --epochs 0.4 --seed 6 --data "
+                    + data()
+                    + " --out "
+                    + third
+                    + " --export "
+                    + card)
+                .split(" "));
+    assertThat(distilled.out()).as(distilled.err()).contains("step 2/2");
+    assertThat(card.resolve("README.md"))
+        .content()
+        .contains("\"" + guided + " --guide-weight 1.5 --batch 4 --epochs 0.4 ")
+        .containsSubsequence("## What it started from", "## What guided it\n\n| | |");
+    assertError(
+        run(new TrainMnist(), "--guide", first.toString()),
+        "--guide guides the model of --from, whose network stays as it is: give --from, and no --layers");
+    assertError(run(new TrainMnist(), "--guide-weight=2"), "--guide-weight needs --guide");
   }
 
   @Test
