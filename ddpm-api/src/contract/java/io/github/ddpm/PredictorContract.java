@@ -164,7 +164,7 @@ public abstract class PredictorContract {
   final void listenerIsToldOfEveryRowInOrder() {
     List<Progress> told = new ArrayList<>();
     Images images = samplers().get(0).first(2).listener(told::add).sample(3);
-    double[] plan = Spacing.trailing(STEPS).timesteps(info.schedule().timesteps());
+    double[] plan = info.spacing(STEPS).timesteps(info.schedule().timesteps());
     assertThat(told).hasSize(STEPS);
     for (int row = 0; row < STEPS; row++) {
       Progress progress = told.get(row);

@@ -17,7 +17,7 @@ import java.util.List;
  *     samples without labels and with guidance
  * @param schedule the noise it was trained with
  * @param predictionType what it predicts
- * @param spacingExponent what a plan of few of its timesteps is best spaced by, above 0: the
+ * @param spacingExponent what a plan of few of its timesteps is best spaced by, in [0.1, 1]: the
  *     exponent of {@link Spacing#power}; 1 is {@link Spacing#trailing}
  */
 public record ModelInfo(
@@ -35,7 +35,7 @@ public record ModelInfo(
    *
    * @throws IllegalArgumentException if a size is out of its range, there is a null label without
    *     classes, the model predicts ε with a schedule of zero terminal SNR, or the exponent is not
-   *     above 0
+   *     in its range
    */
   public ModelInfo {
     checkArgument(
@@ -56,8 +56,10 @@ public record ModelInfo(
     requireNonNull(predictionType, "predictionType");
     int last = schedule.timesteps() - 1;
     predictionType.checkSignal(schedule.alphaBar(last), last);
-    // Refuses an exponent that is none.
-    Spacing.power(1, spacingExponent);
+    checkArgument(
+        spacingExponent >= 0.1 && spacingExponent <= 1,
+        "the spacing exponent must be in [0.1, 1], got %s",
+        spacingExponent);
   }
 
   /** A model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
@@ -72,17 +74,23 @@ public record ModelInfo(
     this(height, width, channels, classes, nullLabel, schedule, predictionType, 1);
   }
 
-  /** This model with plans that are {@linkplain Spacing#power spaced by a power}. */
+  /**
+   * This model with plans that are {@linkplain Spacing#power spaced by a power}.
+   *
+   * @param exponent in [0.1, 1]; 1 is evenly
+   * @throws IllegalArgumentException if it is not in that range
+   */
   public ModelInfo withSpacingExponent(double exponent) {
     return new ModelInfo(
         height, width, channels, classes, nullLabel, schedule, predictionType, exponent);
   }
 
   /**
-   * The plan for a number of timesteps, spaced as suits this model. All T are all, however it is
-   * spaced.
+   * The plan for a number of timesteps, spaced as suits this model. All T are all, whatever the
+   * exponent.
    *
-   * @param n number of timesteps, at least 1
+   * @param n number of timesteps, in [1, T]
+   * @throws IllegalArgumentException if it is below 1; above T, when the plan is made
    */
   public Spacing spacing(int n) {
     return spacingExponent == 1 || n == schedule.timesteps()

@@ -29,7 +29,9 @@ public interface Predictor extends AutoCloseable {
 
   /**
    * A sampler with this model, set up as the model comes: for a loaded one, as its {@code
-   * scheduler_config.json} and pipeline have it in Python. Any other sampler works as well.
+   * scheduler_config.json} and pipeline have it in Python, but that timesteps are spaced by the
+   * {@linkplain ModelInfo#spacingExponent exponent} of a model that has one. Any other sampler
+   * works as well.
    *
    * @implSpec {@code Sampler.ddim(0).with(this)}
    */

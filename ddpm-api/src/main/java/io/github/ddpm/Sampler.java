@@ -40,9 +40,8 @@ public interface Sampler {
 
   /**
    * The number of timesteps to visit, {@link Spacing#trailing trailing} unless the {@linkplain
-   * ModelInfo#spacingExponent model} or the {@linkplain NoiseScheduler#spacing solver} says
-   * otherwise. For another spacing, or timesteps of your own, call {@link #spacing}, which replaces
-   * this.
+   * ModelInfo#spacing model} or the {@linkplain NoiseScheduler#spacing solver} says otherwise. For
+   * another spacing, or timesteps of your own, call {@link #spacing}, which replaces this.
    *
    * @param n in [1, T], the model's training timesteps
    */

@@ -14,13 +14,13 @@ import java.util.function.Predicate;
 /**
  * The one sampler there is: turns its settings into a table of rows and has the model run it.
  *
- * @param plan which timesteps of a model to visit
+ * @param spacing which timesteps of a model to visit
  * @param model empty for the pretrained one, which is looked for only when images are wanted
  * @param seed empty to draw one at each call
  */
 record TableSampler(
     NoiseScheduler scheduler,
-    Function<ModelInfo, Spacing> plan,
+    Function<ModelInfo, Spacing> spacing,
     Optional<Predictor> model,
     List<Integer> labels,
     double guidance,
@@ -48,25 +48,32 @@ record TableSampler(
   @Override
   public Sampler steps(int n) {
     checkArgument(n >= 1, "steps must be at least 1, got %s", n);
-    return plan(info -> scheduler.spacing(n, info));
+    return withSpacing(info -> scheduler.spacing(n, info));
   }
 
   @Override
-  public Sampler spacing(Spacing spacing) {
-    requireNonNull(spacing, "spacing");
-    return plan(info -> spacing);
+  public Sampler spacing(Spacing plan) {
+    requireNonNull(plan, "spacing");
+    return withSpacing(info -> plan);
   }
 
-  private Sampler plan(Function<ModelInfo, Spacing> visited) {
-    return new TableSampler(
-            scheduler, visited, model, labels, guidance, seed, first, clip, listener)
+  private Sampler withSpacing(Function<ModelInfo, Spacing> spaced) {
+    return new TableSampler(scheduler, spaced, model, labels, guidance, seed, first, clip, listener)
         .checked();
   }
 
   @Override
   public Sampler with(Predictor predictor) {
     return new TableSampler(
-            scheduler, plan, Optional.of(predictor), labels, guidance, seed, first, clip, listener)
+            scheduler,
+            spacing,
+            Optional.of(predictor),
+            labels,
+            guidance,
+            seed,
+            first,
+            clip,
+            listener)
         .checked();
   }
 
@@ -74,7 +81,7 @@ record TableSampler(
   public Sampler labels(int... cycle) {
     return new TableSampler(
             scheduler,
-            plan,
+            spacing,
             model,
             List.copyOf(Ints.asList(cycle)),
             guidance,
@@ -87,31 +94,32 @@ record TableSampler(
 
   @Override
   public Sampler guidance(double w) {
-    return new TableSampler(scheduler, plan, model, labels, w, seed, first, clip, listener)
+    return new TableSampler(scheduler, spacing, model, labels, w, seed, first, clip, listener)
         .checked();
   }
 
   @Override
   public Sampler seed(long value) {
     return new TableSampler(
-        scheduler, plan, model, labels, guidance, OptionalLong.of(value), first, clip, listener);
+        scheduler, spacing, model, labels, guidance, OptionalLong.of(value), first, clip, listener);
   }
 
   @Override
   public Sampler first(long k) {
-    return new TableSampler(scheduler, plan, model, labels, guidance, seed, k, clip, listener)
+    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, k, clip, listener)
         .checked();
   }
 
   @Override
   public Sampler clip(double limit) {
-    return new TableSampler(scheduler, plan, model, labels, guidance, seed, first, limit, listener)
+    return new TableSampler(
+            scheduler, spacing, model, labels, guidance, seed, first, limit, listener)
         .checked();
   }
 
   @Override
   public Sampler listener(Predicate<Progress> told) {
-    return new TableSampler(scheduler, plan, model, labels, guidance, seed, first, clip, told)
+    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, first, clip, told)
         .checked();
   }
 
@@ -144,7 +152,7 @@ record TableSampler(
 
   private List<Step> table(ModelInfo info) {
     BetaSchedule schedule = info.schedule();
-    double[] timesteps = plan.apply(info).timesteps(schedule.timesteps());
+    double[] timesteps = spacing.apply(info).timesteps(schedule.timesteps());
     return scheduler.steps(schedule, info.predictionType(), timesteps);
   }
 }

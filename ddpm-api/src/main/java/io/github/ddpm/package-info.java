@@ -28,7 +28,8 @@
  *   <li>ε is re-derived after x0 is clipped, so DDIM with η = 1 is DDPM; theirs is off by default,
  *       and stays off in {@link io.github.ddpm.Predictor#sampler} of a folder that says DDIM.
  *   <li>The next timestep is the next of the plan, not t - T/n, which need not be in it.
- *   <li>Trailing spacing has exactly n timesteps for every n.
+ *   <li>Trailing spacing has exactly n timesteps for every n. A model may ask for more of them
+ *       where there is much noise ({@link io.github.ddpm.ModelInfo#spacingExponent}).
  *   <li>The last row adds no noise because it is last, whatever its timestep.
  *   <li>Plans and models that can't work are refused, not run.
  * </ul>

@@ -237,8 +237,8 @@ class SamplerTest {
     refused(
         () -> new ModelInfo(1, 1, 1, 0, true, schedule, type), "a null label needs classes, got 0");
     refused(
-        () -> new ModelInfo(1, 1, 1, 0, false, schedule, type, 0),
-        "the exponent of a spacing must be above 0, got 0.0");
+        () -> new ModelInfo(1, 1, 1, 0, false, schedule, type, 0.05),
+        "the spacing exponent must be in [0.1, 1], got 0.05");
   }
 
   private static void refused(Runnable call, String message) {

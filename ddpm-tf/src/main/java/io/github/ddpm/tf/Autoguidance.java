@@ -7,16 +7,15 @@ import java.nio.file.Path;
 
 /**
  * Guides a model by a bad version of itself (Karras et al. 2024, "Guiding a Diffusion Model with a
- * Bad Version of Itself", section 3): with the same noisy image, timestep and label,
+ * Bad Version of Itself", section 4): with the same noisy image, timestep and label,
  *
  * <pre>{@code
  * out = w·out_model + (1 - w)·out_guide
  * }</pre>
  *
- * <p>A model that was trained less errs in the same way, only more, so going on from its answer
- * through the model's goes on to a better one. With labels and without, it makes pictures better at
- * little cost of their variety, but what is sampled is no longer quite the distribution that was
- * learned: bits/dim rise.
+ * <p>A model that was trained less errs in the same way, only more, so that going on from its
+ * answer through the model's leads to a better one, with labels and without. What is sampled is no
+ * longer quite the distribution that was learned.
  *
  * @param guide folder of a model of the same pictures, classes, noise and prediction type, whose
  *     network may be smaller
@@ -32,7 +31,7 @@ public record Autoguidance(Path guide, double weight) {
     requireNonNull(guide, "guide");
     checkArgument(
         weight >= 1 && Double.isFinite(weight),
-        "the weight of autoguidance must be at least 1, got %s",
+        "the weight of autoguidance must be at least 1 and finite, got %s",
         weight);
   }
 }

@@ -28,7 +28,7 @@ import java.util.List;
  *     with {@code _log}, {@code learned} or {@code learned_range}; a learned variance is replaced
  *     by the small one
  * @param timestepSpacing {@code leading}, {@code trailing} or {@code linspace}
- * @param spacingExponent what a trailing plan is {@linkplain Spacing#power spaced by}; 1 is evenly
+ * @param spacingExponent of trailing spacing, see {@link ModelInfo#spacingExponent}; 1 for others
  * @param stepsOffset added to each timestep of leading spacing, at least 0
  * @param setAlphaToOne whether the last step of {@code DDIMScheduler} removes all noise, or goes to
  *     the noise of timestep 0
@@ -70,7 +70,7 @@ record PipelineScheduler(
         timestepSpacing);
     checkArgument(
         spacingExponent == 1 || timestepSpacing.equals("trailing"),
-        "_spacing_exponent is for timestep_spacing trailing, got %s with %s",
+        "_spacing_exponent needs timestep_spacing trailing, got %s with %s",
         String.valueOf(spacingExponent),
         timestepSpacing);
     checkArgument(stepsOffset >= 0, "steps_offset must be at least 0, got %s", stepsOffset);
@@ -130,7 +130,7 @@ record PipelineScheduler(
   @Override
   public Spacing spacing(int n, ModelInfo model) {
     return switch (timestepSpacing) {
-      case "trailing" -> model.spacing(n);
+      case "trailing" -> model.withSpacingExponent(spacingExponent).spacing(n);
       case "linspace" -> Spacing.linspace(n);
       default -> {
         Spacing leading = Spacing.leading(n);

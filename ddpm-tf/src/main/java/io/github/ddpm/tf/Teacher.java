@@ -2,6 +2,7 @@ package io.github.ddpm.tf;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -24,12 +25,17 @@ record Teacher(ModelFolder model, ModelFolder guide, double weight) {
     Path folder = autoguidance.guide();
     ModelFolder guide = ModelFolder.read(folder);
     checkArgument(
-        guide.info().withSpacingExponent(1).equals(model.info().withSpacingExponent(1)),
-        "%s can't guide this model: it is one of %s, and this one of %s",
-        folder,
+        isOfTheSame(guide.info(), model.info()),
+        "the guide must be a model of the same size, classes, noise and prediction, got %s, and not %s, in %s",
         guide.info(),
-        model.info());
+        model.info(),
+        folder);
     return new Teacher(model, guide, autoguidance.weight());
+  }
+
+  /** Whether two models answer the same question; how they are sampled doesn't matter. */
+  static boolean isOfTheSame(ModelInfo one, ModelInfo other) {
+    return one.withSpacingExponent(1).equals(other.withSpacingExponent(1));
   }
 
   /**

@@ -174,10 +174,13 @@ public final class Trainer implements AutoCloseable {
   /**
    * As {@link #fineTune}, but towards what the model predicts under autoguidance instead of towards
    * the data: so one call of the trained network does what two models would have to do together
-   * (distillation, Meng et al. 2023, "On Distillation of Guided Diffusion Models"). The loss is the
-   * mean squared error to that. Resuming needs both folders where they were.
+   * (distillation, Meng et al. 2023, "On Distillation of Guided Diffusion Models"). A step takes
+   * two forward passes more, and the memory of two networks whose weights are constants of the
+   * graph. Resuming needs both folders where and as they were.
    *
    * @param folder the model, which is the one to start from as well
+   * @param autoguidance what it is guided by, and how much
+   * @param options as for {@link #fineTune}
    * @throws IOException if something is missing or wrong in either folder; the message names the
    *     file and what is wrong
    * @throws IllegalArgumentException if the guide is a model of something else, or the options
@@ -215,15 +218,9 @@ public final class Trainer implements AutoCloseable {
         "a deeper network needs at least the %s residual blocks a level that the model has, got %s",
         layers,
         layersPerBlock);
-    Optional<Teacher> teacher = teacher(model, autoguidance);
     Trainer trainer =
-        new Trainer(
-            model.config().withLayersPerBlock(layersPerBlock),
-            model.schedule(),
-            model.predictionType(),
-            model.pipeline(),
-            options,
-            teacher);
+        open(
+            model, model.config().withLayersPerBlock(layersPerBlock), options, model, autoguidance);
     try {
       Parameters parameters = trainer.parameters;
       Map<String, Weight> weights = model.weights();
@@ -244,11 +241,24 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  private static Optional<Teacher> teacher(ModelFolder model, Optional<Autoguidance> autoguidance)
+  /** Builds the graph, with a teacher's weights in it. */
+  private static Trainer open(
+      ModelFolder model,
+      UNetConfig config,
+      TrainingOptions options,
+      ModelFolder guided,
+      Optional<Autoguidance> autoguidance)
       throws IOException {
-    return autoguidance.isEmpty()
-        ? Optional.empty()
-        : Optional.of(Teacher.of(model, autoguidance.get()));
+    Optional<Teacher> teacher =
+        autoguidance.isEmpty()
+            ? Optional.empty()
+            : Optional.of(Teacher.of(guided, autoguidance.get()));
+    try {
+      return new Trainer(
+          config, model.schedule(), model.predictionType(), model.pipeline(), options, teacher);
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
   }
 
   private void start(float[] weights) {
@@ -294,16 +304,18 @@ public final class Trainer implements AutoCloseable {
     if (options == null || step < 0 || (totalSteps != 0 && totalSteps < step)) {
       throw new IOException(stateFile + ": needs step, total_steps and options, got " + state);
     }
-    Trainer trainer =
-        new Trainer(
-            model.config(),
-            model.schedule(),
-            model.predictionType(),
-            model.pipeline(),
-            options,
-            autoguidance.isEmpty()
-                ? Optional.empty()
-                : teacher(ModelFolder.read(startedFrom.orElseThrow()), autoguidance));
+    Trainer trainer;
+    try {
+      ModelFolder guided =
+          autoguidance.isEmpty() ? model : ModelFolder.read(startedFrom.orElseThrow());
+      checkArgument(
+          Teacher.isOfTheSame(guided.info(), model.info()),
+          "started_from %s is another model by now",
+          startedFrom.orElse(folder));
+      trainer = open(model, model.config(), options, guided, autoguidance);
+    } catch (IOException | IllegalArgumentException e) {
+      throw new IOException(stateFile + ": " + e.getMessage(), e);
+    }
     try {
       for (State vector : State.values()) {
         Map<String, Weight> weights =
@@ -325,10 +337,16 @@ public final class Trainer implements AutoCloseable {
   }
 
   private static Optional<Autoguidance> autoguidance(JsonNode saved) {
-    return saved.isMissingNode()
-        ? Optional.empty()
-        : Optional.of(
-            new Autoguidance(Path.of(saved.path(GUIDE).asText()), saved.path(WEIGHT).asDouble()));
+    if (saved.isMissingNode()) {
+      return Optional.empty();
+    }
+    JsonNode guide = saved.path(GUIDE);
+    JsonNode weight = saved.path(WEIGHT);
+    checkArgument(
+        guide.isTextual() && weight.isNumber(),
+        "autoguidance needs a guide and a weight, got %s",
+        saved);
+    return Optional.of(new Autoguidance(Path.of(guide.asText()), weight.asDouble()));
   }
 
   /** Options as they are saved today, of those saved before there were all of them. */
@@ -357,12 +375,12 @@ public final class Trainer implements AutoCloseable {
     return options;
   }
 
-  /** The model that this training started from, as {@link #fineTune} was given it. */
+  /** The model that this training started from, as it was given. */
   public Optional<Path> startedFrom() {
     return startedFrom;
   }
 
-  /** What that model is guided by, where it is what is learned from, as {@link #distill} has it. */
+  /** The autoguidance that is learned, as {@link #distill} was given it. */
   public Optional<Autoguidance> autoguidance() {
     return autoguidance;
   }
@@ -396,8 +414,9 @@ public final class Trainer implements AutoCloseable {
    *
    * @param batch images x0 of the network's size, at least one
    * @param classes the label of each, in [0, classes); none for a network without labels
-   * @return the loss: the mean squared error of the prediction. With min-SNR weighting the
-   *     timesteps are drawn in proportion to the weights, and it is times their mean
+   * @return the loss: the mean squared error of the prediction, or to the teacher's in {@link
+   *     #distill}. With min-SNR weighting the timesteps are drawn in proportion to the weights, and
+   *     it is times their mean
    * @throws IllegalArgumentException if images or labels don't fit the network
    * @throws IllegalStateException after {@link #close}, or if loss or gradient are not finite, in
    *     which case the weights stay as they were

@@ -9,7 +9,8 @@
  * <p>Graph code is functions from operands to operands. Weights keep diffusers' names everywhere;
  * in memory a convolution is [height, width, in, out], on disk [out, in, height, width]. In
  * training all weights are one variable, so that AdamW and the moving average are a handful of
- * operations; for sampling they are constants of the graph, or, in a large network, fed.
+ * operations; for sampling they are constants of the graph, as a teacher's are in training, or, in
+ * a large network, fed.
  *
  * <p>What in TensorFlow Java 1.1.0 the code works around: gradients through {@code square} of a
  * variable bring the process down, so squares are products; the gradient of a gather adds up in an

@@ -91,7 +91,7 @@ class ModelFolderTest {
     assertThatThrownBy(() -> ModelFolder.read(folder))
         .isInstanceOf(IOException.class)
         .hasMessageContaining(
-            "_spacing_exponent is for timestep_spacing trailing, got 0.5 with leading");
+            "_spacing_exponent needs timestep_spacing trailing, got 0.5 with leading");
   }
 
   @Test
@@ -134,7 +134,7 @@ class ModelFolderTest {
         "model_index.json | unet | [\"diffusers\", \"UNet2DConditionModel\"] | UNet2DModel, got UNet2DConditionModel",
         "scheduler/scheduler_config.json | timestep_spacing | \"even\" | leading, trailing or linspace, got even",
         "scheduler/scheduler_config.json | steps_offset | -1 | steps_offset must be at least 0, got -1",
-        "scheduler/scheduler_config.json | _spacing_exponent | -1 | the exponent of a spacing must be above 0, got -1",
+        "scheduler/scheduler_config.json | _spacing_exponent | -1 | the spacing exponent must be in [0.1, 1], got -1",
         "scheduler/scheduler_config.json | variance_type | \"none\" | learned or learned_range, got none",
         "scheduler/scheduler_config.json | clip_sample_range | 0 | clip_sample_range must be above 0, got 0.0",
         "scheduler/scheduler_config.json | num_train_timesteps | 2000000000 | at most 1000000, got 2000000000",

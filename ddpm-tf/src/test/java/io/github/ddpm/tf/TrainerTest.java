@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.data.Percentage.withPercentage;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
@@ -340,6 +341,46 @@ class TrainerTest {
     for (String file : List.of("training/state.json", "unet/diffusion_pytorch_model.safetensors")) {
       assertThat(halves.resolve(file)).hasSameBinaryContentAs(whole.resolve(file));
     }
+
+    float[] student = predict(whole);
+    float[] strong = predict(model);
+    float[] weak = predict(guide);
+    double left = 0;
+    double whenStarted = 0;
+    for (int i = 0; i < student.length; i++) {
+      double target = 2 * strong[i] - weak[i];
+      left += Math.pow(student[i] - target, 2);
+      whenStarted += Math.pow(strong[i] - target, 2);
+    }
+    assertThat(left).isLessThan(0.7 * whenStarted);
+
+    Path state = halves.resolve("training/state.json");
+    String saved = Files.readString(state);
+    for (String damaged :
+        List.of("null", "5", "{\"weight\": 2}", "{\"guide\": \"x\", \"weight\": \"2\"}")) {
+      ObjectNode json = (ObjectNode) ModelFolder.readJson(state);
+      json.set("autoguidance", ModelFolder.JSON.readTree(damaged));
+      ModelFolder.writeJson(state, json);
+      assertThatThrownBy(() -> Trainer.resume(halves))
+          .isInstanceOf(IOException.class)
+          .hasMessageStartingWith(state + ": autoguidance needs a guide and a weight, got ");
+    }
+    Files.writeString(state, saved);
+    Files.move(guide, folder.resolve("moved"));
+    assertThatThrownBy(() -> Trainer.resume(halves))
+        .isInstanceOf(IOException.class)
+        .hasMessageStartingWith(state + ": " + guide);
+    ModelFolder.read(Fixtures.path("golden/unet-attention")).write(model);
+    assertThatThrownBy(() -> Trainer.resume(halves))
+        .isInstanceOf(IOException.class)
+        .hasMessage(state + ": started_from " + model + " is another model by now");
+  }
+
+  private static float[] predict(Path model) throws IOException {
+    try (Predictor predictor = Predictor.load(model, Precision.FLOAT32)) {
+      int[] indices = DIGITS.batch(0, 8, 0);
+      return predictor.predict(DIGITS.images(indices).toArray(), 500, DIGITS.labels(indices));
+    }
   }
 
   @Test
@@ -348,14 +389,16 @@ class TrainerTest {
     Path other = Fixtures.path("golden/unet-attention");
     assertThatThrownBy(() -> Trainer.distill(model, new Autoguidance(other, 2), OPTIONS))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageStartingWith(other + " can't guide this model: it is one of ModelInfo[height=8");
+        .hasMessageStartingWith(
+            "the guide must be a model of the same size, classes, noise and prediction, got ModelInfo[height=8")
+        .hasMessageEndingWith(" in " + other);
     Path missing = folder.resolve("missing");
     assertThatThrownBy(() -> Trainer.distill(model, new Autoguidance(missing, 2), OPTIONS))
         .isInstanceOf(IOException.class)
         .hasMessageContaining(missing.toString());
     assertThatThrownBy(() -> new Autoguidance(model, 0.5))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage("the weight of autoguidance must be at least 1, got 0.5");
+        .hasMessage("the weight of autoguidance must be at least 1 and finite, got 0.5");
   }
 
   private Path untrained(String name, long seed) throws IOException {

@@ -145,7 +145,8 @@ public final class MeasureQuality implements Callable<Integer> {
   private String measure(Predictor predictor, DigitClassifier digits, Sampler sampler)
       throws IOException {
     ModelInfo info = predictor.info();
-    double exponent = power == null ? info.spacingExponent() : power;
+    double exponent =
+        power != null ? power : steps == info.schedule().timesteps() ? 1 : info.spacingExponent();
     Sampler guided = sampler.guidance(guidance);
     Dataset train = data == null ? Mnist.train() : Mnist.train(data);
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);

@@ -80,7 +80,7 @@ final class ModelCard {
             | command | `%s` |
             | training | %,d of %,d steps of %d images, %.1f minutes |
             | seed | %d |
-            | loss | %.4f, the mean of the last %,d steps |
+            | loss | %.3g, the mean of the last %,d steps%s |
             """,
             info.height(),
             info.width(),
@@ -101,7 +101,8 @@ final class ModelCard {
             losses.minutes(),
             options.seed(),
             losses.mean(LOSS_STEPS),
-            Math.min(trainer.step(), LOSS_STEPS));
+            Math.min(trainer.step(), LOSS_STEPS),
+            trainer.autoguidance().isPresent() ? ", against what the guided model predicts" : "");
     Files.writeString(
         folder.resolve(NAME),
         text
@@ -139,7 +140,10 @@ final class ModelCard {
     }
     String text = SECTION.matcher(Files.readString(card)).replaceAll("");
     int table = text.indexOf(TABLE);
-    return table < 0 ? "" : format("\n## %s\n\n%s\n", heading, text.substring(table).strip());
+    return table < 0
+        ? ""
+        : format(
+            "\n## %s\n\n%s\n", heading, text.substring(table).strip().replaceAll("(?m)^##", "###"));
   }
 
   /**

@@ -153,7 +153,7 @@ final class StudyFindings {
         StudyCell worst = StudyCell.worst(results.variants(prediction, steps));
         parts.add(
             format(
-                "%s, %d steps: from %.2f (%s) to %.2f (%s), %.2f as used here%s",
+                "%s, %d steps: from %.2f (%s) to %.2f (%s), %.2f trailing and clipped%s",
                 prediction,
                 steps,
                 best.kernel(),

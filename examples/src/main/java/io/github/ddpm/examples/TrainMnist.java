@@ -5,6 +5,7 @@ import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Mnist;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
@@ -18,7 +19,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = {
       "Trains a digits model on MNIST and saves it as a folder that diffusers can load.",
-      "Learning rate 2e-3, label dropout 0.5 and min-SNR weighting with gamma 0.2 unless others are given.",
+      "Learning rate 2e-3 (1e-3 with --guide), label dropout 0.5 and min-SNR weighting with gamma 0.2 unless others are given.",
       "While it trains, --out also gets loss.png, loss.csv and samples/."
     })
 public final class TrainMnist implements Callable<Integer> {
@@ -61,10 +62,11 @@ public final class TrainMnist implements Callable<Integer> {
               + dropped);
     }
     if (export != null) {
+      training.checkKeepsTheTeacher(export);
       Commands.checkWritable(Files.createDirectories(export));
     }
     Dataset digits = data == null ? Mnist.train() : Mnist.train(data);
-    try (Trainer trainer = training.continues() ? training.continued(RECIPE) : create(digits)) {
+    try (Trainer trainer = open(digits)) {
       LossCurve losses = training.run(trainer, digits);
       if (export != null) {
         trainer.saveHalf(export);
@@ -73,6 +75,13 @@ public final class TrainMnist implements Callable<Integer> {
       }
     }
     return 0;
+  }
+
+  private Trainer open(Dataset digits) throws IOException {
+    if (training.guide != null) {
+      return training.continued(RECIPE.withLearningRate(1e-3, RECIPE.warmupSteps()));
+    }
+    return training.continues() ? training.continued(RECIPE) : create(digits);
   }
 
   private Trainer create(Dataset digits) {

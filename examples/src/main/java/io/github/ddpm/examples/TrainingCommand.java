@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
@@ -86,7 +87,7 @@ final class TrainingCommand {
       names = "--guide",
       description =
           "folder of a model that was trained less than that of --from and guides it: what the two predict together is"
-              + " learned, instead of the data")
+              + " learned, instead of the data; both must stay as they are until training is done")
   Path guide;
 
   @Option(
@@ -164,6 +165,10 @@ final class TrainingCommand {
     if (guideWeight != null && guide == null) {
       throw new IllegalArgumentException("--guide-weight needs --guide");
     }
+    if (guideWeight != null && !(guideWeight > 1 && Double.isFinite(guideWeight))) {
+      throw new IllegalArgumentException("--guide-weight must be above 1, got " + guideWeight);
+    }
+    checkKeepsTheTeacher(out);
     if (Files.exists(out)) {
       Commands.checkWritable(out);
     }
@@ -173,6 +178,18 @@ final class TrainingCommand {
     }
     predictionType();
     noise();
+  }
+
+  /** What is learned from must stay as it is until training is done. */
+  void checkKeepsTheTeacher(Path written) {
+    if (guide != null && List.of(absolute(from), absolute(guide)).contains(absolute(written))) {
+      throw new IllegalArgumentException(
+          written + " is learned from; choose another folder to write to");
+    }
+  }
+
+  private static Path absolute(Path folder) {
+    return folder.toAbsolutePath().normalize();
   }
 
   private boolean optionsGiven() {
@@ -349,7 +366,7 @@ final class TrainingCommand {
         shown = System.nanoTime();
         System.out.printf(
             Locale.ROOT,
-            "step %d/%s  loss %.4f  %.0f images/s  %s left%n",
+            "step %d/%s  loss %.3g  %.0f images/s  %s left%n",
             progress.step(),
             progress.totalSteps() == 0 ? "?" : progress.totalSteps(),
             loss,
@@ -374,7 +391,7 @@ final class TrainingCommand {
     public void show(TrainingProgress progress, double loss) {
       bar.maxHint(progress.totalSteps() == 0 ? -1 : progress.totalSteps());
       bar.stepTo(progress.step());
-      bar.setExtraMessage(format("loss %.4f, %.0f images/s", loss, progress.imagesPerSecond()));
+      bar.setExtraMessage(format("loss %.3g, %.0f images/s", loss, progress.imagesPerSecond()));
     }
 
     @Override

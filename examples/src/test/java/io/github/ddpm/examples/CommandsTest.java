@@ -17,6 +17,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.zip.GZIPOutputStream;
 import javax.imageio.ImageIO;
@@ -323,6 +324,7 @@ class CommandsTest {
             "## What it started from\n\n| | |", "--channels 8,8 --layers 1 --batch 4 --epochs 0.6");
 
     Path third = folder.resolve("third");
+    Path shipped = folder.resolve("distilled");
     String guided = "--from " + card + " --guide " + first;
     Outcome distilled =
         run(
@@ -333,17 +335,29 @@ class CommandsTest {
                     + " --out "
                     + third
                     + " --export "
-                    + card)
+                    + shipped)
                 .split(" "));
     assertThat(distilled.out()).as(distilled.err()).contains("step 2/2");
-    assertThat(card.resolve("README.md"))
+    assertThat(shipped.resolve("README.md"))
         .content()
         .contains("\"" + guided + " --guide-weight 1.5 --batch 4 --epochs 0.4 ")
-        .containsSubsequence("## What it started from", "## What guided it\n\n| | |");
+        .contains("the mean of the last 2 steps, against what the guided model predicts |")
+        .containsSubsequence(
+            "\n## What it started from\n\n| | |",
+            "\n### What it started from\n\n| | |",
+            "\n## What guided it\n\n| | |");
     assertError(
         run(new TrainMnist(), "--guide", first.toString()),
         "--guide guides the model of --from, whose network stays as it is: give --from, and no --layers");
     assertError(run(new TrainMnist(), "--guide-weight=2"), "--guide-weight needs --guide");
+    assertError(
+        run(new TrainMnist(), (guided + " --guide-weight 1").split(" ")),
+        "--guide-weight must be above 1, got 1.0");
+    for (String where : List.of("--out " + card, "--export " + first)) {
+      assertError(
+          run(new TrainMnist(), (guided + " " + where).split(" ")),
+          " is learned from; choose another folder to write to");
+    }
   }
 
   @Test

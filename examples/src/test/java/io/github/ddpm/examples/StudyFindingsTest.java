@@ -82,12 +82,12 @@ class StudyFindingsTest {
     assertThat(about("Spacing and clipping, few steps, η = 0:", kernel))
         .isEqualTo(
             "the best and the worst by kernel distance,"
-                + " v_prediction, 5 steps: from 5.75 (trailing, free) to 11.00 (leading, clipped), 6.00 as used here;"
-                + " v_prediction, 10 steps: from 1.00 (trailing, clipped) to 1.00 (trailing, clipped), 1.00 as used here,"
+                + " v_prediction, 5 steps: from 5.75 (trailing, free) to 11.00 (leading, clipped), 6.00 trailing and clipped;"
+                + " v_prediction, 10 steps: from 1.00 (trailing, clipped) to 1.00 (trailing, clipped), 1.00 trailing and clipped,"
                 + " no difference shown;"
-                + " epsilon, 5 steps: from 1.00 (trailing, clipped) to 1.00 (trailing, clipped), 1.00 as used here, no"
+                + " epsilon, 5 steps: from 1.00 (trailing, clipped) to 1.00 (trailing, clipped), 1.00 trailing and clipped, no"
                 + " difference shown;"
-                + " epsilon, 10 steps: from 1.00 (trailing, clipped) to 1.00 (trailing, clipped), 1.00 as used here, no"
+                + " epsilon, 10 steps: from 1.00 (trailing, clipped) to 1.00 (trailing, clipped), 1.00 trailing and clipped, no"
                 + " difference shown.");
   }
 
