@@ -8,7 +8,6 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.tensorflow.Operand;
-import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
@@ -69,10 +68,7 @@ record Teacher(ModelFolder model, ModelFolder guide, double weight) {
         tf,
         model.config(),
         precision,
-        (name, shape) -> {
-          Weight weight = model.weights().get(name).toTensorFlow(scratch);
-          return tf.constant(weight.shape(), DataBuffers.of(weight.values()));
-        },
+        (name, shape) -> TfPredictor.constant(tf, model.weights().get(name).toTensorFlow(scratch)),
         x,
         timesteps,
         labels,

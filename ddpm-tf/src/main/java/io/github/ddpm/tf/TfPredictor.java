@@ -381,7 +381,7 @@ final class TfPredictor implements Predictor {
     return tf.withName(name).placeholder(TFloat32.class, Placeholder.shape(shape));
   }
 
-  private static Operand<TFloat32> constant(Ops tf, Weight weight) {
+  static Operand<TFloat32> constant(Ops tf, Weight weight) {
     return tf.constant(weight.shape(), DataBuffers.of(weight.values()));
   }
 
