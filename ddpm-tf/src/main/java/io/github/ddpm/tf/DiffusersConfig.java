@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.collect.ImmutableMap;
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import java.util.List;
 import java.util.Map;
@@ -222,6 +223,27 @@ final class DiffusersConfig {
   }
 
   /**
+   * A model of that network with the {@code scheduler_config.json}.
+   *
+   * @throws IllegalArgumentException if the file has what we don't know, or what could not be
+   *     sampled from
+   */
+  static ModelInfo info(JsonNode json, UNetConfig config) {
+    double exponent = number(json, SPACING_EXPONENT, 1);
+    String spacing = timestepSpacing(json);
+    checkArgument(
+        exponent == 1 || spacing.equals(PipelineScheduler.TRAILING),
+        "_spacing_exponent needs timestep_spacing trailing, got %s with %s",
+        String.valueOf(exponent),
+        spacing);
+    return config.info(schedule(json), predictionType(json)).withSpacingExponent(exponent);
+  }
+
+  private static String timestepSpacing(JsonNode json) {
+    return text(json, "timestep_spacing", "leading");
+  }
+
+  /**
    * What a {@code model_index.json} says.
    *
    * @param ddimPipeline whether it is a {@code DDIMPipeline}, else it is a {@code DDPMPipeline}
@@ -287,8 +309,7 @@ final class DiffusersConfig {
         ddimPipeline,
         ddimPipeline || scheduler.equals(DDIM_SCHEDULER),
         text(json, "variance_type", "fixed_small"),
-        text(json, "timestep_spacing", "leading"),
-        number(json, SPACING_EXPONENT, 1),
+        timestepSpacing(json),
         integer(json, "steps_offset", 0),
         bool(json, "set_alpha_to_one", true),
         clip(json));
@@ -310,8 +331,8 @@ final class DiffusersConfig {
   }
 
   /** The {@code scheduler_config.json} of a model. */
-  static ObjectNode ofScheduler(
-      BetaSchedule schedule, PredictionType type, PipelineScheduler pipeline, String version) {
+  static ObjectNode ofScheduler(ModelInfo info, PipelineScheduler pipeline, String version) {
+    BetaSchedule schedule = info.schedule();
     ObjectNode json = ModelFolder.JSON.createObjectNode();
     json.put(CLASS_NAME, pipeline.ddim() ? DDIM_SCHEDULER : DDPM_SCHEDULER).put(VERSION, version);
     json.put("num_train_timesteps", schedule.timesteps());
@@ -326,7 +347,7 @@ final class DiffusersConfig {
       schedule.betaEnd().ifPresent(beta -> json.put("beta_end", beta));
     }
     json.put("rescale_betas_zero_snr", schedule.isZeroTerminalSnr());
-    json.put("prediction_type", type.configName());
+    json.put("prediction_type", info.predictionType().configName());
     if (pipeline.ddim()) {
       json.put("set_alpha_to_one", pipeline.setAlphaToOne());
     } else {
@@ -335,8 +356,8 @@ final class DiffusersConfig {
     boolean clips = Double.isFinite(pipeline.clip());
     json.put("clip_sample", clips).put("clip_sample_range", clips ? pipeline.clip() : 1);
     json.put("timestep_spacing", pipeline.timestepSpacing());
-    if (pipeline.spacingExponent() != 1) {
-      json.put(SPACING_EXPONENT, pipeline.spacingExponent());
+    if (info.spacingExponent() != 1) {
+      json.put(SPACING_EXPONENT, info.spacingExponent());
     }
     json.put("steps_offset", pipeline.stepsOffset());
     return json;

@@ -6,9 +6,7 @@ import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
-import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
-import io.github.ddpm.PredictionType;
 import java.io.CharConversionException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -31,16 +29,14 @@ import java.util.function.Supplier;
  * What is read may do without the first, and may have the others side by side, without sub-folders,
  * as the first models published have.
  *
+ * @param config its network
+ * @param info what sampling has to know of it
  * @param pipeline how it is sampled
  * @param weights by name, in PyTorch's order of axes; those of a model that was read are read one
  *     by one as they are asked for, which may throw {@link UncheckedIOException}
  */
 record ModelFolder(
-    UNetConfig config,
-    BetaSchedule schedule,
-    PredictionType predictionType,
-    PipelineScheduler pipeline,
-    Map<String, Weight> weights) {
+    UNetConfig config, ModelInfo info, PipelineScheduler pipeline, Map<String, Weight> weights) {
   private static final String DIFFUSERS_VERSION = "0.35.0";
   private static final String UNET = "unet";
   private static final String SCHEDULER = "scheduler";
@@ -98,26 +94,11 @@ record ModelFolder(
       UNetConfig config = parse(unet.resolve(UNET_CONFIG), DiffusersConfig::unet);
       PipelineScheduler pipeline =
           parse(schedulerFile, json -> DiffusersConfig.pipeline(json, index));
-      BetaSchedule schedule = parse(schedulerFile, DiffusersConfig::schedule);
-      PredictionType type =
-          parse(
-              schedulerFile,
-              json -> {
-                PredictionType predicted = DiffusersConfig.predictionType(json);
-                // Refuses what could not be sampled from.
-                config.info(schedule, predicted).withSpacingExponent(pipeline.spacingExponent());
-                return predicted;
-              });
-      return new ModelFolder(
-          config, schedule, type, pipeline, WeightFiles.find(unet, config, scratch));
+      ModelInfo info = parse(schedulerFile, json -> DiffusersConfig.info(json, config));
+      return new ModelFolder(config, info, pipeline, WeightFiles.find(unet, config, scratch));
     } catch (NoSuchFileException e) {
       throw new NoSuchFileException(e.getFile(), null, "not a model folder: this file is missing");
     }
-  }
-
-  /** What sampling has to know of the model. */
-  ModelInfo info() {
-    return config.info(schedule, predictionType).withSpacingExponent(pipeline.spacingExponent());
   }
 
   /**
@@ -167,7 +148,7 @@ record ModelFolder(
           Files.createDirectory(part);
           writeJson(
               part.resolve(SCHEDULER_CONFIG),
-              DiffusersConfig.ofScheduler(schedule, predictionType, pipeline, DIFFUSERS_VERSION));
+              DiffusersConfig.ofScheduler(info, pipeline, DIFFUSERS_VERSION));
         });
     parts.put(INDEX, part -> writeJson(part, DiffusersConfig.ofIndex(pipeline, DIFFUSERS_VERSION)));
     Files.createDirectories(folder);

@@ -28,7 +28,6 @@ import java.util.List;
  *     with {@code _log}, {@code learned} or {@code learned_range}; a learned variance is replaced
  *     by the small one
  * @param timestepSpacing {@code leading}, {@code trailing} or {@code linspace}
- * @param spacingExponent of trailing spacing, see {@link ModelInfo#spacingExponent}; 1 for others
  * @param stepsOffset added to each timestep of leading spacing, at least 0
  * @param setAlphaToOne whether the last step of {@code DDIMScheduler} removes all noise, or goes to
  *     the noise of timestep 0
@@ -39,15 +38,17 @@ record PipelineScheduler(
     boolean ddim,
     String varianceType,
     String timestepSpacing,
-    double spacingExponent,
     int stepsOffset,
     boolean setAlphaToOne,
     double clip)
     implements NoiseScheduler {
 
+  /** The spacing for which a model may have an exponent. */
+  static final String TRAILING = "trailing";
+
   /** How models that are trained here are sampled. */
   static final PipelineScheduler DEFAULT =
-      new PipelineScheduler(false, false, "fixed_small", "trailing", 1, 0, true, 1);
+      new PipelineScheduler(false, false, "fixed_small", TRAILING, 0, true, 1);
 
   private static final int DDIM_STEPS = 50;
   private static final int DDPM_STEPS = 1000;
@@ -65,13 +66,8 @@ record PipelineScheduler(
         "variance_type must be fixed_small, fixed_large, one of these with _log, learned or learned_range, got %s",
         varianceType);
     checkArgument(
-        List.of("leading", "trailing", "linspace").contains(timestepSpacing),
+        List.of("leading", TRAILING, "linspace").contains(timestepSpacing),
         "timestep_spacing must be leading, trailing or linspace, got %s",
-        timestepSpacing);
-    checkArgument(
-        spacingExponent == 1 || timestepSpacing.equals("trailing"),
-        "_spacing_exponent needs timestep_spacing trailing, got %s with %s",
-        String.valueOf(spacingExponent),
         timestepSpacing);
     checkArgument(stepsOffset >= 0, "steps_offset must be at least 0, got %s", stepsOffset);
     checkArgument(clip > 0, "clip_sample_range must be above 0, got %s", clip);
@@ -130,7 +126,7 @@ record PipelineScheduler(
   @Override
   public Spacing spacing(int n, ModelInfo model) {
     return switch (timestepSpacing) {
-      case "trailing" -> model.withSpacingExponent(spacingExponent).spacing(n);
+      case TRAILING -> model.spacing(n);
       case "linspace" -> Spacing.linspace(n);
       default -> {
         Spacing leading = Spacing.leading(n);

@@ -71,8 +71,7 @@ public final class Trainer implements AutoCloseable {
   private static final int TIMED_STEPS = 20;
 
   private final UNetConfig config;
-  private final BetaSchedule schedule;
-  private final PredictionType predictionType;
+  private final ModelInfo info;
   private final PipelineScheduler pipeline;
   private final TrainingOptions options;
   private final Parameters parameters;
@@ -96,8 +95,7 @@ public final class Trainer implements AutoCloseable {
 
   private Trainer(
       UNetConfig config,
-      BetaSchedule schedule,
-      PredictionType predictionType,
+      ModelInfo info,
       PipelineScheduler pipeline,
       TrainingOptions options,
       Optional<Teacher> teacher) {
@@ -106,17 +104,14 @@ public final class Trainer implements AutoCloseable {
         "label dropout needs a network with a null label, got dropout %s",
         options.labelDropout());
     checkArgument(
-        options.minSnrGamma() == 0 || !schedule.isZeroTerminalSnr(),
+        options.minSnrGamma() == 0 || !info.schedule().isZeroTerminalSnr(),
         "min-SNR weighting never trains the last timestep of a schedule with zero terminal SNR: gamma must be 0, got %s",
         options.minSnrGamma());
     this.config = config;
-    this.schedule = schedule;
-    this.predictionType = predictionType;
+    this.info = info;
     this.pipeline = pipeline;
     this.options = options;
     this.parameters = Parameters.of(config);
-    // Refuses what could not be sampled from.
-    ModelInfo info = info();
     this.graph = Sessions.graph();
     Ops tf = Ops.create(graph);
     this.adam = new AdamW(tf, parameters);
@@ -150,7 +145,11 @@ public final class Trainer implements AutoCloseable {
       TrainingOptions options) {
     Trainer trainer =
         new Trainer(
-            config, schedule, predictionType, PipelineScheduler.DEFAULT, options, Optional.empty());
+            config,
+            config.info(schedule, predictionType),
+            PipelineScheduler.DEFAULT,
+            options,
+            Optional.empty());
     trainer.start(trainer.parameters.initial(options.seed()));
     return trainer;
   }
@@ -254,8 +253,7 @@ public final class Trainer implements AutoCloseable {
             ? Optional.empty()
             : Optional.of(Teacher.of(guided, autoguidance.get()));
     try {
-      return new Trainer(
-          config, model.schedule(), model.predictionType(), model.pipeline(), options, teacher);
+      return new Trainer(config, model.info(), model.pipeline(), options, teacher);
     } catch (UncheckedIOException e) {
       throw e.getCause();
     }
@@ -362,7 +360,7 @@ public final class Trainer implements AutoCloseable {
 
   /** What the model is. */
   public ModelInfo info() {
-    return config.info(schedule, predictionType).withSpacingExponent(pipeline.spacingExponent());
+    return info;
   }
 
   /** What the network is. */
@@ -669,7 +667,7 @@ public final class Trainer implements AutoCloseable {
                 .put(GUIDE, given.guide().toString())
                 .put(WEIGHT, given.weight()));
     state.set("options", ModelFolder.JSON.valueToTree(options));
-    new ModelFolder(config, schedule, predictionType, pipeline, averaged)
+    new ModelFolder(config, info, pipeline, averaged)
         .write(
             folder,
             DType.F32,
@@ -697,8 +695,7 @@ public final class Trainer implements AutoCloseable {
   public void saveHalf(Path folder) throws IOException {
     checkOpen();
     Map<String, Weight> averaged = parameters.unpack(adam.get(session, State.EMA));
-    new ModelFolder(config, schedule, predictionType, pipeline, averaged)
-        .write(folder, DType.F16, Map.of());
+    new ModelFolder(config, info, pipeline, averaged).write(folder, DType.F16, Map.of());
   }
 
   /** Frees what training holds. Closing twice does nothing. */
@@ -715,7 +712,8 @@ public final class Trainer implements AutoCloseable {
   private Operand<TFloat32> loss(Ops tf, Optional<Teacher> teacher) {
     Operand<TInt32> shape = tf.shape(images);
     Operand<TInt32> count = tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
-    double[] weights = SchedulerOps.minSnrWeights(schedule, predictionType, options.minSnrGamma());
+    double[] weights =
+        SchedulerOps.minSnrWeights(info.schedule(), info.predictionType(), options.minSnrGamma());
     Operand<TInt32> timesteps =
         SchedulerOps.drawTimesteps(
             tf,
@@ -723,7 +721,7 @@ public final class Trainer implements AutoCloseable {
             tf.squeeze(count),
             tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(tf, 0)));
     Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(tf, 1));
-    Operand<TFloat32> x = SchedulerOps.addNoise(tf, schedule, images, epsilon, timesteps);
+    Operand<TFloat32> x = SchedulerOps.addNoise(tf, info.schedule(), images, epsilon, timesteps);
     Operand<TFloat32> times = tf.dtypes.cast(timesteps, TFloat32.class);
     Optional<Operand<TInt32>> given =
         config.classEmbeddings() == 0 ? Optional.empty() : Optional.of(droppedLabels(tf, count));
@@ -732,7 +730,8 @@ public final class Trainer implements AutoCloseable {
     Operand<TFloat32> target =
         teacher.isPresent()
             ? teacher.get().target(tf, options.precision(), x, times, given)
-            : SchedulerOps.target(tf, schedule, predictionType, images, epsilon, timesteps);
+            : SchedulerOps.target(
+                tf, info.schedule(), info.predictionType(), images, epsilon, timesteps);
     Operand<TFloat32> error = tf.math.sub(out, target);
     Operand<TFloat32> squared = tf.math.mul(error, error);
     double meanWeight = Arrays.stream(weights).average().orElseThrow();

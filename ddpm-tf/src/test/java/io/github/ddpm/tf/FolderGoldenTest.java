@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
@@ -86,12 +87,12 @@ class FolderGoldenTest {
           DiffusersConfig.pipeline(
               folder.scheduler().put("_class_name", schedulerClass), Optional.empty());
       ModelFolder model = folder.model();
-      int timesteps = model.schedule().timesteps();
+      BetaSchedule schedule = model.info().schedule();
       List<Step> rows =
           pipeline.steps(
-              model.schedule(),
-              model.predictionType(),
-              pipeline.spacing(5, model.info()).timesteps(timesteps));
+              schedule,
+              model.info().predictionType(),
+              pipeline.spacing(5, model.info()).timesteps(schedule.timesteps()));
       float[] z = noise(folder);
       float[] x = folder.images("sample");
       for (int row = 0; row < rows.size(); row++) {
@@ -150,13 +151,12 @@ class FolderGoldenTest {
     ModelFolder model = ModelFolder.read(Fixtures.path("golden/" + name));
     assertThat(model.pipeline())
         .isEqualTo(
-            new PipelineScheduler(
-                ddimPipeline, ddim, variance, spacing, 1, offset, alphaToOne, clip));
+            new PipelineScheduler(ddimPipeline, ddim, variance, spacing, offset, alphaToOne, clip));
     model.write(saved);
     ModelFolder copy = ModelFolder.read(saved);
     assertThat(copy.pipeline()).isEqualTo(model.pipeline());
     assertThat(copy.config()).isEqualTo(model.config());
-    assertThat(copy.schedule()).isEqualTo(model.schedule());
+    assertThat(copy.info()).isEqualTo(model.info());
     assertThat(copy.weights()).isEqualTo(model.weights());
   }
 

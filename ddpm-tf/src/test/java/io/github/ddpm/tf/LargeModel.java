@@ -56,8 +56,7 @@ final class LargeModel {
     Parameters parameters = Parameters.of(config);
     new ModelFolder(
             config,
-            BetaSchedule.linear(),
-            PredictionType.EPSILON,
+            config.info(BetaSchedule.linear(), PredictionType.EPSILON),
             PipelineScheduler.DEFAULT,
             parameters.unpack(parameters.initial(1)))
         .write(folder);

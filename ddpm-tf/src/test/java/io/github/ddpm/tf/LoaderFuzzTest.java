@@ -110,6 +110,7 @@ class LoaderFuzzTest {
     ObjectNode unet = json(model.resolve("unet/config.json"));
     ObjectNode scheduler = json(model.resolve("scheduler/scheduler_config.json"));
     ObjectNode index = json(model.resolve("model_index.json"));
+    UNetConfig network = DiffusersConfig.unet(unet);
     for (int i = 0; i < 6000; i++) {
       try {
         DiffusersConfig.unet(edited(unet));
@@ -118,8 +119,7 @@ class LoaderFuzzTest {
       }
       try {
         DiffusersConfig.pipeline(edited(scheduler), Optional.empty());
-        DiffusersConfig.schedule(edited(scheduler));
-        DiffusersConfig.predictionType(edited(scheduler));
+        DiffusersConfig.info(edited(scheduler), network);
       } catch (IllegalArgumentException e) {
         assertThat(e).hasMessageNotContainingAny("Exception");
       }

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Spacing;
@@ -44,8 +45,7 @@ class ModelFolderTest {
     original.write(folder);
     ModelFolder copy = ModelFolder.read(folder);
     assertThat(copy.config()).isEqualTo(original.config());
-    assertThat(copy.schedule()).isEqualTo(original.schedule());
-    assertThat(copy.predictionType()).isEqualTo(original.predictionType());
+    assertThat(copy.info()).isEqualTo(original.info());
     assertThat(copy.weights()).isEqualTo(original.weights());
   }
 
@@ -62,16 +62,18 @@ class ModelFolderTest {
   @MethodSource("schedules")
   void schedulesTravelWithTheModel(BetaSchedule schedule) throws IOException {
     save(schedule, PredictionType.V_PREDICTION);
-    assertThat(ModelFolder.read(folder).schedule()).isEqualTo(schedule);
-    assertThat(ModelFolder.read(folder).predictionType()).isEqualTo(PredictionType.V_PREDICTION);
+    ModelInfo info = ModelFolder.read(folder).info();
+    assertThat(info.schedule()).isEqualTo(schedule);
+    assertThat(info.predictionType()).isEqualTo(PredictionType.V_PREDICTION);
   }
 
   @Test
   void aTableOfBetasTravelsWithTheModel() throws IOException {
     BetaSchedule schedule = BetaSchedule.of(0.1, 0.2, 0.3).zeroTerminalSnr();
     save(schedule, PredictionType.SAMPLE);
-    assertThat(ModelFolder.read(folder).schedule()).isEqualTo(schedule);
-    assertThat(ModelFolder.read(folder).schedule().isZeroTerminalSnr()).isTrue();
+    BetaSchedule copy = ModelFolder.read(folder).info().schedule();
+    assertThat(copy).isEqualTo(schedule);
+    assertThat(copy.isZeroTerminalSnr()).isTrue();
   }
 
   @Test
@@ -291,7 +293,8 @@ class ModelFolderTest {
   }
 
   private void save(BetaSchedule schedule, PredictionType type) throws IOException {
-    new ModelFolder(model.config(), schedule, type, model.pipeline(), model.weights())
+    UNetConfig config = model.config();
+    new ModelFolder(config, config.info(schedule, type), model.pipeline(), model.weights())
         .write(folder);
   }
 
@@ -309,9 +312,7 @@ class ModelFolderTest {
   }
 
   private void assertRefused(Map<String, Weight> weights, String problem) throws IOException {
-    new ModelFolder(
-            model.config(), model.schedule(), model.predictionType(), model.pipeline(), weights)
-        .write(folder);
+    new ModelFolder(model.config(), model.info(), model.pipeline(), weights).write(folder);
     assertThatThrownBy(() -> Predictor.load(folder))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("diffusion_pytorch_model.safetensors")

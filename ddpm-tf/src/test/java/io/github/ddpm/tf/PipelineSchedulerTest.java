@@ -33,7 +33,7 @@ class PipelineSchedulerTest {
     PipelineScheduler pipeline = DiffusersConfig.pipeline(config, Optional.empty());
     BetaSchedule schedule = DiffusersConfig.schedule(config);
     PredictionType type = DiffusersConfig.predictionType(config);
-    JsonNode saved = DiffusersConfig.ofScheduler(schedule, type, pipeline, "0");
+    JsonNode saved = DiffusersConfig.ofScheduler(model(schedule, type), pipeline, "0");
     assertLoop(loop, saved);
     assertThat(DiffusersConfig.schedule(saved)).isEqualTo(schedule);
     assertThat(
@@ -114,13 +114,18 @@ class PipelineSchedulerTest {
   }
 
   private static List<Step> rows(String varianceType) {
-    return new PipelineScheduler(false, false, varianceType, "leading", 1, 0, true, 1)
+    return new PipelineScheduler(false, false, varianceType, "leading", 0, true, 1)
         .steps(BetaSchedule.linear(), PredictionType.EPSILON, new double[] {900, 500, 0});
   }
 
   private static double[] plan(PipelineScheduler pipeline, int n, BetaSchedule schedule) {
-    ModelInfo model = new ModelInfo(1, 1, 1, 0, false, schedule, PredictionType.SAMPLE);
-    return pipeline.spacing(n, model).timesteps(schedule.timesteps());
+    return pipeline
+        .spacing(n, model(schedule, PredictionType.SAMPLE))
+        .timesteps(schedule.timesteps());
+  }
+
+  private static ModelInfo model(BetaSchedule schedule, PredictionType type) {
+    return new ModelInfo(1, 1, 1, 0, false, schedule, type);
   }
 
   private static double[] doubles(JsonNode array) {

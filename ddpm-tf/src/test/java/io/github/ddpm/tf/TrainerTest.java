@@ -174,12 +174,7 @@ class TrainerTest {
     weights.put("conv_out.bias", new Weight(Shape.of(1), FloatBuffer.wrap(new float[] {-7e4f})));
     assertThatThrownBy(
             () ->
-                new ModelFolder(
-                        good.config(),
-                        good.schedule(),
-                        good.predictionType(),
-                        good.pipeline(),
-                        weights)
+                new ModelFolder(good.config(), good.info(), good.pipeline(), weights)
                     .write(folder.resolve("good"), DType.F16, Map.of()))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("array conv_out.bias holds -70000.0, but float16 ends at 65504");
