@@ -61,8 +61,6 @@ public final class Trainer implements AutoCloseable {
   private static final String TRAINING = "training";
   private static final String STATE = "state.json";
   private static final String AUTOGUIDANCE = "autoguidance";
-  private static final String GUIDE = "guide";
-  private static final String WEIGHT = "weight";
 
   /** Steps before a speed is believed: the first few build and tune the graph. */
   private static final int UNTIMED_STEPS = 3;
@@ -74,6 +72,7 @@ public final class Trainer implements AutoCloseable {
   private final ModelInfo info;
   private final PipelineScheduler pipeline;
   private final TrainingOptions options;
+  private final Optional<Teacher> teacher;
   private final Parameters parameters;
 
   private final Graph graph;
@@ -88,7 +87,6 @@ public final class Trainer implements AutoCloseable {
   private final Optional<Accumulation> accumulation;
 
   private Optional<Path> startedFrom = Optional.empty();
-  private Optional<Autoguidance> autoguidance = Optional.empty();
   private long step;
   private long totalSteps;
   private boolean closed;
@@ -111,6 +109,7 @@ public final class Trainer implements AutoCloseable {
     this.info = info;
     this.pipeline = pipeline;
     this.options = options;
+    this.teacher = teacher;
     this.parameters = Parameters.of(config);
     this.graph = Sessions.graph();
     Ops tf = Ops.create(graph);
@@ -121,7 +120,7 @@ public final class Trainer implements AutoCloseable {
             Placeholder.shape(Shape.of(-1, info.height(), info.width(), info.channels())));
     this.labels = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
     this.randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
-    this.loss = loss(tf, teacher);
+    this.loss = loss(tf);
     Operand<TFloat32> gradient = adam.gradient(loss);
     this.norm = AdamW.norm(tf, gradient);
     this.update = adam.step(gradient, norm, options.maxGradientNorm());
@@ -188,8 +187,8 @@ public final class Trainer implements AutoCloseable {
   public static Trainer distill(Path folder, Autoguidance autoguidance, TrainingOptions options)
       throws IOException {
     ModelFolder model = ModelFolder.read(folder);
-    return fineTune(
-        folder, model, model.config().layersPerBlock(), Optional.of(autoguidance), options);
+    Teacher teacher = Teacher.of(model, autoguidance);
+    return fineTune(folder, model, model.config().layersPerBlock(), Optional.of(teacher), options);
   }
 
   /**
@@ -208,7 +207,7 @@ public final class Trainer implements AutoCloseable {
       Path folder,
       ModelFolder model,
       int layersPerBlock,
-      Optional<Autoguidance> autoguidance,
+      Optional<Teacher> teacher,
       TrainingOptions options)
       throws IOException {
     int layers = model.config().layersPerBlock();
@@ -218,8 +217,7 @@ public final class Trainer implements AutoCloseable {
         layers,
         layersPerBlock);
     Trainer trainer =
-        open(
-            model, model.config().withLayersPerBlock(layersPerBlock), options, model, autoguidance);
+        open(model, model.config().withLayersPerBlock(layersPerBlock), options, teacher);
     try {
       Parameters parameters = trainer.parameters;
       Map<String, Weight> weights = model.weights();
@@ -229,7 +227,6 @@ public final class Trainer implements AutoCloseable {
       }
       trainer.start(parameters.pack(weights));
       trainer.startedFrom = Optional.of(folder);
-      trainer.autoguidance = autoguidance;
       return trainer;
     } catch (UncheckedIOException e) {
       trainer.close();
@@ -242,16 +239,8 @@ public final class Trainer implements AutoCloseable {
 
   /** Builds the graph, with a teacher's weights in it. */
   private static Trainer open(
-      ModelFolder model,
-      UNetConfig config,
-      TrainingOptions options,
-      ModelFolder guided,
-      Optional<Autoguidance> autoguidance)
+      ModelFolder model, UNetConfig config, TrainingOptions options, Optional<Teacher> teacher)
       throws IOException {
-    Optional<Teacher> teacher =
-        autoguidance.isEmpty()
-            ? Optional.empty()
-            : Optional.of(Teacher.of(guided, autoguidance.get()));
     try {
       return new Trainer(config, model.info(), model.pipeline(), options, teacher);
     } catch (UncheckedIOException e) {
@@ -285,12 +274,10 @@ public final class Trainer implements AutoCloseable {
     JsonNode state = ModelFolder.readJson(stateFile);
     TrainingOptions options;
     Optional<Path> startedFrom;
-    Optional<Autoguidance> autoguidance;
     try {
       startedFrom = Optional.ofNullable(state.path("started_from").asText(null)).map(Path::of);
-      autoguidance = autoguidance(state.path(AUTOGUIDANCE));
       checkArgument(
-          autoguidance.isEmpty() || startedFrom.isPresent(), "autoguidance needs started_from");
+          !state.has(AUTOGUIDANCE) || startedFrom.isPresent(), "autoguidance needs started_from");
       options = ModelFolder.JSON.treeToValue(complete(state.get("options")), TrainingOptions.class);
     } catch (JsonProcessingException | IllegalArgumentException e) {
       String problem =
@@ -304,13 +291,11 @@ public final class Trainer implements AutoCloseable {
     }
     Trainer trainer;
     try {
-      ModelFolder guided =
-          autoguidance.isEmpty() ? model : ModelFolder.read(startedFrom.orElseThrow());
-      checkArgument(
-          Teacher.isOfTheSame(guided.info(), model.info()),
-          "started_from %s is another model by now",
-          startedFrom.orElse(folder));
-      trainer = open(model, model.config(), options, guided, autoguidance);
+      Optional<Teacher> teacher =
+          state.has(AUTOGUIDANCE)
+              ? Optional.of(Teacher.resume(startedFrom.orElseThrow(), state.get(AUTOGUIDANCE)))
+              : Optional.empty();
+      trainer = open(model, model.config(), options, teacher);
     } catch (IOException | IllegalArgumentException e) {
       throw new IOException(stateFile + ": " + e.getMessage(), e);
     }
@@ -328,23 +313,9 @@ public final class Trainer implements AutoCloseable {
       throw e;
     }
     trainer.startedFrom = startedFrom;
-    trainer.autoguidance = autoguidance;
     trainer.step = step;
     trainer.totalSteps = totalSteps;
     return trainer;
-  }
-
-  private static Optional<Autoguidance> autoguidance(JsonNode saved) {
-    if (saved.isMissingNode()) {
-      return Optional.empty();
-    }
-    JsonNode guide = saved.path(GUIDE);
-    JsonNode weight = saved.path(WEIGHT);
-    checkArgument(
-        guide.isTextual() && weight.isNumber(),
-        "autoguidance needs a guide and a weight, got %s",
-        saved);
-    return Optional.of(new Autoguidance(Path.of(guide.asText()), weight.asDouble()));
   }
 
   /** Options as they are saved today, of those saved before there were all of them. */
@@ -380,7 +351,7 @@ public final class Trainer implements AutoCloseable {
 
   /** The autoguidance that is learned, as {@link #distill} was given it. */
   public Optional<Autoguidance> autoguidance() {
-    return autoguidance;
+    return teacher.map(Teacher::autoguidance);
   }
 
   /** Steps taken. */
@@ -660,12 +631,7 @@ public final class Trainer implements AutoCloseable {
     ObjectNode state = ModelFolder.JSON.createObjectNode();
     state.put("step", step).put("total_steps", totalSteps);
     state.put("started_from", startedFrom.map(Path::toString).orElse(null));
-    autoguidance.ifPresent(
-        given ->
-            state
-                .putObject(AUTOGUIDANCE)
-                .put(GUIDE, given.guide().toString())
-                .put(WEIGHT, given.weight()));
+    teacher.ifPresent(given -> state.set(AUTOGUIDANCE, given.json()));
     state.set("options", ModelFolder.JSON.valueToTree(options));
     new ModelFolder(config, info, pipeline, averaged)
         .write(
@@ -709,7 +675,7 @@ public final class Trainer implements AutoCloseable {
   }
 
   /** Ho et al. 2020, algorithm 1, for any prediction type. */
-  private Operand<TFloat32> loss(Ops tf, Optional<Teacher> teacher) {
+  private Operand<TFloat32> loss(Ops tf) {
     Operand<TInt32> shape = tf.shape(images);
     Operand<TInt32> count = tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
     double[] weights =
