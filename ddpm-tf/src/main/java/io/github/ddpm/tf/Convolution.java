@@ -189,15 +189,28 @@ record Convolution(int padding, int down, int up) {
               tf.expandDims(tf.linalg.transpose(filter, transposed), tf.constant(0)),
               tf.constant(0));
     }
+    String border = padded ? "VALID" : "SAME";
     Operand<T> y =
-        tf.nn.biasAdd(
-            tf.nn.conv2d(
-                x,
-                Layers.cast(tf, kernel, x.type()),
-                List.of(1L, (long) down, (long) down, 1L),
-                padded ? "VALID" : "SAME"),
-            Layers.cast(tf, bias, x.type()));
+        Sessions.hasGpu()
+            ? convolved(tf, x, kernel, bias, border)
+            // On CPUs, TensorFlow adds up gradients in bfloat16, and those of the images are not
+            // initialized where one channel comes out.
+            : Layers.cast(
+                tf,
+                convolved(tf, Layers.cast(tf, x, TFloat32.class), kernel, bias, border),
+                x.type());
     return new Result<>(added.isPresent() ? tf.math.add(added.get(), y) : y, in.images());
+  }
+
+  private <T extends TFloating> Operand<T> convolved(
+      Ops tf, Operand<T> x, Operand<TFloat32> filter, Operand<TFloat32> bias, String border) {
+    return tf.nn.biasAdd(
+        tf.nn.conv2d(
+            x,
+            Layers.cast(tf, filter, x.type()),
+            List.of(1L, (long) down, (long) down, 1L),
+            border),
+        Layers.cast(tf, bias, x.type()));
   }
 
   private static OperationBuilder attributes(OperationBuilder builder, GraphOperation like) {

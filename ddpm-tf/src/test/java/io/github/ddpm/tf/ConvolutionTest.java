@@ -96,6 +96,12 @@ class ConvolutionTest {
     new Convolved(convolution, TBfloat16.class, Convolution::byKernel).assertDefinition(1.0 / 256);
   }
 
+  @ParameterizedTest
+  @MethodSource("cases")
+  void tensorFlowsOperationsRoundWhatComesOutAndItsSum(Case convolution) {
+    new Convolved(convolution, TBfloat16.class, Convolution::composed).assertDefinition(1.0 / 128);
+  }
+
   @Test
   void theSameNumbersComeOutEachTime() {
     assumeTrue(Kernels.available());
