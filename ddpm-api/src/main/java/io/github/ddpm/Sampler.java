@@ -25,6 +25,14 @@ public interface Sampler {
     return of(NoiseScheduler.ddim(eta));
   }
 
+  /**
+   * DPM-Solver++ with 20 steps, for good images in little time; see {@link
+   * NoiseScheduler#dpmSolver}.
+   */
+  static Sampler dpmSolver() {
+    return of(NoiseScheduler.dpmSolver());
+  }
+
   /** DDPM with all of the model's timesteps; see {@link NoiseScheduler#ddpm}. */
   static Sampler ddpm() {
     return of(NoiseScheduler.ddpm());

@@ -18,7 +18,7 @@ public final class GenerateDigits implements Callable<Integer> {
   @Option(names = "--model", description = "folder of the model; default: the one in the library")
   private Path model;
 
-  @Option(names = "--sampler", defaultValue = "ddim", description = "ddim or ddpm")
+  @Option(names = "--sampler", defaultValue = "ddim", description = SamplingOptions.SAMPLERS)
   private String sampler;
 
   @Option(
@@ -26,7 +26,9 @@ public final class GenerateDigits implements Callable<Integer> {
       description = "share of DDPM's variance in DDIM, in [0, 1]; default: 0, deterministic")
   private Double eta;
 
-  @Option(names = "--steps", description = "number of steps; default: 50 for ddim, all for ddpm")
+  @Option(
+      names = "--steps",
+      description = "number of steps; default: 50 for ddim, all for ddpm, 20 for dpm-solver")
   private Integer steps;
 
   @Option(names = "--count", defaultValue = "64", description = "number of pictures")
@@ -50,25 +52,12 @@ public final class GenerateDigits implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     Commands.checkPictures(count, out);
-    Sampler configured = sampling.applyTo(sampler(), steps);
+    Sampler configured =
+        sampling.applyTo(SamplingOptions.sampler(sampler, SamplingOptions.SAMPLERS, eta), steps);
     long start = System.nanoTime();
     try (Predictor predictor = model == null ? Predictor.pretrained() : sampling.load(model)) {
       sampling.draw(configured.with(predictor), count, out, start);
     }
     return 0;
-  }
-
-  private Sampler sampler() {
-    return switch (sampler) {
-      case "ddim" -> Sampler.ddim(eta == null ? 0 : eta);
-      case "ddpm" -> {
-        if (eta != null) {
-          throw new IllegalArgumentException("--eta is for --sampler ddim, got " + eta);
-        }
-        yield Sampler.ddpm();
-      }
-      default ->
-          throw new IllegalArgumentException("--sampler must be ddim or ddpm, got " + sampler);
-    };
   }
 }

@@ -16,18 +16,21 @@ import picocli.CommandLine.Option;
     description =
         "Draws pictures with a model folder that diffusers or this library saved, as its pipeline would.")
 public final class GenerateImages implements Callable<Integer> {
+  private static final String SAMPLERS = "own, " + SamplingOptions.SAMPLERS;
+
   @Option(names = "--model", required = true, description = "folder of the model")
   private Path model;
 
   @Option(
       names = "--sampler",
       defaultValue = "own",
-      description = "own (as the folder's scheduler_config.json says), ddim or ddpm")
+      description = SAMPLERS + "; own is as the folder's scheduler_config.json says")
   private String sampler;
 
   @Option(
       names = "--steps",
-      description = "number of steps; default: the pipeline's, 50 for ddim, all for ddpm")
+      description =
+          "number of steps; default: the pipeline's, 50 for ddim, all for ddpm, 20 for dpm-solver")
   private Integer steps;
 
   @Option(names = "--count", defaultValue = "16", description = "number of pictures")
@@ -59,12 +62,8 @@ public final class GenerateImages implements Callable<Integer> {
   }
 
   private Sampler sampler(Predictor predictor) {
-    return switch (sampler) {
-      case "own" -> predictor.sampler();
-      case "ddim" -> Sampler.ddim(0).with(predictor);
-      case "ddpm" -> Sampler.ddpm().with(predictor);
-      default ->
-          throw new IllegalArgumentException("--sampler must be own, ddim or ddpm, got " + sampler);
-    };
+    return sampler.equals("own")
+        ? predictor.sampler()
+        : SamplingOptions.sampler(sampler, SAMPLERS, null).with(predictor);
   }
 }

@@ -55,6 +55,12 @@ public final class MeasureQuality implements Callable<Integer> {
   @Option(names = "--count", defaultValue = "10000", description = "number of images")
   private int count;
 
+  @Option(
+      names = "--sampler",
+      defaultValue = "ddim",
+      description = SamplingOptions.SAMPLERS + ", each with --steps")
+  private String sampler;
+
   @Option(names = "--steps", defaultValue = "50", description = "number of steps")
   private int steps;
 
@@ -64,11 +70,8 @@ public final class MeasureQuality implements Callable<Integer> {
           "of the timesteps' spacing (Spacing.power); below 1 more steps go to where there is much noise; default: the model's")
   private Double power;
 
-  @Option(
-      names = "--eta",
-      defaultValue = "0",
-      description = "share of DDPM's variance in DDIM, in [0, 1]")
-  private double eta;
+  @Option(names = "--eta", description = "share of DDPM's variance in DDIM, in [0, 1]; default: 0")
+  private Double eta;
 
   @Option(
       names = "--asked",
@@ -119,9 +122,12 @@ public final class MeasureQuality implements Callable<Integer> {
         DigitClassifier digits =
             classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
-      Sampler sampler = spaced(Sampler.ddim(eta)).seed(seed).with(predictor);
-      digits.classify(sampler.sample(0));
-      String table = measure(predictor, digits, sampler);
+      Sampler configured =
+          spaced(SamplingOptions.sampler(sampler, SamplingOptions.SAMPLERS, eta))
+              .seed(seed)
+              .with(predictor);
+      digits.classify(configured.sample(0));
+      String table = measure(predictor, digits, configured);
       System.out.print(table);
       if (card) {
         ModelCard.putMeasures(model, table);
@@ -130,8 +136,16 @@ public final class MeasureQuality implements Callable<Integer> {
     return 0;
   }
 
-  private Sampler spaced(Sampler sampler) {
-    return power == null ? sampler.steps(steps) : sampler.spacing(Spacing.power(steps, power));
+  private Sampler spaced(Sampler method) {
+    return power == null ? method.steps(steps) : method.spacing(Spacing.power(steps, power));
+  }
+
+  private String solver() {
+    return switch (sampler) {
+      case "ddim" -> "DDIM with η = " + (eta == null ? 0 : eta) + " and";
+      case "ddpm" -> "DDPM with";
+      default -> "DPM-Solver++ with";
+    };
   }
 
   private Predictor predictor() throws IOException {
@@ -142,12 +156,12 @@ public final class MeasureQuality implements Callable<Integer> {
     return precision == null ? TrainingOptions.defaults().precision() : precision;
   }
 
-  private String measure(Predictor predictor, DigitClassifier digits, Sampler sampler)
+  private String measure(Predictor predictor, DigitClassifier digits, Sampler configured)
       throws IOException {
     ModelInfo info = predictor.info();
     double exponent =
         power != null ? power : steps == info.schedule().timesteps() ? 1 : info.spacingExponent();
-    Sampler guided = sampler.guidance(guidance);
+    Sampler guided = configured.guidance(guidance);
     Dataset train = data == null ? Mnist.train() : Mnist.train(data);
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);
     int most = Math.min(train.size(), test.size());
@@ -159,17 +173,17 @@ public final class MeasureQuality implements Callable<Integer> {
     int[] chosen = test.batch(0, count, CHOICE);
     Classified real = digits.classify(train.images(train.batch(0, count, CHOICE)));
     Classified heldOut = digits.classify(test.images(chosen));
-    Classified generated = digits.classify(Bar.sample(sampler, count));
+    Classified generated = digits.classify(Bar.sample(configured, count));
     Quality quality = Quality.of(generated, real);
     Quality floor = Quality.of(heldOut, real);
 
     StringBuilder table = new StringBuilder();
     line(
         table,
-        "%,d images by DDIM with η = %s and %d steps%s, seed %d, in %s, against as many training images."
+        "%,d images by %s %d steps%s, seed %d, in %s, against as many training images."
             + " The floor is what as many test images get.%n",
         count,
-        eta,
+        solver(),
         steps,
         exponent == 1 ? "" : " spaced by power " + exponent,
         seed,

@@ -12,6 +12,9 @@ import picocli.CommandLine.Option;
 
 /** The options that all commands have which draw pictures. */
 final class SamplingOptions {
+  /** Names of samplers, for {@link #sampler}. */
+  static final String SAMPLERS = "ddim, ddpm or dpm-solver";
+
   @Option(
       names = "--labels",
       split = ",",
@@ -37,6 +40,24 @@ final class SamplingOptions {
 
   @Option(names = "--seed", description = "for the same pictures again; default: a new one")
   private Long seed;
+
+  /**
+   * The sampler of a name.
+   *
+   * @param names that the command knows
+   * @param eta null if it wasn't given
+   */
+  static Sampler sampler(String name, String names, Double eta) {
+    if (eta != null && !name.equals("ddim")) {
+      throw new IllegalArgumentException("--eta is for --sampler ddim, got " + eta);
+    }
+    return switch (name) {
+      case "ddim" -> Sampler.ddim(eta == null ? 0 : eta);
+      case "ddpm" -> Sampler.ddpm();
+      case "dpm-solver" -> Sampler.dpmSolver();
+      default -> throw new IllegalArgumentException("--sampler must be " + names + ", got " + name);
+    };
+  }
 
   Predictor load(Path model) throws IOException {
     return precision == null ? Predictor.load(model) : Predictor.load(model, precision);

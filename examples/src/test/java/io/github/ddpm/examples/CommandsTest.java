@@ -144,7 +144,7 @@ class CommandsTest {
         "--power spaces --steps, which is missing");
     assertError(
         run(new GenerateImages(), "--model", model(), "--sampler=plms", "--out=" + out),
-        "--sampler must be own, ddim or ddpm, got plms");
+        "--sampler must be own, ddim, ddpm or dpm-solver, got plms");
     assertError(run(new GenerateImages(), "--out=" + out), "--model");
   }
 
@@ -215,8 +215,9 @@ class CommandsTest {
         "--count -1 | --count must be at least 1, got -1",
         "--labels 10 | labels must be in [0, 9], got 10",
         "--guidance 2 | guidance needs labels",
-        "--sampler plms | --sampler must be ddim or ddpm, got plms",
+        "--sampler plms | --sampler must be ddim, ddpm or dpm-solver, got plms",
         "--sampler ddpm --eta 0.5 | --eta is for --sampler ddim",
+        "--sampler dpm-solver --eta 0 | --eta is for --sampler ddim",
         "--steps many | Invalid value for option '--steps'",
         "--unknown | Unknown option: '--unknown'",
       })

@@ -16,6 +16,8 @@ import java.nio.file.Path;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** What measures, on networks that have learned nothing and a set of stripes. */
 class MeasureQualityTest {
@@ -58,6 +60,19 @@ class MeasureQualityTest {
     assertThat(card)
         .content()
         .isEqualTo("# Mine\n\n## Measures\n\n" + outcome.out() + "\n## License\n\nmine\n");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"ddpm, DDPM", "dpm-solver, DPM-Solver++"})
+  void theTableNamesTheSampler(String option, String name) throws IOException {
+    Outcome outcome =
+        measure(
+            "--model=" + shared.resolve("v"),
+            "--sampler=" + option,
+            "--count=20",
+            "--asked=0",
+            "--bound=0");
+    assertThat(outcome.out()).startsWith("20 images by " + name + " with 3 steps, seed 0, ");
   }
 
   @Test
