@@ -345,7 +345,11 @@ public abstract class PredictorContract {
     int[] labels = labels().stream().mapToInt(Integer::intValue).toArray();
     List<Sampler> samplers = new ArrayList<>();
     for (NoiseScheduler scheduler :
-        List.of(NoiseScheduler.ddim(0), NoiseScheduler.ddim(0.5), NoiseScheduler.ddpm())) {
+        List.of(
+            NoiseScheduler.ddim(0),
+            NoiseScheduler.ddim(0.5),
+            NoiseScheduler.ddpm(),
+            NoiseScheduler.dpmSolver())) {
       samplers.add(Sampler.of(scheduler).with(model).labels(labels).steps(STEPS).seed(SEED));
     }
     if (info.nullLabel()) {

@@ -32,6 +32,7 @@ public final class Main {
 
     draws(16, Sampler.ddim(0.0).sample(16));
     draws(4, Sampler.ddpm().sample(4));
+    draws(4, Sampler.dpmSolver().sample(4));
     draws(9, Sampler.ddim(0.5).steps(20).labels(7).guidance(2).seed(1).sample(9));
   }
 
