@@ -29,6 +29,7 @@ public record ModelInfo(
     BetaSchedule schedule,
     PredictionType predictionType,
     double spacingExponent) {
+  private static final double LEAST_SIGNAL = 1.0 / 32;
 
   /**
    * Checks the description.
@@ -86,16 +87,35 @@ public record ModelInfo(
   }
 
   /**
-   * The plan for a number of timesteps, spaced as suits this model. All T are all, whatever the
-   * exponent.
+   * The plan for a number of timesteps, spaced as suits this model: evenly, or by its exponent. All
+   * T are all, whatever the exponent.
+   *
+   * <p>With an exponent below 1 the plan of a model that predicts ε starts where x holds a signal
+   * of at least 1/32. Beyond, x0 = (x - noise·ε)/signal multiplies the network's error by more than
+   * that (Salimans and Ho 2022, "Progressive Distillation", section 4), which few steps don't
+   * recover from.
    *
    * @param n number of timesteps, in [1, T]
    * @throws IllegalArgumentException if it is below 1; above T, when the plan is made
    */
   public Spacing spacing(int n) {
-    return spacingExponent == 1 || n == schedule.timesteps()
-        ? Spacing.trailing(n)
-        : Spacing.power(n, spacingExponent);
+    if (spacingExponent == 1 || n >= schedule.timesteps()) {
+      return Spacing.trailing(n);
+    }
+    Spacing power = Spacing.power(n, spacingExponent);
+    return trainTimesteps ->
+        power.timesteps(Math.min(trainTimesteps, Math.max(n, timestepsWithSignal())));
+  }
+
+  /** How many timesteps from 0 up have the signal that x0 can be told by. */
+  private int timestepsWithSignal() {
+    int timesteps = schedule.timesteps();
+    if (predictionType == PredictionType.EPSILON) {
+      while (timesteps > 1 && Math.sqrt(schedule.alphaBar(timesteps - 1)) < LEAST_SIGNAL) {
+        timesteps--;
+      }
+    }
+    return timesteps;
   }
 
   /** Floats in one image: height · width · channels. */

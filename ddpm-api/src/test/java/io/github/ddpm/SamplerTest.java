@@ -84,6 +84,29 @@ class SamplerTest {
             Spacing.trailing(1000).timesteps(1000));
   }
 
+  /**
+   * Where ε tells no image, few steps don't start; ᾱ of the cosine schedule falls below 1/1024
+   * after 978.
+   */
+  @Test
+  void fewStepsOfEpsilonStartWhereThereIsSignal() {
+    ModelInfo even =
+        new ModelInfo(1, 1, 1, 0, false, BetaSchedule.cosine(), PredictionType.EPSILON);
+    ModelInfo model = even.withSpacingExponent(0.5);
+    assertThat(model.spacing(4).timesteps(1000))
+        .containsExactly(Spacing.power(4, 0.5).timesteps(979));
+    assertThat(BetaSchedule.cosine().alphaBar(978)).isGreaterThan(1.0 / 1024);
+    assertThat(BetaSchedule.cosine().alphaBar(979)).isLessThan(1.0 / 1024);
+    assertThat(model.spacing(990).timesteps(1000))
+        .as("more than have signal")
+        .containsExactly(Spacing.power(990, 0.5).timesteps(990));
+    assertThat(model.spacing(1000).timesteps(1000)[0]).isEqualTo(999);
+    assertThat(even.spacing(4).timesteps(1000)[0]).as("as diffusers").isEqualTo(999);
+    refused(
+        () -> model.spacing(1001).timesteps(1000),
+        "steps must be in [1, 1000], the model's training timesteps, got 1001");
+  }
+
   @Test
   void ddpmDefaultsToAllSteps() {
     assertThat(recorded(Sampler.ddpm(), 1).steps())

@@ -140,6 +140,11 @@ public final class MeasureQuality implements Callable<Integer> {
     return power == null ? method.steps(steps) : method.spacing(Spacing.power(steps, power));
   }
 
+  private double[] plan(ModelInfo info) {
+    Spacing spacing = power == null ? info.spacing(steps) : Spacing.power(steps, power);
+    return spacing.timesteps(info.schedule().timesteps());
+  }
+
   private String solver() {
     return switch (sampler) {
       case "ddim" -> "DDIM with η = " + (eta == null ? 0 : eta) + " and";
@@ -161,6 +166,7 @@ public final class MeasureQuality implements Callable<Integer> {
     ModelInfo info = predictor.info();
     double exponent =
         power != null ? power : steps == info.schedule().timesteps() ? 1 : info.spacingExponent();
+    double first = plan(info)[0];
     Sampler guided = configured.guidance(guidance);
     Dataset train = data == null ? Mnist.train() : Mnist.train(data);
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);
@@ -185,7 +191,8 @@ public final class MeasureQuality implements Callable<Integer> {
         count,
         solver(),
         steps,
-        exponent == 1 ? "" : " spaced by power " + exponent,
+        (exponent == 1 ? "" : " spaced by power " + exponent)
+            + (first == info.schedule().timesteps() - 1 ? "" : " from timestep " + first),
         seed,
         used().name().toLowerCase(Locale.ROOT));
     line(table, "| | model | floor |");
