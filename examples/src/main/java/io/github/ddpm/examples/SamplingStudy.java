@@ -281,7 +281,7 @@ public final class SamplingStudy implements Callable<Integer> {
     }
     Sampler sampler =
         Sampler.ddim(setting.eta())
-            .spacing(setting.spaced().of(setting.steps()))
+            .spacing(setting.spaced().of(setting.steps(), model.info()))
             .clip(setting.clip() ? 1 : Double.POSITIVE_INFINITY)
             .seed(seed)
             .with(model);

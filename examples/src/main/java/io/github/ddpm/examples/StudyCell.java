@@ -2,6 +2,7 @@ package io.github.ddpm.examples;
 
 import static io.github.ddpm.examples.Commands.format;
 
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.measures.Quality;
 import java.util.Collection;
@@ -57,14 +58,17 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
     LEADING,
     LINSPACE,
     /** By a square root, so that most steps go to where there is much noise. */
-    ROOT;
+    ROOT,
+    /** As the model is sampled when it is asked for a number of steps. */
+    OWN;
 
-    Spacing of(int steps) {
+    Spacing of(int steps, ModelInfo model) {
       return switch (this) {
         case TRAILING -> Spacing.trailing(steps);
         case LEADING -> Spacing.leading(steps);
         case LINSPACE -> Spacing.linspace(steps);
         case ROOT -> Spacing.power(steps, 0.5);
+        case OWN -> model.spacing(steps);
       };
     }
 

@@ -28,8 +28,8 @@ class SamplingStudyTest {
   private static final StudyPlan FULL = new StudyPlan(List.of(1, 2, 5, 10, 60), 21, 9, 8);
   private static final StudyPlan QUICK = new StudyPlan(List.of(1, 5, 10), 21, 8, 8);
 
-  /** 1 step once, others with each η; 5 and 10 steps in 7 more ways. */
-  private static final int QUICK_CELLS = 2 * (1 + 2 * 5 + 2 * 7);
+  /** 1 step once, others with each η; 5 and 10 steps in 9 more ways. */
+  private static final int QUICK_CELLS = 2 * (1 + 2 * 5 + 2 * 9);
 
   @TempDir static Path shared;
 
