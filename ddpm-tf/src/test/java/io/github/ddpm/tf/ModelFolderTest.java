@@ -9,7 +9,6 @@ import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
-import io.github.ddpm.Spacing;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
@@ -84,10 +83,12 @@ class ModelFolderTest {
     json.put("_spacing_exponent", 0.5);
     ModelFolder.writeJson(file, json);
     ModelFolder spaced = ModelFolder.read(folder);
-    assertThat(spaced.info().spacing(4).timesteps(1000))
-        .containsExactly(Spacing.power(4, 0.5).timesteps(1000));
+    ModelInfo info = spaced.info();
+    assertThat(info).isEqualTo(model.info().withSpacingExponent(0.5));
+    assertThat(spaced.pipeline().spacing(4, info).timesteps(1000))
+        .containsExactly(info.spacing(4).timesteps(1000));
     spaced.write(folder);
-    assertThat(ModelFolder.read(folder).pipeline()).isEqualTo(spaced.pipeline());
+    assertThat(ModelFolder.read(folder).info()).isEqualTo(info);
 
     ModelFolder.writeJson(file, json.put("timestep_spacing", "leading"));
     assertThatThrownBy(() -> ModelFolder.read(folder))
