@@ -90,10 +90,10 @@ public record ModelInfo(
    * The plan for a number of timesteps, spaced as suits this model: evenly, or by its exponent. All
    * T are all, whatever the exponent.
    *
-   * <p>With an exponent below 1 the plan starts where x holds a signal of at least 1/32. Beyond, a
-   * step learns next to nothing of the image, and if the model predicts ε, x0 = (x -
-   * noise·ε)/signal multiplies its error by more than that (Salimans and Ho 2022, "Progressive
-   * Distillation", section 4), which few steps don't recover from.
+   * <p>With an exponent below 1 the plan of a model that predicts ε starts where x holds a signal
+   * of at least 1/32. Beyond, x0 = (x - noise·ε)/signal multiplies the network's error by more than
+   * that (Salimans and Ho 2022, "Progressive Distillation", section 4), which few steps don't
+   * recover from.
    *
    * @param n number of timesteps, in [1, T]
    * @throws IllegalArgumentException if it is below 1; above T, when the plan is made
@@ -107,11 +107,13 @@ public record ModelInfo(
         power.timesteps(Math.min(trainTimesteps, Math.max(n, timestepsWithSignal())));
   }
 
-  /** How many timesteps from 0 up have the signal that few steps need. */
+  /** How many timesteps from 0 up have the signal that x0 can be told by. */
   private int timestepsWithSignal() {
     int timesteps = schedule.timesteps();
-    while (timesteps > 1 && Math.sqrt(schedule.alphaBar(timesteps - 1)) < LEAST_SIGNAL) {
-      timesteps--;
+    if (predictionType == PredictionType.EPSILON) {
+      while (timesteps > 1 && Math.sqrt(schedule.alphaBar(timesteps - 1)) < LEAST_SIGNAL) {
+        timesteps--;
+      }
     }
     return timesteps;
   }

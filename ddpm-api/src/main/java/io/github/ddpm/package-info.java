@@ -29,7 +29,7 @@
  *       and stays off in {@link io.github.ddpm.Predictor#sampler} of a folder that says DDIM.
  *   <li>The next timestep is the next of the plan, not t - T/n, which need not be in it.
  *   <li>Trailing spacing has exactly n timesteps for every n. A model may ask for more of them
- *       where there is much noise, but none where there is next to no signal ({@link
+ *       where there is much noise, and, if it predicts ε, for none where there is no signal ({@link
  *       io.github.ddpm.ModelInfo#spacing}).
  *   <li>The last row adds no noise because it is last, whatever its timestep.
  *   <li>Plans and models that can't work are refused, not run.
