@@ -8,7 +8,7 @@ record DpmSolver() implements NoiseScheduler {
   private static final int STEPS = 20;
 
   /**
-   * Lu et al. 2022b, algorithm 2. With one estimate of the image it is DDIM's row; here that
+   * Lu et al. 2022, algorithm 2. With one estimate of the image it is DDIM's row; here that
    * estimate is replaced by D = (1 + 1/2r)·x0 - 1/2r·x0[-1] with r = h[-1]/h, where h is how far a
    * step goes in λ = log(signal/noise).
    */
