@@ -65,10 +65,10 @@ public final class MeasureQuality implements Callable<Integer> {
   private int steps;
 
   @Option(
-      names = "--power",
+      names = "--spacing-exponent",
       description =
-          "of the timesteps' spacing (Spacing.power); below 1 more steps go to where there is much noise; default: the model's")
-  private Double power;
+          "of Spacing.power; below 1 more steps go to where there is much noise; default: the model's")
+  private Double spacingExponent;
 
   @Option(names = "--eta", description = "share of DDPM's variance in DDIM, in [0, 1]; default: 0")
   private Double eta;
@@ -123,7 +123,8 @@ public final class MeasureQuality implements Callable<Integer> {
             classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
       Sampler configured =
-          spaced(SamplingOptions.sampler(sampler, SamplingOptions.SAMPLERS, eta))
+          SamplingOptions.sampler(sampler, SamplingOptions.SAMPLERS, eta)
+              .spacing(spacing(predictor.info()))
               .seed(seed)
               .with(predictor);
       digits.classify(configured.sample(0));
@@ -136,13 +137,8 @@ public final class MeasureQuality implements Callable<Integer> {
     return 0;
   }
 
-  private Sampler spaced(Sampler method) {
-    return power == null ? method.steps(steps) : method.spacing(Spacing.power(steps, power));
-  }
-
-  private double[] plan(ModelInfo info) {
-    Spacing spacing = power == null ? info.spacing(steps) : Spacing.power(steps, power);
-    return spacing.timesteps(info.schedule().timesteps());
+  private Spacing spacing(ModelInfo info) {
+    return spacingExponent == null ? info.spacing(steps) : Spacing.power(steps, spacingExponent);
   }
 
   private String solver() {
@@ -165,8 +161,10 @@ public final class MeasureQuality implements Callable<Integer> {
       throws IOException {
     ModelInfo info = predictor.info();
     double exponent =
-        power != null ? power : steps == info.schedule().timesteps() ? 1 : info.spacingExponent();
-    double first = plan(info)[0];
+        spacingExponent != null
+            ? spacingExponent
+            : steps == info.schedule().timesteps() ? 1 : info.spacingExponent();
+    double first = spacing(info).timesteps(info.schedule().timesteps())[0];
     Sampler guided = configured.guidance(guidance);
     Dataset train = data == null ? Mnist.train() : Mnist.train(data);
     Dataset test = data == null ? Mnist.test() : Mnist.test(data);

@@ -33,10 +33,10 @@ final class SamplingOptions {
   private Precision precision;
 
   @Option(
-      names = "--power",
+      names = "--spacing-exponent",
       description =
-          "of the spacing of --steps (Spacing.power), for instance 0.5: more of them where there is much noise; default: the model's")
-  private Double power;
+          "of Spacing.power, which spaces --steps, for instance 0.5: more of them where there is much noise; default: the model's")
+  private Double spacingExponent;
 
   @Option(names = "--seed", description = "for the same pictures again; default: a new one")
   private Long seed;
@@ -68,16 +68,16 @@ final class SamplingOptions {
     if (seed == null) {
       seed = new SecureRandom().nextLong();
     }
-    if (power != null && steps == null) {
-      throw new IllegalArgumentException("--power spaces --steps, which is missing");
+    if (spacingExponent != null && steps == null) {
+      throw new IllegalArgumentException("--spacing-exponent spaces --steps, which is missing");
     }
     Sampler configured = sampler.labels(labels).guidance(guidance).seed(seed);
     if (steps == null) {
       return configured;
     }
-    return power == null
+    return spacingExponent == null
         ? configured.steps(steps)
-        : configured.spacing(Spacing.power(steps, power));
+        : configured.spacing(Spacing.power(steps, spacingExponent));
   }
 
   /** Draws, writes, and says what it took since a time of {@link System#nanoTime}. */

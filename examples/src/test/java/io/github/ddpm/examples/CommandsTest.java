@@ -134,14 +134,14 @@ class CommandsTest {
         model(),
         "--sampler=ddim",
         "--steps=5",
-        "--power=0.5",
+        "--spacing-exponent=0.5",
         "--count=2",
         "--seed=1",
         "--out=" + out);
     assertThat(Files.mismatch(out, even)).isNotNegative();
     assertError(
-        run(new GenerateImages(), "--model", model(), "--power=0.5", "--out=" + out),
-        "--power spaces --steps, which is missing");
+        run(new GenerateImages(), "--model", model(), "--spacing-exponent=0.5", "--out=" + out),
+        "--spacing-exponent spaces --steps, which is missing");
     assertError(
         run(new GenerateImages(), "--model", model(), "--sampler=plms", "--out=" + out),
         "--sampler must be own, ddim, ddpm or dpm-solver, got plms");
