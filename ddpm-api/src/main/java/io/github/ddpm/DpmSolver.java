@@ -22,25 +22,10 @@ record DpmSolver() implements NoiseScheduler {
       double h = last ? 0 : lambda(schedule, timesteps[i + 1]) - lambda(schedule, timesteps[i]);
       // The first step knows one estimate, and the last is infinitely long: both are DDIM's.
       double share = i == 0 || last ? 0 : h / (2 * previous);
-      rows.add(share == 0 ? row : extrapolated(row, share));
+      rows.add(row.to(row.fromX(), row.fromX0() * (1 + share), 0 - row.fromX0() * share, 0));
       previous = h;
     }
     return rows;
-  }
-
-  private static Step extrapolated(Step row, double share) {
-    return new Step(
-        row.timestep(),
-        row.signal(),
-        row.noise(),
-        row.x0FromX(),
-        row.x0FromOut(),
-        row.fromX(),
-        0,
-        row.fromX0() * (1 + share),
-        -row.fromX0() * share,
-        0,
-        0);
   }
 
   /** Half the logarithm of the signal-to-noise ratio. */

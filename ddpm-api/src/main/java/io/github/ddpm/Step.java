@@ -93,6 +93,22 @@ public record Step(
    * This row with the next x made of x, of this row's estimate of the image, and of fresh noise.
    */
   public Step to(double fromX, double fromX0, double fromNoise) {
-    return new Step(timestep, signal, noise, x0FromX, x0FromOut, fromX, 0, fromX0, 0, 0, fromNoise);
+    return to(fromX, fromX0, 0, fromNoise);
+  }
+
+  /** The same with the estimate one row ago, too. */
+  public Step to(double fromX, double fromX0, double fromPreviousX0, double fromNoise) {
+    return new Step(
+        timestep,
+        signal,
+        noise,
+        x0FromX,
+        x0FromOut,
+        fromX,
+        0,
+        fromX0,
+        fromPreviousX0,
+        0,
+        fromNoise);
   }
 }

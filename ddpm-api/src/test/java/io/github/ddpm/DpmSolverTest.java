@@ -10,9 +10,6 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class DpmSolverTest {
-  private static final double MEAN = 0.4;
-  private static final double SD = 0.6;
-
   @Test
   void loopsAreThoseOfDiffusers() {
     List<JsonNode> loops = GoldenJson.records("multistep.json", "loops");
@@ -113,19 +110,12 @@ class DpmSolverTest {
   private static double odeError(
       NoiseScheduler solver, BetaSchedule schedule, int n, double start) {
     double[] plan = Spacing.trailing(n).timesteps(1000);
-    double alphaBar = schedule.alphaBar(plan[0]);
-    double startSd = Math.sqrt(alphaBar * SD * SD + 1 - alphaBar);
-    double end = MEAN + SD * (start - Math.sqrt(alphaBar) * MEAN) / startSd;
     double[] x =
         run(
             solver.steps(schedule, PredictionType.SAMPLE, plan),
             start,
-            (t, signal, value) -> {
-              double noise2 = 1 - signal * signal;
-              return (signal * SD * SD * value + MEAN * noise2)
-                  / (signal * signal * SD * SD + noise2);
-            });
-    return Math.abs(x[n - 1] - end);
+            (t, signal, value) -> ExactSamplingTest.bestImage(signal, value));
+    return Math.abs(x[n - 1] - ExactSamplingTest.odeEnd(schedule, start));
   }
 
   @FunctionalInterface

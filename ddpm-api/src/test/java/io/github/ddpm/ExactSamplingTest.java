@@ -134,10 +134,8 @@ class ExactSamplingTest {
   @EnumSource
   void etaZeroArrivesWhereTheOdeDoes(PredictionType type) {
     for (BetaSchedule schedule : List.of(BetaSchedule.linear(), BetaSchedule.cosine())) {
-      double alphaBar = schedule.alphaBar(999);
-      double startSd = Math.sqrt(alphaBar * SD * SD + 1 - alphaBar);
       for (double start : new double[] {-2, -0.5, 0, 1, 2.5}) {
-        double end = MEAN + SD * (start - Math.sqrt(alphaBar) * MEAN) / startSd;
+        double end = odeEnd(schedule, start);
         double error500 = odeError(schedule, type, 500, start, end);
         double error1000 = odeError(schedule, type, 1000, start, end);
         assertThat(error1000)
@@ -148,6 +146,19 @@ class ExactSamplingTest {
         }
       }
     }
+  }
+
+  /** Where the probability flow ODE brings an x at the last timestep. */
+  static double odeEnd(BetaSchedule schedule, double start) {
+    double alphaBar = schedule.alphaBar(schedule.timesteps() - 1);
+    double startSd = Math.sqrt(alphaBar * SD * SD + 1 - alphaBar);
+    return MEAN + SD * (start - Math.sqrt(alphaBar) * MEAN) / startSd;
+  }
+
+  /** E[x0|x]. */
+  static double bestImage(double signal, double x) {
+    Linear image = new Best(signal, Math.sqrt(1 - signal * signal), SD).image();
+    return image.slope() * x + image.intercept();
   }
 
   private static double odeError(
