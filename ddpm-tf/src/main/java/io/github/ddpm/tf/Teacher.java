@@ -52,12 +52,13 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
    * The teacher that was saved.
    *
    * @param folder of the model
+   * @param trained what is trained, which the model must be too
    * @param saved what {@link #json} made
    * @throws IOException if a model can't be read
    * @throws IllegalArgumentException if something is missing in what was saved, or a model is
    *     another one than it was then
    */
-  static Teacher resume(Path folder, JsonNode saved) throws IOException {
+  static Teacher resume(Path folder, ModelInfo trained, JsonNode saved) throws IOException {
     JsonNode guide = saved.path(GUIDE);
     JsonNode weight = saved.path(WEIGHT);
     JsonNode digest = saved.path(DIGEST);
@@ -65,9 +66,11 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
         guide.isTextual() && weight.isNumber() && digest.isTextual(),
         "autoguidance needs a guide, a weight and a digest, got %s",
         saved);
+    ModelFolder model = ModelFolder.read(folder);
+    checkArgument(
+        isOfTheSame(model.info(), trained), "started_from %s is another model by now", folder);
     Path guideFolder = Path.of(guide.asText());
-    Teacher teacher =
-        of(ModelFolder.read(folder), new Autoguidance(guideFolder, weight.asDouble()));
+    Teacher teacher = of(model, new Autoguidance(guideFolder, weight.asDouble()));
     checkArgument(
         digest.asText().equals(teacher.digest),
         "%s or %s is another model than when this training began",

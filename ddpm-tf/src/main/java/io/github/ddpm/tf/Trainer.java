@@ -293,7 +293,8 @@ public final class Trainer implements AutoCloseable {
     try {
       Optional<Teacher> teacher =
           state.has(AUTOGUIDANCE)
-              ? Optional.of(Teacher.resume(startedFrom.orElseThrow(), state.get(AUTOGUIDANCE)))
+              ? Optional.of(
+                  Teacher.resume(startedFrom.orElseThrow(), model.info(), state.get(AUTOGUIDANCE)))
               : Optional.empty();
       trainer = open(model, model.config(), options, teacher);
     } catch (IOException | IllegalArgumentException e) {
@@ -750,7 +751,6 @@ public final class Trainer implements AutoCloseable {
   }
 
   private void checkData(Dataset data) {
-    ModelInfo info = info();
     checkArgument(
         data.height() == info.height()
             && data.width() == info.width()
@@ -770,7 +770,6 @@ public final class Trainer implements AutoCloseable {
   }
 
   private void checkBatch(Images batch, int[] classes) {
-    ModelInfo info = info();
     checkArgument(
         batch.count() > 0
             && batch.height() == info.height()

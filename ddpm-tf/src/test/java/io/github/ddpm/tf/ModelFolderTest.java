@@ -9,6 +9,7 @@ import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.Spacing;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
@@ -86,7 +87,7 @@ class ModelFolderTest {
     ModelInfo info = spaced.info();
     assertThat(info).isEqualTo(model.info().withSpacingExponent(0.5));
     assertThat(spaced.pipeline().spacing(4, info).timesteps(1000))
-        .containsExactly(info.spacing(4).timesteps(1000));
+        .containsExactly(Spacing.power(4, 0.5).timesteps(1000));
     spaced.write(folder);
     assertThat(ModelFolder.read(folder).info()).isEqualTo(info);
 

@@ -376,6 +376,10 @@ class TrainerTest {
         .isInstanceOf(IOException.class)
         .hasMessage(
             "%s: %s or %s is another model than when this training began", state, model, guide);
+    ModelFolder.read(Fixtures.path("golden/unet-attention")).write(model);
+    assertThatThrownBy(() -> Trainer.resume(halves))
+        .isInstanceOf(IOException.class)
+        .hasMessage(state + ": started_from " + model + " is another model by now");
   }
 
   private static float[] predict(Path model) throws IOException {
