@@ -1,8 +1,9 @@
 package io.github.ddpm.tf;
 
-import com.google.common.collect.Maps;
+import io.github.ddpm.tf.files.Weight;
+import io.github.ddpm.tf.files.WeightSource;
+import java.io.IOException;
 import java.nio.FloatBuffer;
-import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -16,31 +17,45 @@ import org.tensorflow.ndarray.Shape;
  * copies of the last old one. On the way up they come after the first block, where those copies
  * arrive, so each old block gets the skip that it had.
  */
-final class Deepening {
+final class Deepening implements WeightSource {
   private static final Pattern BLOCK =
       Pattern.compile("((down|up)_blocks\\.\\d+\\.(?:resnets|attentions)\\.)(\\d+)(\\..*)");
 
-  private Deepening() {}
+  private final WeightSource trained;
+  private final int layers;
+  private final WeightSource initial;
+  private final int more;
 
   /**
-   * The weights of the deeper network, each of which is looked up when it is asked for.
+   * Makes the weights of the deeper network.
    *
-   * @param weights of the network, in PyTorch's order of axes
+   * @param trained weights of the network
    * @param layers residual blocks that it has at each level on the way down
-   * @param initial weights that the deeper network would start from if nothing were known, in
-   *     PyTorch's order of axes
+   * @param initial weights that the deeper network would start from if nothing were known
    * @param more blocks at each level beyond those, at least 0
    */
-  static Map<String, Weight> deepen(
-      Map<String, Weight> weights, int layers, Map<String, Weight> initial, int more) {
-    return Maps.transformEntries(
-        initial,
-        (name, start) ->
-            source(name, layers, more).map(weights::get).orElseGet(() -> identity(name, start)));
+  Deepening(WeightSource trained, int layers, WeightSource initial, int more) {
+    this.trained = trained;
+    this.layers = layers;
+    this.initial = initial;
+    this.more = more;
+  }
+
+  @Override
+  public Weight get(String name, Shape shape) throws IOException {
+    Optional<String> source = source(name);
+    return source.isPresent()
+        ? trained.get(source.get(), shape)
+        : identity(name, initial.get(name, shape));
+  }
+
+  @Override
+  public void checkNothingLeft() throws IOException {
+    trained.checkNothingLeft();
   }
 
   /** What a weight was called in the network before, if it was there. */
-  private static Optional<String> source(String name, int layers, int more) {
+  private Optional<String> source(String name) {
     Matcher block = BLOCK.matcher(name);
     if (!block.matches()) {
       return Optional.of(name);
@@ -68,9 +83,10 @@ final class Deepening {
     Shape shape = start.shape();
     FloatBuffer values = FloatBuffer.allocate(start.values().remaining());
     if (shortcut && name.endsWith("weight")) {
-      int inputs = (int) shape.get(1);
-      for (int i = 0; i < shape.get(0); i++) {
-        values.put(i * inputs + i, 1);
+      // [1, 1, in, out]
+      int outputs = (int) shape.get(3);
+      for (int i = 0; i < outputs; i++) {
+        values.put(i * outputs + i, 1);
       }
     }
     return new Weight(shape, values);

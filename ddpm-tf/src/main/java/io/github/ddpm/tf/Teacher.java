@@ -2,18 +2,20 @@ package io.github.ddpm.tf;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.hash.Hasher;
 import com.google.common.hash.Hashing;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.UNet;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.tensorflow.Operand;
+import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
@@ -26,10 +28,6 @@ import org.tensorflow.types.TInt32;
  * @param digest of the weights of both
  */
 record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, String digest) {
-  private static final String GUIDE = "guide";
-  private static final String WEIGHT = "weight";
-  private static final String DIGEST = "digest";
-
   /**
    * Reads the guide.
    *
@@ -40,10 +38,10 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
     Path folder = autoguidance.guide();
     ModelFolder guide = ModelFolder.read(folder);
     checkArgument(
-        isOfTheSame(guide.info(), model.info()),
+        isOfTheSame(guide.model().info(), model.model().info()),
         "the guide must be a model of the same size, classes, noise and prediction, got %s, and not %s, in %s",
-        guide.info(),
-        model.info(),
+        guide.model().info(),
+        model.model().info(),
         folder);
     return new Teacher(model, guide, autoguidance, digest(model, guide));
   }
@@ -53,55 +51,40 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
    *
    * @param folder of the model
    * @param trained what is trained, which the model must be too
-   * @param saved what {@link #json} made
+   * @param autoguidance what it is guided by
+   * @param digest that it had
    * @throws IOException if a model can't be read
-   * @throws IllegalArgumentException if something is missing in what was saved, or a model is
-   *     another one than it was then
+   * @throws IllegalArgumentException if a model is another one than it was then
    */
-  static Teacher resume(Path folder, ModelInfo trained, JsonNode saved) throws IOException {
-    JsonNode guide = saved.path(GUIDE);
-    JsonNode weight = saved.path(WEIGHT);
-    JsonNode digest = saved.path(DIGEST);
-    checkArgument(
-        guide.isTextual() && weight.isNumber() && digest.isTextual(),
-        "autoguidance needs a guide, a weight and a digest, got %s",
-        saved);
+  static Teacher resume(Path folder, ModelInfo trained, Autoguidance autoguidance, String digest)
+      throws IOException {
     ModelFolder model = ModelFolder.read(folder);
     checkArgument(
-        isOfTheSame(model.info(), trained), "started_from %s is another model by now", folder);
-    Path guideFolder = Path.of(guide.asText());
-    Teacher teacher = of(model, new Autoguidance(guideFolder, weight.asDouble()));
+        isOfTheSame(model.model().info(), trained),
+        "started_from %s is another model by now",
+        folder);
+    Teacher teacher = of(model, autoguidance);
     checkArgument(
-        digest.asText().equals(teacher.digest),
+        digest.equals(teacher.digest),
         "%s or %s is another model than when this training began",
         folder,
-        guideFolder);
+        autoguidance.guide());
     return teacher;
-  }
-
-  /** What {@link #resume} needs to know. */
-  ObjectNode json() {
-    return ModelFolder.JSON
-        .createObjectNode()
-        .put(GUIDE, autoguidance.guide().toString())
-        .put(WEIGHT, autoguidance.weight())
-        .put(DIGEST, digest);
   }
 
   private static String digest(ModelFolder... models) throws IOException {
     // Tells models apart; it is no protection from who would forge one.
     Hasher hasher = Hashing.murmur3_128().newHasher();
-    try {
-      for (ModelFolder model : models) {
-        for (Weight weight : model.weights().values()) {
-          FloatBuffer values = weight.values().duplicate();
-          while (values.hasRemaining()) {
-            hasher.putFloat(values.get());
-          }
-        }
-      }
-    } catch (UncheckedIOException e) {
-      throw e.getCause();
+    for (ModelFolder model : models) {
+      model
+          .weights()
+          .forEach(
+              weight -> {
+                FloatBuffer values = weight.values().duplicate();
+                while (values.hasRemaining()) {
+                  hasher.putFloat(values.get());
+                }
+              });
     }
     return hasher.hash().toString();
   }
@@ -112,18 +95,21 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
   }
 
   /**
-   * What a network should predict instead of {@link SchedulerOps#target}.
+   * What a network should predict instead of {@link io.github.ddpm.tf.graph.SchedulerOps#target}.
    *
    * @param x noisy images [n, height, width, channels]
    * @param timesteps [n]
    * @param labels [n], as the network itself gets them
+   * @throws IOException if a weight is missing, too many or can't be read, or as {@link
+   *     UncheckedIOException}
    */
   Operand<TFloat32> target(
       Ops tf,
       Precision precision,
       Operand<TFloat32> x,
       Operand<TFloat32> timesteps,
-      Optional<Operand<TInt32>> labels) {
+      Optional<Operand<TInt32>> labels)
+      throws IOException {
     Operand<TFloat32> strong = forward(tf, model, precision, x, timesteps, labels);
     Operand<TFloat32> weak = forward(tf, guide, precision, x, timesteps, labels);
     return tf.math.add(
@@ -137,16 +123,17 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
       Precision precision,
       Operand<TFloat32> x,
       Operand<TFloat32> timesteps,
-      Optional<Operand<TInt32>> labels) {
-    Scratch scratch = new Scratch();
-    return UNet.forward(
-        tf,
-        model.config(),
-        precision,
-        (name, shape) -> TfPredictor.constant(tf, model.weights().get(name).toTensorFlow(scratch)),
-        x,
-        timesteps,
-        labels,
-        Dropout.NONE);
+      Optional<Operand<TInt32>> labels)
+      throws IOException {
+    WeightSource weights = model.weights().source();
+    Operand<TFloat32> out =
+        new UNet(
+                tf,
+                model.model().network(),
+                (name, shape) ->
+                    tf.constant(shape, DataBuffers.of(weights.getUnchecked(name, shape).values())))
+            .forward(precision, x, timesteps, labels);
+    weights.checkNothingLeft();
+    return out;
   }
 }

@@ -1,18 +1,25 @@
 package io.github.ddpm.tf;
 
+import io.github.ddpm.tf.ModelFiles.Storage;
+import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.Objects;
 
 /** Where the shared fixtures are. */
-final class Fixtures {
+public final class Fixtures {
   private Fixtures() {}
 
-  static Path path(String name) {
+  public static Path path(String name) {
     try {
       return Path.of(Objects.requireNonNull(Fixtures.class.getResource("/" + name), name).toURI());
     } catch (URISyntaxException e) {
       throw new IllegalArgumentException(name, e);
     }
+  }
+
+  /** Loads a model of the fixtures and saves it elsewhere. */
+  public static void copyModel(String name, Path to) throws IOException {
+    ModelFiles.convert(path(name), to, Storage.FLOAT32);
   }
 }

@@ -4,12 +4,19 @@ import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.tf.files.DType;
+import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.PipelineScheduler;
+import io.github.ddpm.tf.graph.UNet;
+import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -32,34 +39,27 @@ final class LargeModel {
   }
 
   private static void make(Path folder) throws IOException {
+    List<Integer> channels = List.of(128, 128, 256, 256, 512, 512);
     UNetConfig config =
         new UNetConfig(
-            256,
-            256,
-            3,
-            false,
-            List.of(128, 128, 256, 256, 512, 512),
-            2,
-            List.of(false, false, false, false, true, false),
-            List.of(false, true, false, false, false, false),
-            true,
-            OptionalInt.empty(),
-            32,
-            1e-6,
+            new UNetConfig.Picture(256, 256, 3, false),
+            new UNetConfig.Levels(channels, 2, 0),
+            new UNetConfig.Attention(
+                List.of(false, false, false, false, true, false),
+                true,
+                List.of(false, true, false, false, false, false),
+                OptionalInt.empty()),
+            new UNetConfig.Normalization(32, 1e-6),
+            new UNetConfig.Timestep(false, false, 1),
             0,
-            false,
-            false,
-            1,
-            0,
-            0,
-            false);
-    Parameters parameters = Parameters.of(config);
-    new ModelFolder(
+            new UNetConfig.Labels(0, false));
+    WeightLayout layout = new WeightLayout(UNet.shapes(config));
+    Model model =
+        new Model(
             config,
             config.info(BetaSchedule.linear(), PredictionType.EPSILON),
-            PipelineScheduler.DEFAULT,
-            parameters.unpack(parameters.initial(1)))
-        .write(folder);
+            PipelineScheduler.DEFAULT);
+    ModelFolder.write(folder, model, layout.unpack(layout.initial(1)), DType.F32, Map.of());
   }
 
   private static void load(Path folder) throws IOException, InterruptedException {

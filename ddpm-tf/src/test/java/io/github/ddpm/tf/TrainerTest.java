@@ -16,6 +16,14 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Digits;
+import io.github.ddpm.tf.files.DType;
+import io.github.ddpm.tf.files.Json;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.SafeTensors;
+import io.github.ddpm.tf.files.Weight;
+import io.github.ddpm.tf.files.WeightFiles;
+import io.github.ddpm.tf.graph.UNet;
+import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
@@ -67,7 +75,7 @@ class TrainerTest {
     try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS)) {
       trainer.setTotalSteps(40);
       trainer.train(DIGITS, progress -> progress.step() < 20);
-      assertThat(trainer.step()).isEqualTo(20);
+      assertThat(trainer.stepsTaken()).isEqualTo(20);
       trainer.save(halves);
     }
     Process process =
@@ -150,9 +158,10 @@ class TrainerTest {
     assertThat(Files.size(half.resolve(weights)))
         .isLessThan(Files.size(whole.resolve(weights)) * 6 / 10);
     assertThat(half.resolve("training")).doesNotExist();
-    Map<String, Weight> exact = ModelFolder.read(whole).weights();
+    Map<String, Weight> exact = ModelFolder.read(whole).weights().readAll();
     ModelFolder.read(half)
         .weights()
+        .readAll()
         .forEach(
             (name, rounded) -> {
               for (int i = 0; i < rounded.values().limit(); i++) {
@@ -170,17 +179,17 @@ class TrainerTest {
       trainer.saveHalf(folder.resolve("good"));
     }
     ModelFolder good = ModelFolder.read(folder.resolve("good"));
-    Map<String, Weight> weights = new LinkedHashMap<>(good.weights());
+    Map<String, Weight> weights = new LinkedHashMap<>(good.weights().readAll());
     weights.put("conv_out.bias", new Weight(Shape.of(1), FloatBuffer.wrap(new float[] {-7e4f})));
     assertThatThrownBy(
             () ->
-                new ModelFolder(good.config(), good.info(), good.pipeline(), weights)
-                    .write(folder.resolve("good"), DType.F16, Map.of()))
+                ModelFolder.write(
+                    folder.resolve("good"), good.model(), weights, DType.F16, Map.of()))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("array conv_out.bias holds -70000.0, but float16 ends at 65504");
-    assertThat(ModelFolder.read(folder.resolve("good")).weights())
+    assertThat(ModelFolder.read(folder.resolve("good")).weights().readAll())
         .as("what was there stays")
-        .isEqualTo(good.weights());
+        .isEqualTo(good.weights().readAll());
   }
 
   /**
@@ -240,14 +249,15 @@ class TrainerTest {
     Path diffusers = Fixtures.path("golden/folder-fp16");
     ModelFolder model = ModelFolder.read(diffusers);
     try (Trainer trainer = Trainer.fineTune(diffusers, OPTIONS.withLabelDropout(0))) {
-      assertThat(trainer.step()).isZero();
+      assertThat(trainer.stepsTaken()).isZero();
       assertThat(trainer.info().predictionType()).isEqualTo(PredictionType.V_PREDICTION);
       trainer.save(folder);
-      assertThat(ModelFolder.read(folder).weights()).isEqualTo(model.weights());
-      assertThat(ModelFolder.read(folder).pipeline()).isEqualTo(model.pipeline());
+      assertThat(ModelFolder.read(folder).weights().readAll()).isEqualTo(model.weights().readAll());
+      assertThat(ModelFolder.read(folder).model().pipeline()).isEqualTo(model.model().pipeline());
       trainer.step(Digits.dataset(3, 28, 1).images(0, 1, 2), 0, 1, 2);
       trainer.save(folder);
-      assertThat(ModelFolder.read(folder).weights()).isNotEqualTo(model.weights());
+      assertThat(ModelFolder.read(folder).weights().readAll())
+          .isNotEqualTo(model.weights().readAll());
       assertThat(trainer.startedFrom()).contains(diffusers);
     }
     try (Trainer resumed = Trainer.resume(folder)) {
@@ -262,15 +272,15 @@ class TrainerTest {
   @ValueSource(strings = {"unet-attention", "unet-scale-shift", "folder-fp16"})
   void aDeeperNetworkAnswersAsBeforeAndThenLearns(String golden) throws IOException {
     Path model = Fixtures.path("golden/" + golden);
-    UNetConfig before = ModelFolder.read(model).config();
-    UNetConfig after = before.withLayersPerBlock(before.layersPerBlock() + 2);
+    UNetConfig before = ModelFolder.read(model).model().network();
+    UNetConfig after = before.withLayersPerBlock(before.levels().layersPerBlock() + 2);
     TrainingOptions options = OPTIONS.withLabelDropout(0).withPrecision(Precision.FLOAT32);
-    try (Trainer trainer = Trainer.deepen(model, after.layersPerBlock(), options);
+    try (Trainer trainer = Trainer.deepen(model, after.levels().layersPerBlock(), options);
         Predictor shallow = Predictor.load(model, Precision.FLOAT32);
         Predictor deep = trainer.predictor()) {
       assertThat(trainer.network()).isEqualTo(after);
       assertThat(trainer.startedFrom()).contains(model);
-      int[] labels = before.classes() == 0 ? new int[0] : new int[] {0, 1};
+      int[] labels = before.labels().classes() == 0 ? new int[0] : new int[] {0, 1};
       float[] x = new float[2 * shallow.info().imageSize()];
       Random random = new Random(1);
       for (int i = 0; i < x.length; i++) {
@@ -279,21 +289,27 @@ class TrainerTest {
       assertThat(deep.predict(x, 30, labels))
           .containsExactly(shallow.predict(x, 30, labels), within(1e-5f));
 
-      Images two = Images.of(2, before.height(), before.width(), before.channels(), x);
+      Images two =
+          Images.of(
+              2,
+              before.picture().height(),
+              before.picture().width(),
+              before.picture().channels(),
+              x);
       trainer.step(two, labels);
       trainer.save(folder);
       Map<String, Weight> learned =
-          ModelFolder.readWeights(
-              folder.resolve("training/weights.safetensors"), Parameters.of(after));
-      String newest = "down_blocks.0.resnets." + (after.layersPerBlock() - 1) + ".conv2.weight";
+          WeightFiles.of(folder.resolve("training/weights.safetensors")).readAll();
+      String newest =
+          "down_blocks.0.resnets." + (after.levels().layersPerBlock() - 1) + ".conv2.weight";
       assertThat(learned.get(newest).values())
           .isNotEqualTo(FloatBuffer.allocate(learned.get(newest).values().remaining()));
     }
-    assertThatThrownBy(() -> Trainer.deepen(model, before.layersPerBlock() - 1, options))
+    assertThatThrownBy(() -> Trainer.deepen(model, before.levels().layersPerBlock() - 1, options))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage(
             "a deeper network needs at least the %s residual blocks a level that the model has, got %s",
-            before.layersPerBlock(), before.layersPerBlock() - 1);
+            before.levels().layersPerBlock(), before.levels().layersPerBlock() - 1);
   }
 
   /**
@@ -358,9 +374,9 @@ class TrainerTest {
             "{'weight': 2, 'digest': ''}",
             "{'guide': 'x', 'weight': '2', 'digest': ''}",
             "{'guide': 'x', 'weight': 2}")) {
-      ObjectNode json = (ObjectNode) ModelFolder.readJson(state);
-      json.set("autoguidance", ModelFolder.JSON.readTree(damaged.replace('\'', '"')));
-      ModelFolder.writeJson(state, json);
+      ObjectNode json = (ObjectNode) Json.read(state);
+      json.set("autoguidance", Json.MAPPER.readTree(damaged.replace('\'', '"')));
+      Json.write(state, json);
       assertThatThrownBy(() -> Trainer.resume(halves))
           .isInstanceOf(IOException.class)
           .hasMessageStartingWith(
@@ -376,7 +392,7 @@ class TrainerTest {
         .isInstanceOf(IOException.class)
         .hasMessage(
             "%s: %s or %s is another model than when this training began", state, model, guide);
-    ModelFolder.read(Fixtures.path("golden/unet-attention")).write(model);
+    Fixtures.copyModel("golden/unet-attention", model);
     assertThatThrownBy(() -> Trainer.resume(halves))
         .isInstanceOf(IOException.class)
         .hasMessage(state + ": started_from " + model + " is another model by now");
@@ -444,7 +460,7 @@ class TrainerTest {
     try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
       long start = System.nanoTime();
       trainer.train(DIGITS, Duration.ofSeconds(3), progress -> true);
-      assertThat(trainer.step()).isEqualTo(trainer.totalSteps()).isPositive();
+      assertThat(trainer.stepsTaken()).isEqualTo(trainer.totalSteps()).isPositive();
       assertThat(Duration.ofNanos(System.nanoTime() - start)).isLessThan(Duration.ofSeconds(60));
     }
   }
@@ -479,7 +495,7 @@ class TrainerTest {
               "notes.txt", "model_index.json", "unet", "scheduler", "training");
     }
     try (Trainer resumed = Trainer.resume(folder)) {
-      assertThat(resumed.step()).isEqualTo(1);
+      assertThat(resumed.stepsTaken()).isEqualTo(1);
       assertThat(resumed.options()).isEqualTo(OPTIONS);
       assertThat(resumed.startedFrom()).isEmpty();
     }
@@ -513,7 +529,13 @@ class TrainerTest {
     assertZeroTerminalSnrRefused(
         PredictionType.V_PREDICTION, OPTIONS.withMinSnrGamma(5), "gamma must be 0, got 5.0");
     assertThatIllegalArgumentException()
-        .isThrownBy(() -> UNetConfig.small(30, 30, 1))
+        .isThrownBy(
+            () ->
+                Trainer.create(
+                    UNetConfig.small(30, 30, 1),
+                    BetaSchedule.cosine(),
+                    PredictionType.EPSILON,
+                    OPTIONS.withLabelDropout(0)))
         .withMessageContaining("divisible by 4")
         .withMessageContaining("30x30");
     try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
@@ -581,25 +603,25 @@ class TrainerTest {
   @Test
   void theLearningRateRisesThenFallsAlongACosine() {
     TrainingOptions options = TrainingOptions.defaults().withLearningRate(1, 10);
-    assertThat(options.learningRate(0, 110)).isEqualTo(0.1);
-    assertThat(options.learningRate(9, 110)).isEqualTo(1);
-    assertThat(options.learningRate(60, 110)).isEqualTo(0.5);
-    assertThat(options.learningRate(110, 110)).isZero();
-    assertThat(options.learningRate(5000, 0)).isEqualTo(1);
+    assertThat(options.optimizer().learningRate(0, 110)).isEqualTo(0.1);
+    assertThat(options.optimizer().learningRate(9, 110)).isEqualTo(1);
+    assertThat(options.optimizer().learningRate(60, 110)).isEqualTo(0.5);
+    assertThat(options.optimizer().learningRate(110, 110)).isZero();
+    assertThat(options.optimizer().learningRate(5000, 0)).isEqualTo(1);
   }
 
   @Test
   void theMovingAverageIsThatOfDiffusers() {
     TrainingOptions options = TrainingOptions.defaults();
-    assertThat(options.emaDecay(0)).isZero();
-    assertThat(options.emaDecay(15)).isEqualTo(1 - Math.pow(16, -0.75)).isEqualTo(0.875);
-    assertThat(options.emaDecay(10_000_000)).isEqualTo(0.9999);
+    assertThat(options.ema().decay(0)).isZero();
+    assertThat(options.ema().decay(15)).isEqualTo(1 - Math.pow(16, -0.75)).isEqualTo(0.875);
+    assertThat(options.ema().decay(10_000_000)).isEqualTo(0.9999);
   }
 
   @Test
   void weightsStartAsPyTorchHasThem() {
-    Parameters parameters = Parameters.of(network());
-    Map<String, Weight> weights = parameters.unpack(parameters.initial(3));
+    WeightLayout layout = new WeightLayout(UNet.shapes(network()));
+    Map<String, Weight> weights = layout.unpack(layout.initial(3));
     Weight conv = weights.get("conv_in.weight");
     assertThat(conv.shape().asArray()).containsExactly(8, 1, 3, 3);
     for (int i = 0; i < conv.values().remaining(); i++) {
@@ -607,7 +629,8 @@ class TrainerTest {
     }
     assertThat(weights.get("conv_norm_out.weight").values().get(0)).isEqualTo(1);
     assertThat(weights.get("conv_norm_out.bias").values().get(0)).isZero();
-    assertThat(Parameters.of(UNetConfig.small(28, 28, 1)).size()).isEqualTo(1_112_801);
+    assertThat(new WeightLayout(UNet.shapes(UNetConfig.small(28, 28, 1))).size())
+        .isEqualTo(1_112_801);
   }
 
   /**
@@ -645,31 +668,9 @@ class TrainerTest {
 
   @Test
   void minSnrWeightingAndDropoutTrain() {
-    UNetConfig config = network();
-    UNetConfig dropping =
-        new UNetConfig(
-            config.height(),
-            config.width(),
-            config.channels(),
-            config.learnedVariance(),
-            config.blockOutChannels(),
-            config.layersPerBlock(),
-            config.downAttention(),
-            config.upAttention(),
-            config.addAttention(),
-            config.attentionHeadDim(),
-            config.normNumGroups(),
-            config.normEps(),
-            config.downsamplePadding(),
-            config.scaleShift(),
-            config.flipSinToCos(),
-            config.freqShift(),
-            0.2,
-            config.classEmbeddings(),
-            config.nullLabel());
     try (Trainer trainer =
         Trainer.create(
-            dropping,
+            network().withDropout(0.2),
             BetaSchedule.cosine(),
             PredictionType.V_PREDICTION,
             OPTIONS.withMinSnrGamma(5))) {

@@ -3,10 +3,17 @@ package io.github.ddpm.tf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Percentage.withPercentage;
 
-import io.github.ddpm.tf.AdamW.State;
+import io.github.ddpm.tf.TrainingVectors.Vector;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.SafeTensors;
+import io.github.ddpm.tf.files.Weight;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
+import io.github.ddpm.tf.graph.UNet;
+import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -45,7 +52,7 @@ class UNetGoldenTest {
   @ValueSource(strings = {"unet-attention", "unet-padding0", "unet-scale-shift"})
   void theGradientsAreThoseOfDiffusers(String name) throws IOException {
     try (Golden golden = new Golden(name)) {
-      Operand<TFloat32> gradient = golden.adam.gradient(golden.loss);
+      Operand<TFloat32> gradient = golden.vectors.gradient(golden.loss);
       golden.start();
       golden.assertWeights("grad.", golden.run(gradient), GRADIENT);
     }
@@ -56,7 +63,7 @@ class UNetGoldenTest {
   void threeStepsOfAdamWAreThoseOfPyTorch(String name) throws IOException {
     try (Golden golden = new Golden(name)) {
       golden.threeSteps(Double.POSITIVE_INFINITY, "losses");
-      golden.assertWeights("adamw3.", golden.adam.get(golden.session, State.WEIGHTS), WEIGHT);
+      golden.assertWeights("adamw3.", golden.vectors.get(golden.session, Vector.WEIGHTS), WEIGHT);
     }
   }
 
@@ -65,7 +72,7 @@ class UNetGoldenTest {
     try (Golden golden = new Golden("unet-attention")) {
       golden.threeSteps(0.1, "clipped_losses");
       golden.assertWeights(
-          "clipped3.", golden.adam.get(golden.session, State.WEIGHTS), CLIPPED_WEIGHT);
+          "clipped3.", golden.vectors.get(golden.session, Vector.WEIGHTS), CLIPPED_WEIGHT);
     }
   }
 
@@ -82,9 +89,10 @@ class UNetGoldenTest {
   private static final class Golden implements AutoCloseable {
     final ModelFolder model;
     final Map<String, Weight> expected;
-    final Parameters parameters;
-    final Graph graph = Sessions.graph();
-    final Ops tf = Ops.create(graph);
+    final WeightLayout layout;
+    final Graph graph = TensorFlowRuntime.graph();
+    final Ops tf = TensorFlowRuntime.ops(graph);
+    final TrainingVectors vectors;
     final AdamW adam;
     final Operand<TFloat32> out;
     final Operand<TFloat32> loss;
@@ -94,38 +102,38 @@ class UNetGoldenTest {
       Path folder = Fixtures.path("golden/" + name);
       model = ModelFolder.read(folder);
       expected = SafeTensors.read(folder.resolve("expected.safetensors"));
-      parameters = Parameters.of(model.config());
-      adam = new AdamW(tf, parameters);
+      UNetConfig network = model.model().network();
+      layout = new WeightLayout(UNet.shapes(network));
+      vectors = new TrainingVectors(tf, layout);
+      adam = new AdamW(tf, vectors);
       out =
-          UNet.forward(
-              tf,
-              model.config(),
-              adam,
-              constant("sample"),
-              constant("timestep"),
-              Optional.ofNullable(expected.get("class_labels"))
-                  .map(labels -> tf.constant(wholeNumbers(labels))));
+          new UNet(tf, network, (weight, shape) -> vectors.weight(weight))
+              .forward(
+                  constant("sample"),
+                  constant("timestep"),
+                  Optional.ofNullable(expected.get("class_labels"))
+                      .map(labels -> tf.constant(wholeNumbers(labels))));
       Operand<TFloat32> error = tf.math.sub(out, constant("target"));
       loss = tf.math.mean(tf.math.mul(error, error), tf.constant(new int[] {0, 1, 2, 3}));
     }
 
     /** Opens the session, after which the graph must not change. */
-    void start() {
-      session = Sessions.open(graph);
-      adam.set(session, State.WEIGHTS, parameters.pack(model.weights()));
-      for (State state : new State[] {State.EMA, State.ADAM_M, State.ADAM_V}) {
-        adam.set(session, state, new float[parameters.size()]);
+    void start() throws IOException {
+      session = TensorFlowRuntime.session(graph);
+      vectors.set(session, Vector.WEIGHTS, layout.pack(model.weights().source()));
+      for (Vector vector : List.of(Vector.EMA, Vector.ADAM_M, Vector.ADAM_V)) {
+        vectors.set(session, vector, new float[layout.size()]);
       }
     }
 
-    void threeSteps(double maxNorm, String losses) {
-      Operand<TFloat32> gradient = adam.gradient(loss);
-      Op step = adam.step(gradient, AdamW.norm(tf, gradient), maxNorm);
+    void threeSteps(double maxNorm, String losses) throws IOException {
+      Operand<TFloat32> gradient = vectors.gradient(loss);
+      Op step = adam.step(loss, gradient, AdamW.norm(tf, gradient), maxNorm);
       start();
       for (int i = 0; i < 3; i++) {
-        try (TFloat32 numbers = AdamW.numbers(i, 1e-3, 0.01, 0);
+        try (TFloat32 rates = AdamW.rates(i, 1e-3, 0.01, 0, 0);
             Result result =
-                session.runner().feed(adam.numbers(), numbers).fetch(loss).addTarget(step).run()) {
+                session.runner().feed(adam.rates(), rates).fetch(loss).addTarget(step).run()) {
           assertThat(((TFloat32) result.get(0)).getFloat())
               .isCloseTo(expected.get(losses).values().get(i), withPercentage(0.001));
         }
@@ -143,9 +151,9 @@ class UNetGoldenTest {
     /**
      * All weights but those with no gradient but rounding errors: softmax ignores the keys' bias.
      */
-    void assertWeights(String prefix, float[] vector, float tolerance) {
-      Map<String, Weight> actual = parameters.unpack(vector);
-      assertThat(actual.keySet()).isEqualTo(model.weights().keySet());
+    void assertWeights(String prefix, float[] vector, float tolerance) throws IOException {
+      Map<String, Weight> actual = layout.unpack(vector);
+      assertThat(actual.keySet()).isEqualTo(model.weights().readAll().keySet());
       actual.forEach(
           (name, weight) -> {
             if (!name.endsWith("to_k.bias")) {

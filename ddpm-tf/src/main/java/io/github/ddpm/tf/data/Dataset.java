@@ -2,30 +2,36 @@ package io.github.ddpm.tf.data;
 
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkElementIndex;
+import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.hash.Hashing;
+import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
+import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.Random;
 import java.util.stream.IntStream;
 
 /**
- * Pictures of one size to train on, with or without labels. All of them are held in memory as
- * unsigned bytes, which takes {@code size · height · width · channels} bytes: 47 MB for MNIST, 614
- * MB for 50,000 pictures of 64x64 in color.
+ * Pictures of one size to train on, with or without labels, which are asked for by their index.
  *
- * <p>Immutable, so any number of threads may use one.
+ * <p>Those of {@link #of}, {@link ImageFolder} and {@link Mnist} are held in memory as unsigned
+ * bytes, which takes {@code size · height · width · channels} bytes: 47 MB for MNIST, 614 MB for
+ * 50,000 pictures of 64x64 in color. For pictures that don't fit into memory, or are made as they
+ * are asked for, extend this class: {@link #read} is called in the order of training, ahead of the
+ * step that needs the picture.
+ *
+ * <p>Immutable, so any number of threads may use one; who extends this class keeps to that.
  */
-public final class Dataset {
+public abstract class Dataset {
+  private final int size;
   private final int height;
   private final int width;
   private final int channels;
   private final int classes;
-  private final byte[][] images;
-  private final int[] labels;
-
-  /** Whether the second half are the mirror images of the first. */
-  private final boolean mirrored;
 
   /** The order of the epoch asked for last; a race only computes it twice. */
   private volatile Epoch epoch = new Epoch(0, -1, new int[0]);
@@ -33,55 +39,48 @@ public final class Dataset {
   @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
   private record Epoch(long seed, long number, int[] order) {}
 
-  /** Keeps the arrays it is given: for loaders, which hold no other reference to them. */
-  Dataset(int height, int width, int channels, byte[][] images, int classes, int[] labels) {
-    this(height, width, channels, images, classes, labels, false);
-  }
-
-  private Dataset(
-      int height,
-      int width,
-      int channels,
-      byte[][] images,
-      int classes,
-      int[] labels,
-      boolean mirrored) {
+  /**
+   * A set of pictures.
+   *
+   * @param size how many there are, at least 1
+   * @param height of each, in pixels, at least 1
+   * @param width of each, in pixels, at least 1
+   * @param channels of each, at least 1: 1 is gray, 3 is RGB
+   * @param classes how many classes the labels tell apart; 0 if there are no labels
+   * @throws IllegalArgumentException if one is out of its range
+   */
+  protected Dataset(int size, int height, int width, int channels, int classes) {
     checkArgument(
         height >= 1 && width >= 1 && channels >= 1,
         "height, width and channels must be at least 1, got %sx%sx%s",
         height,
         width,
         channels);
-    long bytes = (long) height * width * channels;
-    checkArgument(images.length >= 1, "there must be at least 1 picture, got 0");
-    for (int i = 0; i < images.length; i++) {
-      checkArgument(
-          images[i].length == bytes,
-          "each picture must have height * width * channels = %s bytes, got %s for picture %s",
-          bytes,
-          images[i].length,
-          i);
-    }
-    int expectedLabels = classes == 0 ? 0 : images.length;
+    checkArgument(size >= 1, "there must be at least 1 picture, got %s", size);
     checkArgument(classes >= 0, "classes must be at least 0, got %s", classes);
-    checkArgument(
-        labels.length == expectedLabels,
-        "there must be %s labels for %s pictures, got %s",
-        expectedLabels,
-        images.length,
-        labels.length);
-    for (int label : labels) {
-      checkArgument(
-          label >= 0 && label < classes, "labels must be in [0, %s), got %s", classes, label);
-    }
+    this.size = size;
     this.height = height;
     this.width = width;
     this.channels = channels;
-    this.images = images;
     this.classes = classes;
-    this.labels = labels;
-    this.mirrored = mirrored;
   }
+
+  /**
+   * Puts the values of a picture, [height, width, channels] in [-1, 1], black -1 and white 1. Any
+   * thread may call this, several at once.
+   *
+   * @param index in [0, size())
+   * @param into takes exactly height · width · channels values
+   * @throws java.io.UncheckedIOException if the picture can't be read; training ends with it
+   */
+  protected abstract void read(int index, FloatBuffer into);
+
+  /**
+   * The class of a picture, in [0, classes). It is called only if there are classes.
+   *
+   * @param index in [0, size())
+   */
+  protected abstract int readLabel(int index);
 
   /**
    * Pictures without labels.
@@ -105,7 +104,13 @@ public final class Dataset {
   public static Dataset of(
       int height, int width, int channels, byte[][] images, int classes, int[] labels) {
     byte[][] copies = Arrays.stream(images).map(byte[]::clone).toArray(byte[][]::new);
-    return new Dataset(height, width, channels, copies, classes, labels.clone());
+    return keeping(height, width, channels, copies, classes, labels.clone());
+  }
+
+  /** The same with the arrays as they are: for loaders, which hold no other reference to them. */
+  static Dataset keeping(
+      int height, int width, int channels, byte[][] images, int classes, int... labels) {
+    return new InMemory(height, width, channels, images, classes, labels);
   }
 
   /**
@@ -117,35 +122,35 @@ public final class Dataset {
    */
   public Dataset mirrored() {
     checkArgument(
-        mirrored || images.length <= Integer.MAX_VALUE / 2,
+        size <= Integer.MAX_VALUE / 2,
         "at most %s pictures can be mirrored, got %s",
         Integer.MAX_VALUE / 2,
-        images.length);
-    return new Dataset(height, width, channels, images, classes, labels, true);
+        size);
+    return new Mirrored(this);
   }
 
   /** How many pictures there are, at least 1. */
-  public int size() {
-    return mirrored ? 2 * images.length : images.length;
+  public final int size() {
+    return size;
   }
 
   /** Rows of each picture. */
-  public int height() {
+  public final int height() {
     return height;
   }
 
   /** Columns of each picture. */
-  public int width() {
+  public final int width() {
     return width;
   }
 
   /** Channels of each picture: 1 is gray, 3 is RGB. */
-  public int channels() {
+  public final int channels() {
     return channels;
   }
 
   /** How many classes the labels tell apart; 0 if there are no labels. */
-  public int classes() {
+  public final int classes() {
     return classes;
   }
 
@@ -155,11 +160,12 @@ public final class Dataset {
    * @throws IllegalStateException if there are no labels
    * @throws IndexOutOfBoundsException if there is no such picture
    */
-  public int label(int index) {
-    if (classes == 0) {
-      throw new IllegalStateException("these pictures have no labels");
-    }
-    return labels[checkElementIndex(index, size()) % images.length];
+  public final int label(int index) {
+    checkState(classes > 0, "these pictures have no labels");
+    int label = readLabel(checkElementIndex(index, size));
+    checkArgument(
+        label >= 0 && label < classes, "labels must be in [0, %s), got %s", classes, label);
+    return label;
   }
 
   /**
@@ -168,31 +174,39 @@ public final class Dataset {
    * @throws IllegalStateException if there are no labels
    * @throws IndexOutOfBoundsException if there is no such picture
    */
-  public int[] labels(int... indices) {
+  public final int[] labels(int... indices) {
     return IntStream.of(indices).map(this::label).toArray();
   }
 
   /**
-   * Some pictures, in the order asked for, as floats {@code byte / 127.5 - 1}, in [-1, 1].
+   * Some pictures, in the order asked for.
    *
    * @throws IndexOutOfBoundsException if there is no such picture
    */
-  public Images images(int... indices) {
-    float[] floats = new float[Math.multiplyExact(indices.length, height * width * channels)];
-    int at = 0;
-    for (int index : indices) {
-      byte[] image = images[checkElementIndex(index, size()) % images.length];
-      boolean swapped = index >= images.length;
-      for (int row = 0; row < height; row++) {
-        for (int column = 0; column < width; column++) {
-          int from = (row * width + (swapped ? width - 1 - column : column)) * channels;
-          for (int channel = 0; channel < channels; channel++) {
-            floats[at++] = Byte.toUnsignedInt(image[from + channel]) / 127.5f - 1;
-          }
-        }
-      }
+  public final Images images(int... indices) {
+    return Images.of(indices.length, height, width, channels, floats(indices).array());
+  }
+
+  /**
+   * The values of some pictures, in the order asked for: [n, height, width, channels], about in
+   * [-1, 1]. They are made for each call and not copied.
+   *
+   * @throws IndexOutOfBoundsException if there is no such picture
+   */
+  public final FloatBuffer floats(int... indices) {
+    int one = height * width * channels;
+    FloatBuffer floats = FloatBuffer.allocate(Math.multiplyExact(indices.length, one));
+    for (int i = 0; i < indices.length; i++) {
+      FloatBuffer picture = floats.slice(i * one, one);
+      read(checkElementIndex(indices[i], size), picture);
+      checkState(
+          !picture.hasRemaining(),
+          "picture %s must have %s values, got %s",
+          indices[i],
+          one,
+          picture.position());
     }
-    return Images.of(indices.length, height, width, channels, floats);
+    return floats;
   }
 
   /**
@@ -202,22 +216,22 @@ public final class Dataset {
    * machine. A batch may reach over the end of an epoch, and may be larger than the data.
    *
    * @param position pictures visited so far, 0 at the start; epoch = position / size()
-   * @param size how many pictures to visit now, at least 1
+   * @param count how many pictures to visit now, at least 1
    * @param seed of the order
-   * @return {@code size} indices in [0, size())
-   * @throws IllegalArgumentException if position is negative or size is less than 1
+   * @return {@code count} indices in [0, size())
+   * @throws IllegalArgumentException if position is negative or count is less than 1
    */
-  public int[] batch(long position, int size, long seed) {
+  public final int[] batch(long position, int count, long seed) {
     checkArgument(position >= 0, "position must be at least 0, got %s", position);
-    checkArgument(size >= 1, "size must be at least 1, got %s", size);
-    int[] batch = new int[size];
+    checkArgument(count >= 1, "size must be at least 1, got %s", count);
+    int[] batch = new int[count];
     int filled = 0;
-    while (filled < size) {
-      int[] order = order(seed, (position + filled) / size());
-      int from = (int) ((position + filled) % size());
-      int count = Math.min(size - filled, size() - from);
-      System.arraycopy(order, from, batch, filled, count);
-      filled += count;
+    while (filled < count) {
+      int[] order = order(seed, (position + filled) / size);
+      int from = (int) ((position + filled) % size);
+      int more = Math.min(count - filled, size - from);
+      System.arraycopy(order, from, batch, filled, more);
+      filled += more;
     }
     return batch;
   }
@@ -225,7 +239,7 @@ public final class Dataset {
   private int[] order(long seed, long number) {
     Epoch current = epoch;
     if (current.seed != seed || current.number != number) {
-      current = new Epoch(seed, number, shuffled(size(), seed, number));
+      current = new Epoch(seed, number, shuffled(size, seed, number));
       epoch = current;
     }
     return current.order;
@@ -243,5 +257,150 @@ public final class Dataset {
       order[j] = i;
     }
     return order;
+  }
+
+  /**
+   * The mean squared error of a model's predictions for these pictures, always of the same noise:
+   * held-out loss, if the model was not trained on them. Losses compare between models of one
+   * prediction type and schedule, and between the moments of one training.
+   *
+   * @param model of the size and classes of these pictures
+   * @param timesteps how many to visit, in the middles of so many equal parts of the model's
+   *     timesteps; in [1, T]
+   * @param perTimestep pictures at each, at least 1; the first {@code timesteps · perTimestep} are
+   *     used
+   * @throws IllegalArgumentException if there are fewer pictures, or the model is for others
+   */
+  public final double loss(Predictor model, int timesteps, int perTimestep) {
+    ModelInfo info = model.info();
+    BetaSchedule schedule = info.schedule();
+    PredictionType type = info.predictionType();
+    checkArgument(
+        timesteps >= 1 && timesteps <= schedule.timesteps(),
+        "timesteps must be in [1, %s], got %s",
+        schedule.timesteps(),
+        timesteps);
+    checkArgument(
+        perTimestep >= 1 && (long) timesteps * perTimestep <= size,
+        "pictures per timestep must be in [1, %s], got %s",
+        size / timesteps,
+        perTimestep);
+    checkArgument(
+        info.height() == height && info.width() == width && info.channels() == channels,
+        "the model is for pictures of %sx%sx%s, these are %sx%sx%s",
+        info.height(),
+        info.width(),
+        info.channels(),
+        height,
+        width,
+        channels);
+    Random random = new Random(7);
+    double sum = 0;
+    for (int i = 0; i < timesteps; i++) {
+      int t = (int) ((i + 0.5) * schedule.timesteps() / timesteps);
+      double signal = Math.sqrt(schedule.alphaBar(t));
+      double noise = Math.sqrt(1 - schedule.alphaBar(t));
+      int[] indices = IntStream.range(i * perTimestep, (i + 1) * perTimestep).toArray();
+      float[] x0 = floats(indices).array();
+      float[] x = new float[x0.length];
+      float[] target = new float[x0.length];
+      for (int j = 0; j < x.length; j++) {
+        double epsilon = random.nextGaussian();
+        x[j] = (float) (signal * x0[j] + noise * epsilon);
+        target[j] =
+            (float) (type.fromNoise(signal, noise) * epsilon + type.fromX0(signal, noise) * x0[j]);
+      }
+      float[] out = model.predict(x, t, info.classes() == 0 ? new int[0] : labels(indices));
+      for (int j = 0; j < x.length; j++) {
+        sum += Math.pow((double) out[j] - target[j], 2) / x.length;
+      }
+    }
+    return sum / timesteps;
+  }
+
+  /** Pictures as unsigned bytes. */
+  private static final class InMemory extends Dataset {
+    private final byte[][] images;
+    private final int[] labels;
+
+    InMemory(int height, int width, int channels, byte[][] images, int classes, int... labels) {
+      super(images.length, height, width, channels, classes);
+      long bytes = (long) height * width * channels;
+      for (int i = 0; i < images.length; i++) {
+        checkArgument(
+            images[i].length == bytes,
+            "each picture must have height * width * channels = %s bytes, got %s for picture %s",
+            bytes,
+            images[i].length,
+            i);
+      }
+      int expected = classes == 0 ? 0 : images.length;
+      checkArgument(
+          labels.length == expected,
+          "there must be %s labels for %s pictures, got %s",
+          expected,
+          images.length,
+          labels.length);
+      this.images = images;
+      this.labels = labels;
+      for (int i = 0; i < labels.length; i++) {
+        label(i);
+      }
+    }
+
+    @Override
+    protected void read(int index, FloatBuffer into) {
+      for (byte value : images[index]) {
+        into.put(Byte.toUnsignedInt(value) / 127.5f - 1);
+      }
+    }
+
+    @Override
+    protected int readLabel(int index) {
+      return labels[index];
+    }
+  }
+
+  /** Pictures, and then the same pictures with left and right swapped. */
+  private static final class Mirrored extends Dataset {
+    private final Dataset straight;
+
+    Mirrored(Dataset straight) {
+      super(
+          2 * straight.size, straight.height, straight.width, straight.channels, straight.classes);
+      this.straight = straight;
+    }
+
+    @Override
+    public Dataset mirrored() {
+      return this;
+    }
+
+    @Override
+    protected void read(int index, FloatBuffer into) {
+      straight.read(index % straight.size, into);
+      if (index >= straight.size) {
+        swap(into.flip());
+      }
+    }
+
+    private void swap(FloatBuffer picture) {
+      float[] pixel = new float[channels()];
+      float[] other = new float[channels()];
+      for (int row = 0; row < height(); row++) {
+        for (int left = 0; left < width() / 2; left++) {
+          int at = (row * width() + left) * channels();
+          int opposite = (row * width() + width() - 1 - left) * channels();
+          picture.get(at, pixel).get(opposite, other);
+          picture.put(at, other).put(opposite, pixel);
+        }
+      }
+      picture.position(picture.limit());
+    }
+
+    @Override
+    protected int readLabel(int index) {
+      return straight.readLabel(index % straight.size);
+    }
   }
 }

@@ -71,7 +71,7 @@ final class Idx {
             checkEnd(image.length == height * width, i, count);
             images.add(image);
           }
-          return new Dataset(height, width, 1, images.toArray(byte[][]::new), classes, labels);
+          return Dataset.keeping(height, width, 1, images.toArray(byte[][]::new), classes, labels);
         });
   }
 

@@ -68,7 +68,7 @@ public final class ImageFolder {
         files.keySet().stream()
             .mapToInt(name -> classes.asList().indexOf(subFolder(name)))
             .toArray();
-    return new Dataset(
+    return Dataset.keeping(
         size,
         size,
         channels,

@@ -1,0 +1,53 @@
+package io.github.ddpm.tf;
+
+import io.github.ddpm.tf.data.Dataset;
+import java.nio.FloatBuffer;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+
+/** The batches of a training in their order; each is made while the step before it is taken. */
+final class Batches {
+  private final Dataset data;
+  private final TrainingOptions options;
+  private final boolean labeled;
+  private long position;
+  private CompletableFuture<Batch> next;
+
+  /**
+   * Starts making the first batch.
+   *
+   * @param labeled whether the network has labels
+   * @param position batches that came before
+   */
+  Batches(Dataset data, TrainingOptions options, boolean labeled, long position) {
+    this.data = data;
+    this.options = options;
+    this.labeled = labeled;
+    this.position = position;
+    this.next = make();
+  }
+
+  /** Pictures [n, height, width, channels], and the label of each, if the network has labels. */
+  @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
+  record Batch(FloatBuffer images, int[] labels) {}
+
+  /** Waits for the next batch, and starts making the one after it. */
+  Batch next() {
+    Batch batch;
+    try {
+      batch = next.join();
+    } catch (CompletionException e) {
+      // What the data threw says more than that it was thrown elsewhere.
+      throw e.getCause() instanceof RuntimeException problem ? problem : e;
+    }
+    position++;
+    next = make();
+    return batch;
+  }
+
+  private CompletableFuture<Batch> make() {
+    int[] indices = data.batch(position * options.batchSize(), options.batchSize(), options.seed());
+    return CompletableFuture.supplyAsync(
+        () -> new Batch(data.floats(indices), labeled ? data.labels(indices) : new int[0]));
+  }
+}

@@ -1,0 +1,89 @@
+package io.github.ddpm.tf;
+
+import io.github.ddpm.tf.files.DType;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.SafeTensors;
+import io.github.ddpm.tf.files.Weight;
+import io.github.ddpm.tf.graph.UNet;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.tensorflow.ndarray.FloatNdArray;
+import org.tensorflow.ndarray.NdArrays;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+
+/** Models and arrays on disk, without a network that runs. */
+public final class ModelFiles {
+  private ModelFiles() {}
+
+  /** What numbers are stored as. */
+  public enum Storage {
+    /** 24 significant bits. */
+    FLOAT32(DType.F32),
+
+    /** 11 significant bits, up to 65504: half the size, and what models are published in. */
+    FLOAT16(DType.F16);
+
+    private final DType type;
+
+    Storage(DType type) {
+      this.type = type;
+    }
+  }
+
+  /**
+   * Writes a model anew, in the layout and under the names that diffusers writes today, whatever it
+   * was stored as.
+   *
+   * @param from a model that {@link io.github.ddpm.Predictor#load} opens
+   * @param to the folder to write, made if need be; a model there is replaced, other files stay. It
+   *     may be {@code from}
+   * @param storage of the weights
+   * @throws IOException if the model can't be read, or can't be written, for instance because a
+   *     weight is beyond what float16 holds; the message names the file. What was there before
+   *     stays
+   */
+  public static void convert(Path from, Path to, Storage storage) throws IOException {
+    ModelFolder saved = ModelFolder.read(from);
+    // In memory before anything is replaced, and checked to be those of the network.
+    WeightLayout layout = new WeightLayout(UNet.shapes(saved.model().network()));
+    float[] weights = layout.pack(saved.weights().source());
+    ModelFolder.write(to, saved.model(), layout.unpack(weights), storage.type, Map.of());
+  }
+
+  /**
+   * Reads a file of arrays in the safetensors format, of any floating type.
+   *
+   * @return the arrays by name, in the file's order
+   * @throws IOException if the file isn't valid; the message names the file, the array and what is
+   *     wrong
+   */
+  public static Map<String, FloatNdArray> readArrays(Path file) throws IOException {
+    Map<String, FloatNdArray> arrays = new LinkedHashMap<>();
+    SafeTensors.read(file)
+        .forEach(
+            (name, weight) ->
+                arrays.put(name, NdArrays.wrap(weight.shape(), DataBuffers.of(weight.values()))));
+    return arrays;
+  }
+
+  /**
+   * Writes a new file of arrays in the safetensors format.
+   *
+   * @param file is not there yet
+   * @throws IOException if it can't be written, or the storage can't hold a number
+   */
+  public static void writeArrays(
+      Path file, Map<String, ? extends FloatNdArray> arrays, Storage storage) throws IOException {
+    Map<String, Weight> weights = new LinkedHashMap<>();
+    arrays.forEach(
+        (name, array) -> {
+          float[] values = new float[Math.toIntExact(array.size())];
+          array.copyTo(DataBuffers.of(values));
+          weights.put(name, new Weight(array.shape(), FloatBuffer.wrap(values)));
+        });
+    SafeTensors.write(file, weights, storage.type);
+  }
+}

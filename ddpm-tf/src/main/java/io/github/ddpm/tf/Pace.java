@@ -1,0 +1,56 @@
+package io.github.ddpm.tf;
+
+/** How fast the steps of a training go, and how many of them fit into a given time. */
+final class Pace {
+  /** Steps before a speed is believed: the first few build and tune the graph. */
+  private static final int UNTIMED_STEPS = 3;
+
+  /** Least steps that the total is estimated from when time is given instead. */
+  private static final int TIMED_STEPS = 20;
+
+  private final long begin = System.nanoTime();
+  private long start;
+  private long taken;
+  private double secondsPerStep;
+
+  /** Notes that a step begins. */
+  void starts() {
+    start = System.nanoTime();
+  }
+
+  /** Notes that it ends. */
+  void ends() {
+    double seconds = (System.nanoTime() - start) / 1e9;
+    taken++;
+    if (taken <= UNTIMED_STEPS) {
+      secondsPerStep = seconds;
+    } else {
+      // The mean of the timed steps at first, then a moving average.
+      secondsPerStep += (seconds - secondsPerStep) / Math.min(taken - UNTIMED_STEPS, TIMED_STEPS);
+    }
+  }
+
+  double secondsPerStep() {
+    return secondsPerStep;
+  }
+
+  /**
+   * Whether the number of steps should be fixed now: when the learning rate begins to depend on it,
+   * because the longer timed, the better, but not when time is nearly up.
+   *
+   * @param budget seconds in all
+   * @param warmupSteps during which the learning rate doesn't depend on the number of steps
+   */
+  boolean canTell(double budget, int warmupSteps) {
+    return taken >= Math.max(UNTIMED_STEPS + TIMED_STEPS, warmupSteps) || elapsed() >= budget / 4;
+  }
+
+  /** Steps that fit into what is left of a number of seconds, at least 0. */
+  long stepsLeft(double budget) {
+    return Math.max(0, Math.round((budget - elapsed()) / secondsPerStep));
+  }
+
+  private double elapsed() {
+    return (System.nanoTime() - begin) / 1e9;
+  }
+}

@@ -1,0 +1,240 @@
+package io.github.ddpm.tf;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.common.base.Enums;
+import io.github.ddpm.Precision;
+import io.github.ddpm.tf.TrainingVectors.Vector;
+import io.github.ddpm.tf.files.DType;
+import io.github.ddpm.tf.files.Json;
+import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.SafeTensors;
+import io.github.ddpm.tf.files.WeightFiles;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+
+/**
+ * A training on disk: a model's folder with {@code training/} in it, which has the vectors of
+ * {@link TrainingVectors} and, in {@code state.json}, all else. The names in the file are a
+ * contract: they are added to, never changed.
+ */
+final class TrainingFolder {
+  private static final String TRAINING = "training";
+  private static final String STATE = "state.json";
+  private static final String STEP = "step";
+  private static final String TOTAL_STEPS = "total_steps";
+  private static final String STARTED_FROM = "started_from";
+  private static final String AUTOGUIDANCE = "autoguidance";
+  private static final String GUIDE = "guide";
+  private static final String WEIGHT = "weight";
+  private static final String DIGEST = "digest";
+  private static final String OPTIONS = "options";
+
+  private TrainingFolder() {}
+
+  /**
+   * What is not a vector.
+   *
+   * @param step steps taken
+   * @param totalSteps steps in all; 0 while not known
+   * @param startedFrom the model that training started from
+   * @param guided the autoguidance that is learned, with the digest of the weights of both models
+   */
+  record State(
+      long step,
+      long totalSteps,
+      Optional<Path> startedFrom,
+      Optional<Guided> guided,
+      TrainingOptions options) {}
+
+  /** Autoguidance, and a digest of the weights of the model and its guide. */
+  record Guided(Autoguidance autoguidance, String digest) {}
+
+  /**
+   * Writes a model and its training.
+   *
+   * @param vector answers the values of a vector
+   * @throws IOException if it can't be written; what was there before stays
+   */
+  static void write(
+      Path folder, Model model, State state, WeightLayout layout, Function<Vector, float[]> vector)
+      throws IOException {
+    ModelFolder.write(
+        folder,
+        model,
+        layout.unpack(vector.apply(Vector.EMA)),
+        DType.F32,
+        Map.of(
+            TRAINING,
+            part -> {
+              Files.createDirectory(part);
+              for (Vector each : Vector.values()) {
+                SafeTensors.write(
+                    part.resolve(file(each)), layout.unpack(vector.apply(each)), DType.F32);
+              }
+              Json.write(part.resolve(STATE), json(state));
+            }));
+  }
+
+  /**
+   * Reads all but the vectors.
+   *
+   * @throws IOException if it isn't there or is wrong; the message names the file
+   */
+  static State read(Path folder) throws IOException {
+    Path file = stateFile(folder);
+    if (!Files.exists(file)) {
+      throw new IOException(
+          folder + ": this model has no state of training to resume, " + file + " is missing");
+    }
+    JsonNode json = Json.read(file);
+    try {
+      return state(json);
+    } catch (IllegalArgumentException e) {
+      throw new IOException(file + ": " + e.getMessage(), e);
+    }
+  }
+
+  /**
+   * Reads a vector.
+   *
+   * @throws IOException if it isn't there or is not one of that layout; the message names the file
+   */
+  static float[] read(Path folder, Vector vector, WeightLayout layout) throws IOException {
+    return layout.pack(WeightFiles.of(folder.resolve(TRAINING).resolve(file(vector))).source());
+  }
+
+  /** The file that {@link #read(Path)} reads, for messages. */
+  static Path stateFile(Path folder) {
+    return folder.resolve(TRAINING).resolve(STATE);
+  }
+
+  private static String file(Vector vector) {
+    return vector.name().toLowerCase(Locale.ROOT) + ".safetensors";
+  }
+
+  private static ObjectNode json(State state) {
+    ObjectNode json = Json.object();
+    json.put(STEP, state.step()).put(TOTAL_STEPS, state.totalSteps());
+    json.put(STARTED_FROM, state.startedFrom().map(TrainingFolder::absolute).orElse(null));
+    state
+        .guided()
+        .ifPresent(
+            guided ->
+                json.set(
+                    AUTOGUIDANCE,
+                    Json.object()
+                        .put(GUIDE, absolute(guided.autoguidance().guide()))
+                        .put(WEIGHT, guided.autoguidance().weight())
+                        .put(DIGEST, guided.digest())));
+    json.set(OPTIONS, json(state.options()));
+    return json;
+  }
+
+  /** Where a folder is, wherever training is resumed from. */
+  private static String absolute(Path folder) {
+    return folder.toAbsolutePath().normalize().toString();
+  }
+
+  private static ObjectNode json(TrainingOptions options) {
+    return Json.object()
+        .put("batchSize", options.batchSize())
+        .put("microBatch", options.microBatch())
+        .put("learningRate", options.optimizer().learningRate())
+        .put("warmupSteps", options.optimizer().warmupSteps())
+        .put("weightDecay", options.optimizer().weightDecay())
+        .put("maxGradientNorm", options.optimizer().maxGradientNorm())
+        .put("minSnrGamma", options.minSnrGamma())
+        .put("emaMaxDecay", options.ema().maxDecay())
+        .put("emaPower", options.ema().power())
+        .put("labelDropout", options.labelDropout())
+        .put("seed", options.seed())
+        .put("precision", options.precision().name());
+  }
+
+  private static State state(JsonNode json) {
+    long step = wholeNumber(json, STEP);
+    long totalSteps = wholeNumber(json, TOTAL_STEPS);
+    checkArgument(
+        step >= 0 && (totalSteps == 0 || totalSteps >= step),
+        "step must be at least 0 and at most total_steps, got %s of %s",
+        step,
+        totalSteps);
+    Optional<Path> startedFrom =
+        Optional.ofNullable(json.path(STARTED_FROM).asText(null)).map(Path::of);
+    checkArgument(
+        !json.has(AUTOGUIDANCE) || startedFrom.isPresent(), "autoguidance needs started_from");
+    Optional<Guided> guided =
+        json.has(AUTOGUIDANCE) ? Optional.of(guided(json.get(AUTOGUIDANCE))) : Optional.empty();
+    return new State(step, totalSteps, startedFrom, guided, options(json.path(OPTIONS)));
+  }
+
+  private static Guided guided(JsonNode json) {
+    JsonNode guide = json.path(GUIDE);
+    JsonNode weight = json.path(WEIGHT);
+    JsonNode digest = json.path(DIGEST);
+    checkArgument(
+        guide.isTextual() && weight.isNumber() && digest.isTextual(),
+        "autoguidance needs a guide, a weight and a digest, got %s",
+        json);
+    return new Guided(
+        new Autoguidance(Path.of(guide.asText()), weight.asDouble()), digest.asText());
+  }
+
+  private static TrainingOptions options(JsonNode json) {
+    checkArgument(
+        json.isObject(), "options must be an object, got %s", json.isMissingNode() ? null : json);
+    return new TrainingOptions(
+        integer(json, "batchSize"),
+        // Options that came later have their old meaning where they are missing.
+        json.has("microBatch") ? integer(json, "microBatch") : 0,
+        new TrainingOptions.Optimizer(
+            number(json, "learningRate"),
+            integer(json, "warmupSteps"),
+            number(json, "weightDecay"),
+            number(json, "maxGradientNorm")),
+        new TrainingOptions.Ema(number(json, "emaMaxDecay"), number(json, "emaPower")),
+        number(json, "minSnrGamma"),
+        number(json, "labelDropout"),
+        wholeNumber(json, "seed"),
+        json.hasNonNull("precision") ? precision(json.get("precision")) : Precision.FLOAT32);
+  }
+
+  private static Precision precision(JsonNode json) {
+    Optional<Precision> precision = Enums.getIfPresent(Precision.class, json.asText()).toJavaUtil();
+    checkArgument(precision.isPresent(), "precision must be FLOAT32 or BFLOAT16, got %s", json);
+    return precision.get();
+  }
+
+  private static long wholeNumber(JsonNode json, String key) {
+    JsonNode value = json.path(key);
+    checkArgument(
+        value.isIntegralNumber() && value.canConvertToLong(),
+        "%s must be a whole number, got %s",
+        key,
+        json.get(key));
+    return value.longValue();
+  }
+
+  private static int integer(JsonNode json, String key) {
+    long value = wholeNumber(json, key);
+    checkArgument((int) value == value, "%s must be below 2^31, got %s", key, value);
+    return (int) value;
+  }
+
+  /** A number that may be infinite, which JSON has as text. */
+  private static double number(JsonNode json, String key) {
+    JsonNode value = json.path(key);
+    boolean infinite = value.isTextual() && value.textValue().equals("Infinity");
+    checkArgument(value.isNumber() || infinite, "%s must be a number, got %s", key, json.get(key));
+    return infinite ? Double.POSITIVE_INFINITY : value.doubleValue();
+  }
+}

@@ -1,0 +1,357 @@
+package io.github.ddpm.tf;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.tf.TrainingVectors.Vector;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.graph.SchedulerOps;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
+import io.github.ddpm.tf.graph.UNet;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.op.Op;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.op.core.Variable;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
+
+/**
+ * The graph of training: noise, the network, the loss, its gradient and a step of the optimizer (Ho
+ * et al. 2020, algorithm 1). All randomness is a function of the seed and the step.
+ *
+ * <p>Who makes one closes it.
+ */
+final class TrainingGraph implements AutoCloseable {
+  private final Model model;
+  private final TrainingOptions options;
+  private final WeightLayout layout;
+  private final Graph graph;
+  private final Session session;
+
+  private TrainingVectors vectors;
+  private AdamW adam;
+  private Operand<TFloat32> images;
+  private Operand<TInt32> labels;
+  private Operand<TInt64> randomness;
+  private Operand<TFloat32> loss;
+  private Operand<TFloat32> norm;
+  private Op update;
+  private Optional<Accumulation> accumulation = Optional.empty();
+
+  /**
+   * The nodes of a step in parts: each but the last leaves its share of the gradient in a sum.
+   *
+   * @param share of the batch that a part is, to be fed
+   * @param first the operation that sets the sum to a part's gradient
+   * @param more the operation that adds a part's gradient
+   * @param norm of the whole gradient
+   * @param last the operation that takes the step
+   */
+  private record Accumulation(
+      Operand<TFloat32> share, Op first, Op more, Operand<TFloat32> norm, Op last) {}
+
+  /** What came out of a step. */
+  record Outcome(double loss, double norm) {
+    /** Whether the step was taken; if not, nothing has changed. */
+    boolean isFinite() {
+      return Double.isFinite(loss) && Double.isFinite(norm);
+    }
+  }
+
+  /**
+   * Builds the graph, with a teacher's weights in it. Its vectors are to be set.
+   *
+   * @throws IOException if the teacher's weights can't be read
+   * @throws IllegalArgumentException if these don't fit together
+   */
+  TrainingGraph(Model model, TrainingOptions options, Optional<Teacher> teacher)
+      throws IOException {
+    this.model = model;
+    this.options = options;
+    this.layout = new WeightLayout(UNet.shapes(model.network()));
+    this.graph = TensorFlowRuntime.graph();
+    boolean built = false;
+    try {
+      build(TensorFlowRuntime.ops(graph), teacher);
+      this.session = TensorFlowRuntime.session(graph);
+      built = true;
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    } finally {
+      if (!built) {
+        graph.close();
+      }
+    }
+  }
+
+  private void build(Ops tf, Optional<Teacher> teacher) throws IOException {
+    ModelInfo info = model.info();
+    vectors = new TrainingVectors(tf, layout);
+    adam = new AdamW(tf, vectors);
+    images =
+        tf.placeholder(
+            TFloat32.class,
+            Placeholder.shape(Shape.of(-1, info.height(), info.width(), info.channels())));
+    labels = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
+    randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
+    loss = loss(tf, teacher);
+    Operand<TFloat32> gradient = vectors.gradient(loss);
+    norm = AdamW.norm(tf, gradient);
+    update = adam.step(loss, gradient, norm, options.optimizer().maxGradientNorm());
+    if (options.microBatch() > 0) {
+      accumulation = Optional.of(accumulation(tf, gradient));
+    }
+  }
+
+  private Accumulation accumulation(Ops tf, Operand<TFloat32> gradient) {
+    Variable<TFloat32> sum = vectors.another();
+    Placeholder<TFloat32> share = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.scalar()));
+    Operand<TFloat32> part = tf.math.mul(gradient, share);
+    Operand<TFloat32> whole = tf.math.add(sum, part);
+    Operand<TFloat32> wholeNorm = AdamW.norm(tf, whole);
+    return new Accumulation(
+        share,
+        tf.assign(sum, part),
+        tf.assignAdd(sum, part),
+        wholeNorm,
+        adam.step(loss, whole, wholeNorm, options.optimizer().maxGradientNorm()));
+  }
+
+  private Operand<TFloat32> loss(Ops tf, Optional<Teacher> teacher) throws IOException {
+    ModelInfo info = model.info();
+    Operand<TInt32> shape = tf.shape(images);
+    Operand<TInt32> count = tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
+    double[] weights =
+        SchedulerOps.minSnrWeights(info.schedule(), info.predictionType(), options.minSnrGamma());
+    Operand<TInt32> timesteps =
+        SchedulerOps.drawTimesteps(
+            tf,
+            weights,
+            tf.squeeze(count),
+            tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(tf, 0)));
+    Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(tf, 1));
+    Operand<TFloat32> x = SchedulerOps.addNoise(tf, info.schedule(), images, epsilon, timesteps);
+    Operand<TFloat32> times = tf.dtypes.cast(timesteps, TFloat32.class);
+    Optional<Operand<TInt32>> given =
+        info.classes() == 0 ? Optional.empty() : Optional.of(droppedLabels(tf, count));
+    UNet network =
+        new UNet(tf, model.network(), (name, size) -> vectors.weight(name))
+            .withDropout(draw -> seed(tf, 3 + draw));
+    Operand<TFloat32> out = network.forward(options.precision(), x, times, given);
+    Operand<TFloat32> target =
+        teacher.isPresent()
+            ? teacher.get().target(tf, options.precision(), x, times, given)
+            : SchedulerOps.target(
+                tf, info.schedule(), info.predictionType(), images, epsilon, timesteps);
+    Operand<TFloat32> error = tf.math.sub(out, target);
+    Operand<TFloat32> squared = tf.math.mul(error, error);
+    double meanWeight = Arrays.stream(weights).average().orElseThrow();
+    return tf.math.mul(
+        tf.math.mean(squared, tf.constant(new int[] {0, 1, 2, 3})),
+        tf.constant((float) meanWeight));
+  }
+
+  private Operand<TInt32> droppedLabels(Ops tf, Operand<TInt32> count) {
+    if (options.labelDropout() == 0) {
+      return labels;
+    }
+    Operand<TFloat32> draw = tf.random.statelessRandomUniform(count, seed(tf, 2));
+    return tf.select(
+        tf.math.less(draw, tf.constant((float) options.labelDropout())),
+        tf.fill(count, tf.constant(model.info().classes())),
+        labels);
+  }
+
+  /**
+   * The seed of a step's draw: (seed, step) with the number of the draw in the step's upper half.
+   */
+  private Operand<TInt64> seed(Ops tf, int draw) {
+    return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
+  }
+
+  /** Refuses data that the network is not for. */
+  void check(Dataset data) {
+    ModelInfo info = model.info();
+    checkArgument(
+        data.height() == info.height()
+            && data.width() == info.width()
+            && data.channels() == info.channels(),
+        "the network is for pictures of %sx%sx%s, got %sx%sx%s",
+        info.height(),
+        info.width(),
+        info.channels(),
+        data.height(),
+        data.width(),
+        data.channels());
+    checkArgument(
+        info.classes() == 0 || info.classes() == data.classes(),
+        "the network has %s classes, the data %s",
+        info.classes(),
+        data.classes());
+  }
+
+  /** Refuses images and labels that the network is not for. */
+  void check(Images batch, int... classes) {
+    ModelInfo info = model.info();
+    checkArgument(
+        batch.count() > 0
+            && batch.height() == info.height()
+            && batch.width() == info.width()
+            && batch.channels() == info.channels(),
+        "a batch needs at least 1 image of %sx%sx%s, got %s",
+        info.height(),
+        info.width(),
+        info.channels(),
+        batch);
+    int wanted = info.classes() == 0 ? 0 : batch.count();
+    checkArgument(
+        classes.length == wanted,
+        "a network with %s classes needs %s labels for %s images, got %s",
+        info.classes(),
+        wanted,
+        batch.count(),
+        classes.length);
+    for (int label : classes) {
+      checkArgument(
+          label >= 0 && label < info.classes(),
+          "labels must be in [0, %s], got %s",
+          info.classes() - 1,
+          label);
+    }
+  }
+
+  /** How the weights lie in the vectors. */
+  WeightLayout layout() {
+    return layout;
+  }
+
+  /** Sets the vectors to what training starts from. */
+  void start(float[] weights) {
+    set(Vector.WEIGHTS, weights);
+    set(Vector.EMA, weights);
+    set(Vector.ADAM_M, new float[weights.length]);
+    set(Vector.ADAM_V, new float[weights.length]);
+  }
+
+  void set(Vector vector, float[] values) {
+    vectors.set(session, vector, values);
+  }
+
+  float[] get(Vector vector) {
+    return vectors.get(session, vector);
+  }
+
+  /**
+   * Takes a step, in parts if there are more images than may go through the network together.
+   *
+   * @param batch images [n, height, width, channels], from position to limit
+   * @param classes the label of each; none for a network without labels
+   * @param step steps taken before
+   * @param totalSteps steps in all; 0 while not known
+   */
+  Outcome step(FloatBuffer batch, int[] classes, long step, long totalSteps) {
+    int imageSize = model.info().imageSize();
+    int count = batch.remaining() / imageSize;
+    int most = options.microBatch();
+    if (most == 0 || count <= most) {
+      try (TFloat32 rates = rates(step, totalSteps, 0);
+          Result result =
+              run(
+                  batch,
+                  classes,
+                  step,
+                  runner -> runner.feed(adam.rates(), rates).fetch(norm).addTarget(update))) {
+        return new Outcome(scalar(result, 0), scalar(result, 1));
+      }
+    }
+    Accumulation parts = accumulation.orElseThrow();
+    double sum = 0;
+    for (int from = 0; ; from += most) {
+      int to = Math.min(count, from + most);
+      double share = (double) (to - from) / count;
+      FloatBuffer part = batch.slice(batch.position() + from * imageSize, (to - from) * imageSize);
+      int[] labelsOfPart = classes.length == 0 ? classes : Arrays.copyOfRange(classes, from, to);
+      Op added = from == 0 ? parts.first() : parts.more();
+      boolean last = to == count;
+      // Each part draws its own noise: its number goes above that of the draw.
+      long draws = step + ((long) (from / most) << 48);
+      try (TFloat32 shareTensor = TFloat32.scalarOf((float) share);
+          TFloat32 rates = rates(step, totalSteps, sum);
+          Result result =
+              run(
+                  part,
+                  labelsOfPart,
+                  draws,
+                  runner -> {
+                    runner.feed(parts.share(), shareTensor);
+                    return last
+                        ? runner
+                            .feed(adam.rates(), rates)
+                            .fetch(parts.norm())
+                            .addTarget(parts.last())
+                        : runner.addTarget(added);
+                  })) {
+        sum += share * scalar(result, 0);
+        if (last) {
+          return new Outcome(sum, scalar(result, 1));
+        }
+      }
+    }
+  }
+
+  private static double scalar(Result result, int index) {
+    return ((TFloat32) result.get(index)).getFloat();
+  }
+
+  private TFloat32 rates(long step, long totalSteps, double lossBefore) {
+    return AdamW.rates(
+        step,
+        options.optimizer().learningRate(step, totalSteps),
+        options.optimizer().weightDecay(),
+        options.ema().decay(step),
+        lossBefore);
+  }
+
+  /**
+   * Runs the network and whatever else is asked for.
+   *
+   * @param draws number that the randomness is a function of, with the seed
+   * @param more feeds and fetches; the first result is the loss
+   */
+  private Result run(
+      FloatBuffer part, int[] classes, long draws, UnaryOperator<Session.Runner> more) {
+    ModelInfo info = model.info();
+    Shape shape =
+        Shape.of(part.remaining() / info.imageSize(), info.height(), info.width(), info.channels());
+    try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(part));
+        TInt32 labelTensor = TInt32.vectorOf(classes);
+        TInt64 seed = TInt64.vectorOf(options.seed(), draws)) {
+      Session.Runner runner = session.runner().feed(images, x0).feed(randomness, seed).fetch(loss);
+      if (info.classes() > 0) {
+        runner.feed(labels, labelTensor);
+      }
+      return more.apply(runner).run();
+    }
+  }
+
+  @Override
+  public void close() {
+    session.close();
+    graph.close();
+  }
+}

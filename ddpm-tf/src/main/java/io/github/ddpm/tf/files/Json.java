@@ -1,0 +1,113 @@
+package io.github.ddpm.tf.files;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.CharConversionException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.StreamSupport;
+
+/** JSON files of one object, and what their keys hold. */
+public final class Json {
+  /** The keys that each file of diffusers begins with. */
+  static final String CLASS_NAME = "_class_name";
+
+  static final String VERSION = "_diffusers_version";
+
+  /** Far more than a configuration needs, and little enough to be held as a tree. */
+  private static final long MAX_BYTES = 4_000_000;
+
+  /** Reads and writes JSON, and takes nothing for granted. */
+  public static final ObjectMapper MAPPER =
+      JsonMapper.builder()
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+          .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
+          .build();
+
+  private Json() {}
+
+  /**
+   * Reads a file.
+   *
+   * @throws IOException if it is too large or no JSON object; the message names it
+   */
+  public static JsonNode read(Path file) throws IOException {
+    if (Files.size(file) > MAX_BYTES) {
+      throw new IOException(
+          file + ": must have at most " + MAX_BYTES + " bytes, got " + Files.size(file));
+    }
+    try {
+      JsonNode json = MAPPER.readTree(file.toFile());
+      if (!json.isObject()) {
+        throw new IOException(file + ": must be a JSON object, got " + json.getNodeType());
+      }
+      return json;
+    } catch (JsonProcessingException e) {
+      throw new IOException(file + ": not JSON: " + e.getOriginalMessage(), e);
+    } catch (CharConversionException e) {
+      throw new IOException(file + ": not JSON: " + e.getMessage(), e);
+    }
+  }
+
+  /** Writes a file. */
+  public static void write(Path file, JsonNode json) throws IOException {
+    MAPPER.writerWithDefaultPrettyPrinter().writeValue(file.toFile(), json);
+  }
+
+  /** An object without keys. */
+  public static ObjectNode object() {
+    return MAPPER.createObjectNode();
+  }
+
+  /** The list of a key, which must be there. */
+  static List<JsonNode> list(JsonNode json, String key) {
+    checkArgument(json.path(key).isArray(), "%s must be a list, got %s", key, json.get(key));
+    return StreamSupport.stream(json.get(key).spliterator(), false).toList();
+  }
+
+  /** The text of a key; {@code absent} if it isn't there or is null. */
+  static String text(JsonNode json, String key, String absent) {
+    return json.hasNonNull(key) ? json.get(key).asText() : absent;
+  }
+
+  /** The number of a key; {@code absent} if it isn't there or is null. */
+  static double number(JsonNode json, String key, double absent) {
+    if (!json.hasNonNull(key)) {
+      return absent;
+    }
+    JsonNode value = json.get(key);
+    checkArgument(value.isNumber(), "%s must be a number, got %s", key, value);
+    return value.doubleValue();
+  }
+
+  /** The truth value of a key; {@code absent} if it isn't there or is null. */
+  static boolean bool(JsonNode json, String key, boolean absent) {
+    if (!json.hasNonNull(key)) {
+      return absent;
+    }
+    JsonNode value = json.get(key);
+    checkArgument(value.isBoolean(), "%s must be true or false, got %s", key, value);
+    return value.booleanValue();
+  }
+
+  /** The whole number of a key; {@code absent} if it isn't there or is null. */
+  static int integer(JsonNode json, String key, int absent) {
+    if (!json.hasNonNull(key)) {
+      return absent;
+    }
+    JsonNode value = json.get(key);
+    checkArgument(value.isInt(), "%s must be a whole number, got %s", key, value);
+    return value.intValue();
+  }
+}

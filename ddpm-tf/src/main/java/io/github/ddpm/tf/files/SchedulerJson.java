@@ -1,0 +1,229 @@
+package io.github.ddpm.tf.files;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static io.github.ddpm.tf.files.Json.bool;
+import static io.github.ddpm.tf.files.Json.integer;
+import static io.github.ddpm.tf.files.Json.list;
+import static io.github.ddpm.tf.files.Json.number;
+import static io.github.ddpm.tf.files.Json.text;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.tf.graph.UNetConfig;
+import java.util.Optional;
+
+/**
+ * The {@code scheduler_config.json} and the {@code model_index.json} of diffusers. What is absent
+ * has diffusers' default; what we can't do is refused by name.
+ */
+final class SchedulerJson {
+  /** What plans of few timesteps are spaced by; diffusers spaces them evenly. */
+  private static final String SPACING_EXPONENT = "_spacing_exponent";
+
+  private static final String DDPM_PIPELINE = "DDPMPipeline";
+  private static final String DDIM_PIPELINE = "DDIMPipeline";
+  private static final String DDPM_SCHEDULER = "DDPMScheduler";
+  private static final String DDIM_SCHEDULER = "DDIMScheduler";
+
+  /** Most training timesteps, whose table must fit into memory; models have 1000. */
+  private static final int MAX_TIMESTEPS = 1_000_000;
+
+  private static final String TRAINED_BETAS = "trained_betas";
+
+  private SchedulerJson() {}
+
+  /**
+   * The noise of a {@code scheduler_config.json}.
+   *
+   * @throws IllegalArgumentException for one that we don't know
+   */
+  static BetaSchedule schedule(JsonNode json) {
+    int timesteps = integer(json, "num_train_timesteps", BetaSchedule.DEFAULT_TIMESTEPS);
+    checkArgument(
+        timesteps <= MAX_TIMESTEPS,
+        "num_train_timesteps must be at most %s, got %s",
+        MAX_TIMESTEPS,
+        timesteps);
+    double start = number(json, "beta_start", 1e-4);
+    double end = number(json, "beta_end", 0.02);
+    String name = json.path("beta_schedule").asText("linear");
+    BetaSchedule schedule;
+    if (json.hasNonNull(TRAINED_BETAS)) {
+      checkArgument(
+          list(json, TRAINED_BETAS).size() == timesteps,
+          "trained_betas must have an entry for each of num_train_timesteps %s, got %s",
+          timesteps,
+          json.get(TRAINED_BETAS).size());
+      schedule =
+          BetaSchedule.of(
+              list(json, TRAINED_BETAS).stream().mapToDouble(JsonNode::asDouble).toArray());
+    } else {
+      schedule =
+          switch (name) {
+            case "linear" -> BetaSchedule.linear(timesteps, start, end);
+            case "scaled_linear" -> BetaSchedule.scaledLinear(timesteps, start, end);
+            case "squaredcos_cap_v2" -> BetaSchedule.cosine(timesteps);
+            case "sigmoid" -> BetaSchedule.sigmoid(timesteps, start, end);
+            case "laplace" -> BetaSchedule.laplace(timesteps);
+            default ->
+                throw new IllegalArgumentException(
+                    "beta_schedule must be linear, scaled_linear, squaredcos_cap_v2, sigmoid or laplace, got "
+                        + name);
+          };
+    }
+    return bool(json, "rescale_betas_zero_snr", false) ? schedule.zeroTerminalSnr() : schedule;
+  }
+
+  /** What the model of a {@code scheduler_config.json} predicts. */
+  static PredictionType predictionType(JsonNode json) {
+    return PredictionType.ofConfigName(json.path("prediction_type").asText("epsilon"));
+  }
+
+  /**
+   * A model of that network with the {@code scheduler_config.json}.
+   *
+   * @throws IllegalArgumentException if the file has what we don't know, or what could not be
+   *     sampled from
+   */
+  static ModelInfo info(JsonNode json, UNetConfig config) {
+    double exponent = number(json, SPACING_EXPONENT, 1);
+    String spacing = timestepSpacing(json);
+    checkArgument(
+        exponent == 1 || spacing.equals(PipelineScheduler.TRAILING),
+        "_spacing_exponent needs timestep_spacing trailing, got %s with %s",
+        String.valueOf(exponent),
+        spacing);
+    return config.info(schedule(json), predictionType(json)).withSpacingExponent(exponent);
+  }
+
+  private static String timestepSpacing(JsonNode json) {
+    return text(json, "timestep_spacing", "leading");
+  }
+
+  /**
+   * What a {@code model_index.json} says.
+   *
+   * @param ddimPipeline whether it is a {@code DDIMPipeline}, else it is a {@code DDPMPipeline}
+   * @param scheduler the class of the scheduler
+   */
+  record Index(boolean ddimPipeline, String scheduler) {}
+
+  /**
+   * The pipeline of a {@code model_index.json}.
+   *
+   * @throws IllegalArgumentException if it is none that samples pixels from noise
+   */
+  static Index index(JsonNode json) {
+    String pipeline = json.path(Json.CLASS_NAME).asText();
+    checkArgument(
+        pipeline.equals(DDPM_PIPELINE) || pipeline.equals(DDIM_PIPELINE),
+        "_class_name must be DDPMPipeline or DDIMPipeline, got %s; other pipelines are not supported, but without this"
+            + " file a UNet2DModel with the scheduler_config.json of either loads",
+        pipeline);
+    json.fieldNames()
+        .forEachRemaining(
+            key ->
+                checkArgument(
+                    key.startsWith("_") || key.equals("unet") || key.equals("scheduler"),
+                    "%s is not supported: a model of pixels has a unet and a scheduler and no more",
+                    key));
+    String network = json.path("unet").path(1).asText(UNetJson.UNET_CLASS);
+    checkArgument(network.equals(UNetJson.UNET_CLASS), "unet must be UNet2DModel, got %s", network);
+    return new Index(
+        pipeline.equals(DDIM_PIPELINE), json.path("scheduler").path(1).asText(DDPM_SCHEDULER));
+  }
+
+  /** The {@code model_index.json} of a model. */
+  static ObjectNode writeIndex(PipelineScheduler pipeline, String version) {
+    ObjectNode index = Json.object();
+    index.put(Json.CLASS_NAME, pipeline.ddimPipeline() ? DDIM_PIPELINE : DDPM_PIPELINE);
+    index.put(Json.VERSION, version);
+    index
+        .putArray("scheduler")
+        .add("diffusers")
+        .add(pipeline.ddim() ? DDIM_SCHEDULER : DDPM_SCHEDULER);
+    index.putArray("unet").add("diffusers").add(UNetJson.UNET_CLASS);
+    return index;
+  }
+
+  /**
+   * How the pipeline of a {@code scheduler_config.json} samples.
+   *
+   * @param index where there is none, the pipeline is that of the scheduler's class
+   * @throws IllegalArgumentException for a scheduler or an option that we don't know
+   */
+  static PipelineScheduler pipeline(JsonNode json, Optional<Index> index) {
+    String scheduler =
+        index.map(Index::scheduler).orElse(json.path(Json.CLASS_NAME).asText(DDPM_SCHEDULER));
+    checkArgument(
+        scheduler.equals(DDPM_SCHEDULER) || scheduler.equals(DDIM_SCHEDULER),
+        "the scheduler must be DDPMScheduler or DDIMScheduler, got %s; if the model was trained with the noise of the"
+            + " beta_ settings here, write one of these two as _class_name, and in model_index.json if there is one",
+        scheduler);
+    // DDIMPipeline makes a DDIMScheduler of whatever it is given.
+    boolean ddimPipeline = index.map(Index::ddimPipeline).orElse(scheduler.equals(DDIM_SCHEDULER));
+    return new PipelineScheduler(
+        ddimPipeline,
+        ddimPipeline || scheduler.equals(DDIM_SCHEDULER),
+        text(json, "variance_type", "fixed_small"),
+        timestepSpacing(json),
+        integer(json, "steps_offset", 0),
+        bool(json, "set_alpha_to_one", true),
+        clip(json));
+  }
+
+  private static double clip(JsonNode json) {
+    if (bool(json, "thresholding", false)) {
+      double most = number(json, "sample_max_value", 1);
+      checkArgument(
+          most == 1,
+          "thresholding with sample_max_value %s is not supported, only with 1, where it is clipping to [-1, 1]; set"
+              + " thresholding to false and clip_sample to true for something close to it",
+          most);
+      return 1;
+    }
+    return bool(json, "clip_sample", true)
+        ? number(json, "clip_sample_range", 1)
+        : Double.POSITIVE_INFINITY;
+  }
+
+  /** The {@code scheduler_config.json} of a model. */
+  static ObjectNode write(Model model, String version) {
+    ModelInfo info = model.info();
+    PipelineScheduler pipeline = model.pipeline();
+    BetaSchedule schedule = info.schedule();
+    ObjectNode json = Json.object();
+    json.put(Json.CLASS_NAME, pipeline.ddim() ? DDIM_SCHEDULER : DDPM_SCHEDULER)
+        .put(Json.VERSION, version);
+    json.put("num_train_timesteps", schedule.timesteps());
+    if (schedule.name().equals(TRAINED_BETAS)) {
+      ArrayNode betas = json.putArray(TRAINED_BETAS);
+      for (double beta : schedule.beforeZeroTerminalSnr().betas()) {
+        betas.add(beta);
+      }
+    } else {
+      json.put("beta_schedule", schedule.name());
+      schedule.betaStart().ifPresent(beta -> json.put("beta_start", beta));
+      schedule.betaEnd().ifPresent(beta -> json.put("beta_end", beta));
+    }
+    json.put("rescale_betas_zero_snr", schedule.isZeroTerminalSnr());
+    json.put("prediction_type", info.predictionType().configName());
+    if (pipeline.ddim()) {
+      json.put("set_alpha_to_one", pipeline.setAlphaToOne());
+    } else {
+      json.put("variance_type", pipeline.varianceType());
+    }
+    boolean clips = Double.isFinite(pipeline.clip());
+    json.put("clip_sample", clips).put("clip_sample_range", clips ? pipeline.clip() : 1);
+    json.put("timestep_spacing", pipeline.timestepSpacing());
+    if (info.spacingExponent() != 1) {
+      json.put(SPACING_EXPONENT, info.spacingExponent());
+    }
+    json.put("steps_offset", pipeline.stepsOffset());
+    return json;
+  }
+}

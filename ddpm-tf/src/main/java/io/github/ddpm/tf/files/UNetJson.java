@@ -1,0 +1,188 @@
+package io.github.ddpm.tf.files;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static io.github.ddpm.tf.files.Json.bool;
+import static io.github.ddpm.tf.files.Json.integer;
+import static io.github.ddpm.tf.files.Json.number;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.common.collect.ImmutableMap;
+import io.github.ddpm.tf.graph.UNetConfig;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+
+/**
+ * The {@code unet/config.json} of diffusers. What is absent has diffusers' default; what we can't
+ * do is refused by name.
+ */
+final class UNetJson {
+  /**
+   * Marks a model whose last class embedding means "no label"; diffusers leaves keys with an
+   * underscore alone.
+   */
+  private static final String NULL_LABEL = "_null_class_label";
+
+  static final String UNET_CLASS = "UNet2DModel";
+
+  private static final String SCALE_SHIFT = "scale_shift";
+
+  /**
+   * Options of {@code UNet2DModel} for which there is one value we can do, which is also diffusers'
+   * default.
+   */
+  private static final Map<String, Object> FIXED =
+      ImmutableMap.<String, Object>builder()
+          .put("act_fn", "silu")
+          .put("center_input_sample", false)
+          .put("downsample_type", "conv")
+          .put("mid_block_scale_factor", 1)
+          .put("mid_block_type", "UNetMidBlock2D")
+          .put("time_embedding_type", "positional")
+          .put("upsample_type", "conv")
+          .build();
+
+  /** Options of {@code UNet2DModel} that must be left out. */
+  private static final List<String> ABSENT =
+      List.of("attn_norm_num_groups", "class_embed_type", "time_embedding_dim");
+
+  private UNetJson() {}
+
+  /**
+   * The network of a {@code unet/config.json}.
+   *
+   * @throws IllegalArgumentException if it is none that we can build
+   */
+  static UNetConfig read(JsonNode json) {
+    String type = json.path(Json.CLASS_NAME).asText(UNET_CLASS);
+    checkArgument(type.equals(UNET_CLASS), "_class_name must be UNet2DModel, got %s", type);
+    FIXED.forEach(
+        (key, value) ->
+            checkArgument(
+                !json.has(key)
+                    || json.get(key).asText().equals(value.toString())
+                    || (value instanceof Number number
+                        && json.get(key).asDouble() == number.doubleValue()),
+                "%s must be %s, got %s",
+                key,
+                value,
+                json.get(key)));
+    for (String key : ABSENT) {
+      checkArgument(!json.hasNonNull(key), "%s is not supported, got %s", key, json.get(key));
+    }
+    JsonNode size = json.path("sample_size");
+    checkArgument(
+        size.isInt() || (size.isArray() && size.size() == 2),
+        "sample_size must be the pictures' height and width in pixels, one number or two, got %s",
+        size);
+    int channels = integer(json, "in_channels", 3);
+    int outChannels = integer(json, "out_channels", 3);
+    checkArgument(
+        outChannels == channels || outChannels == 2L * channels,
+        "out_channels must equal in_channels %s, or be twice that for a learned variance, got %s",
+        channels,
+        outChannels);
+    String conditioning = json.path("resnet_time_scale_shift").asText("default");
+    checkArgument(
+        conditioning.equals("default") || conditioning.equals(SCALE_SHIFT),
+        "resnet_time_scale_shift must be default or scale_shift, got %s",
+        conditioning);
+    UNetConfig config =
+        new UNetConfig(
+            new UNetConfig.Picture(
+                size.isInt() ? size.intValue() : size.get(0).asInt(),
+                size.isInt() ? size.intValue() : size.get(1).asInt(),
+                channels,
+                outChannels != channels),
+            new UNetConfig.Levels(
+                Json.list(json, "block_out_channels").stream().map(UNetJson::width).toList(),
+                integer(json, "layers_per_block", 2),
+                integer(json, "downsample_padding", 1)),
+            new UNetConfig.Attention(
+                attention(json, "down_block_types", "DownBlock2D", "AttnDownBlock2D"),
+                bool(json, "add_attention", true),
+                attention(json, "up_block_types", "UpBlock2D", "AttnUpBlock2D"),
+                // An explicit null is one head; without the key, diffusers takes 8.
+                json.has("attention_head_dim") && json.get("attention_head_dim").isNull()
+                    ? OptionalInt.empty()
+                    : OptionalInt.of(integer(json, "attention_head_dim", 8))),
+            new UNetConfig.Normalization(
+                integer(json, "norm_num_groups", 32), number(json, "norm_eps", 1e-5)),
+            new UNetConfig.Timestep(
+                conditioning.equals(SCALE_SHIFT),
+                bool(json, "flip_sin_to_cos", true),
+                number(json, "freq_shift", 0)),
+            number(json, "dropout", 0),
+            new UNetConfig.Labels(
+                integer(json, "num_class_embeds", 0), bool(json, NULL_LABEL, false)));
+    config.check();
+    return config;
+  }
+
+  private static int width(JsonNode width) {
+    checkArgument(width.isInt(), "block_out_channels must be whole numbers, got %s", width);
+    return width.intValue();
+  }
+
+  /** The {@code unet/config.json} of a network. */
+  static ObjectNode write(UNetConfig config, String version) {
+    ObjectNode json = Json.object();
+    json.put(Json.CLASS_NAME, UNET_CLASS).put(Json.VERSION, version);
+    if (config.labels().nullLabel()) {
+      json.put(NULL_LABEL, true);
+    }
+    if (config.picture().height() == config.picture().width()) {
+      json.put("sample_size", config.picture().height());
+    } else {
+      json.putArray("sample_size").add(config.picture().height()).add(config.picture().width());
+    }
+    json.put("in_channels", config.picture().channels())
+        .put("out_channels", config.picture().outChannels());
+    ArrayNode channels = json.putArray("block_out_channels");
+    config.levels().channels().forEach(channels::add);
+    json.put("layers_per_block", config.levels().layersPerBlock());
+    ArrayNode down = json.putArray("down_block_types");
+    config.attention().down().forEach(with -> down.add(with ? "AttnDownBlock2D" : "DownBlock2D"));
+    ArrayNode up = json.putArray("up_block_types");
+    config.attention().up().forEach(with -> up.add(with ? "AttnUpBlock2D" : "UpBlock2D"));
+    json.put("add_attention", config.attention().middle());
+    if (config.attention().headDim().isPresent()) {
+      json.put("attention_head_dim", config.attention().headDim().getAsInt());
+    } else {
+      json.putNull("attention_head_dim");
+    }
+    json.put("norm_num_groups", config.normalization().groups())
+        .put("norm_eps", config.normalization().epsilon());
+    json.put("downsample_padding", config.levels().downsamplePadding());
+    json.put("resnet_time_scale_shift", config.timestep().scaleShift() ? SCALE_SHIFT : "default");
+    json.put("flip_sin_to_cos", config.timestep().flipSinToCos());
+    json.put("freq_shift", (int) config.timestep().freqShift()).put("dropout", config.dropout());
+    if (config.labels().embeddings() > 0) {
+      json.put("num_class_embeds", config.labels().embeddings());
+    } else {
+      json.putNull("num_class_embeds");
+    }
+    FIXED.forEach(json::putPOJO);
+    return json;
+  }
+
+  private static List<Boolean> attention(JsonNode json, String key, String without, String with) {
+    return Json.list(json, key).stream()
+        .map(
+            block -> {
+              // The name of the same blocks in the first versions.
+              String type = block.asText().replaceFirst("^UNetRes", "");
+              checkArgument(
+                  type.equals(without) || type.equals(with),
+                  "%s must be %s or %s, got %s",
+                  key,
+                  without,
+                  with,
+                  type);
+              return type.equals(with);
+            })
+        .toList();
+  }
+}

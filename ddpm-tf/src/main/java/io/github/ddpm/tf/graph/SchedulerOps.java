@@ -1,0 +1,200 @@
+package io.github.ddpm.tf.graph;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Step;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.IntToDoubleFunction;
+import org.tensorflow.Operand;
+import org.tensorflow.Output;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Squeeze;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * The arithmetic of diffusion as graph functions: forward noising and targets for training, and a
+ * sampler's row for sampling. The tables are computed in double; only the tensors are float32.
+ *
+ * <p>Images are [n, height, width, channels]; timesteps are [n], each in [0, T-1].
+ */
+public final class SchedulerOps {
+  /** Numbers in a {@link #row}. */
+  public static final long ROW_LENGTH = 8;
+
+  private SchedulerOps() {}
+
+  /** {@code x = signal·x0 + noise·ε} (Ho et al. 2020, eq. 4). */
+  public static Operand<TFloat32> addNoise(
+      Ops tf,
+      BetaSchedule schedule,
+      Operand<TFloat32> x0,
+      Operand<TFloat32> epsilon,
+      Operand<TInt32> timesteps) {
+    Operand<TFloat32> signal = lookUp(tf, schedule, timesteps, t -> signal(schedule, t));
+    Operand<TFloat32> noise = lookUp(tf, schedule, timesteps, t -> noise(schedule, t));
+    return tf.math.add(tf.math.mul(signal, x0), tf.math.mul(noise, epsilon));
+  }
+
+  /** What the network should predict: two weights times ε and x0, see {@link PredictionType}. */
+  public static Operand<TFloat32> target(
+      Ops tf,
+      BetaSchedule schedule,
+      PredictionType type,
+      Operand<TFloat32> x0,
+      Operand<TFloat32> epsilon,
+      Operand<TInt32> timesteps) {
+    Operand<TFloat32> fromNoise =
+        lookUp(
+            tf, schedule, timesteps, t -> type.fromNoise(signal(schedule, t), noise(schedule, t)));
+    Operand<TFloat32> fromX0 =
+        lookUp(tf, schedule, timesteps, t -> type.fromX0(signal(schedule, t), noise(schedule, t)));
+    return tf.math.add(tf.math.mul(fromNoise, epsilon), tf.math.mul(fromX0, x0));
+  }
+
+  /**
+   * Draws a timestep for each image of a batch, in proportion to weights: the mean of the squared
+   * errors at these timesteps, times the mean of the weights, is on average the weighted mean over
+   * all timesteps. The draws share one random offset and are evenly spaced from there, around and
+   * around, so that each batch has its share of every noise level and each image can get any of
+   * them (Kingma et al. 2021, "Variational Diffusion Models", appendix I.1).
+   *
+   * @param weights of the timesteps 0 to T-1, at least 0 and finite, not all 0
+   * @param count scalar, images in the batch
+   * @param uniform scalar, in [0, 1)
+   * @return [count]
+   */
+  public static Operand<TInt32> drawTimesteps(
+      Ops tf, double[] weights, Operand<TInt32> count, Operand<TFloat32> uniform) {
+    for (double weight : weights) {
+      checkArgument(
+          weight >= 0 && Double.isFinite(weight),
+          "weights must be at least 0 and finite, got %s",
+          weight);
+    }
+    double total = Arrays.stream(weights).sum();
+    checkArgument(total > 0, "all weights are 0");
+    float[] upTo = new float[weights.length];
+    double sum = 0;
+    for (int t = 0; t < weights.length; t++) {
+      sum += weights[t];
+      upTo[t] = (float) (sum / total);
+    }
+    Operand<TFloat32> images = tf.dtypes.cast(count, TFloat32.class);
+    Operand<TFloat32> ordinals =
+        tf.dtypes.cast(tf.range(tf.constant(0), count, tf.constant(1)), TFloat32.class);
+    Operand<TFloat32> levels =
+        tf.math.floorMod(tf.math.add(tf.math.div(ordinals, images), uniform), tf.constant(1f));
+    return tf.squeeze(
+        tf.upperBound(tf.constant(new float[][] {upTo}), tf.expandDims(levels, tf.constant(0))),
+        Squeeze.axis(List.of(0L)));
+  }
+
+  /**
+   * Min-SNR-γ weights of the squared error at each timestep (Hang et al. 2023, "Efficient Diffusion
+   * Training via Min-SNR Weighting Strategy", section 3.4): with snr = ᾱ/(1-ᾱ), min(snr, γ)/snr for
+   * ε, min(snr, γ) for x0 and min(snr, γ)/(snr + 1) for v. Where nothing of the image is left, at
+   * zero terminal SNR, that is 0 for x0 and v, and not a number for ε.
+   *
+   * @param gamma at least 0; the paper recommends 5, and 0 makes all weights 1
+   * @return the weights of the timesteps 0 to T-1
+   */
+  public static double[] minSnrWeights(BetaSchedule schedule, PredictionType type, double gamma) {
+    double[] weights = new double[schedule.timesteps()];
+    for (int t = 0; t < weights.length; t++) {
+      double snr = schedule.alphaBar(t) / (1 - schedule.alphaBar(t));
+      double capped = Math.min(snr, gamma);
+      weights[t] =
+          gamma == 0
+              ? 1
+              : switch (type) {
+                case EPSILON -> capped / snr;
+                case SAMPLE -> capped;
+                case V_PREDICTION -> capped / (snr + 1);
+              };
+    }
+    return weights;
+  }
+
+  /**
+   * The estimate of the image that a row makes: {@code clip(x0FromX·x + x0FromOut·out)}.
+   *
+   * @param row as {@link #row} has it
+   * @param out what the network made of x
+   * @param clip scalar, above 0; infinity is off
+   */
+  public static Operand<TFloat32> estimate(
+      Ops tf,
+      Operand<TFloat32> row,
+      Operand<TFloat32> x,
+      Operand<TFloat32> out,
+      Operand<TFloat32> clip) {
+    List<Output<TFloat32>> weights = tf.unstack(row, ROW_LENGTH).output();
+    Operand<TFloat32> raw =
+        tf.math.add(tf.math.mul(weights.get(0), x), tf.math.mul(weights.get(1), out));
+    return tf.math.maximum(tf.math.minimum(raw, clip), tf.math.neg(clip));
+  }
+
+  /**
+   * The reverse step: x after a row.
+   *
+   * @param row as {@link #row} has it
+   * @param out what the network made of x
+   * @param x0 what {@link #estimate} made of both
+   * @param previousX0 the same one row ago, or a scalar 0
+   * @param olderX0 the same two rows ago, or a scalar 0
+   * @param z N(0, 1) noise, or a scalar 0
+   */
+  public static Operand<TFloat32> step(
+      Ops tf,
+      Operand<TFloat32> row,
+      Operand<TFloat32> x,
+      Operand<TFloat32> out,
+      Operand<TFloat32> x0,
+      Operand<TFloat32> previousX0,
+      Operand<TFloat32> olderX0,
+      Operand<TFloat32> z) {
+    List<Output<TFloat32>> weights = tf.unstack(row, ROW_LENGTH).output();
+    List<Operand<TFloat32>> terms = List.of(x, out, x0, previousX0, olderX0, z);
+    Operand<TFloat32> sum = tf.math.mul(weights.get(2), terms.get(0));
+    for (int i = 1; i < terms.size(); i++) {
+      sum = tf.math.add(sum, tf.math.mul(weights.get(2 + i), terms.get(i)));
+    }
+    return sum;
+  }
+
+  /** A row's weights as the vector that {@link #estimate} and {@link #step} take. */
+  public static float[] row(Step step) {
+    return new float[] {
+      (float) step.x0FromX(),
+      (float) step.x0FromOut(),
+      (float) step.fromX(),
+      (float) step.fromOut(),
+      (float) step.fromX0(),
+      (float) step.fromPreviousX0(),
+      (float) step.fromOlderX0(),
+      (float) step.fromNoise()
+    };
+  }
+
+  private static Operand<TFloat32> lookUp(
+      Ops tf, BetaSchedule schedule, Operand<TInt32> timesteps, IntToDoubleFunction value) {
+    float[] table = new float[schedule.timesteps()];
+    for (int t = 0; t < table.length; t++) {
+      table[t] = (float) value.applyAsDouble(t);
+    }
+    Operand<TFloat32> chosen = tf.gather(tf.constant(table), timesteps, tf.constant(0));
+    return Tensors.perImage(tf, chosen, 1);
+  }
+
+  private static double signal(BetaSchedule schedule, int t) {
+    return Math.sqrt(schedule.alphaBar(t));
+  }
+
+  private static double noise(BetaSchedule schedule, int t) {
+    return Math.sqrt(1 - schedule.alphaBar(t));
+  }
+}

@@ -1,0 +1,408 @@
+package io.github.ddpm.tf.graph;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import com.google.common.collect.Lists;
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.OptionalInt;
+
+/**
+ * The shape of a {@link UNet}, diffusers' {@code UNet2DModel}. Each part has a {@code with…} that
+ * replaces it and checks that part alone; whether the parts fit together is checked when the
+ * network is built.
+ *
+ * @param picture what goes in and comes out
+ * @param levels the resolutions at which the network works
+ * @param attention where pixels attend to each other
+ * @param normalization of the hidden images
+ * @param timestep how the network is told of timestep and label
+ * @param dropout share of hidden values that training sets to 0, in [0, 1)
+ * @param labels what the network can be asked for
+ */
+public record UNetConfig(
+    Picture picture,
+    Levels levels,
+    Attention attention,
+    Normalization normalization,
+    Timestep timestep,
+    double dropout,
+    Labels labels) {
+
+  /** Most channels, so that no product of sizes overflows. */
+  private static final int MAX_CHANNELS = 1 << 16;
+
+  /** Most pixels along a side, likewise. */
+  private static final int MAX_SIZE = 1 << 13;
+
+  /**
+   * Checks the share of dropout.
+   *
+   * @throws IllegalArgumentException if it is not in [0, 1)
+   */
+  public UNetConfig {
+    checkArgument(dropout >= 0 && dropout < 1, "dropout must be in [0, 1), got %s", dropout);
+  }
+
+  /**
+   * What goes in and comes out.
+   *
+   * @param height of the images in pixels, at least 1; divisible by 2 once per level but the last
+   * @param width of the images in pixels, likewise
+   * @param channels of the images, at least 1
+   * @param learnedVariance whether the network also learned a variance for each value of an image
+   *     ({@code out_channels} is twice {@code in_channels}); it is left alone, only the first half
+   *     of the output is used
+   */
+  public record Picture(int height, int width, int channels, boolean learnedVariance) {
+    /**
+     * Checks the sizes.
+     *
+     * @throws IllegalArgumentException if one is out of its range
+     */
+    public Picture {
+      checkArgument(
+          height > 0 && width > 0, "height and width must be at least 1, got %sx%s", height, width);
+      checkArgument(
+          height <= MAX_SIZE && width <= MAX_SIZE,
+          "height and width must be at most %s, got %sx%s",
+          MAX_SIZE,
+          height,
+          width);
+      checkArgument(
+          channels > 0 && channels <= MAX_CHANNELS,
+          "channels must be in [1, %s], got %s",
+          MAX_CHANNELS,
+          channels);
+    }
+
+    /** Channels of the network's output. */
+    public int outChannels() {
+      return learnedVariance ? 2 * channels : channels;
+    }
+  }
+
+  /**
+   * The resolutions at which the network works; each level but the first has half the height and
+   * width of the one before.
+   *
+   * @param channels at each level, finest first ({@code block_out_channels}); each divisible by the
+   *     groups of the normalization
+   * @param layersPerBlock residual blocks at each level on the way down, at least 1; there is one
+   *     more on the way up
+   * @param downsamplePadding 1 pads all around before halving, 0 below and to the right only
+   */
+  public record Levels(List<Integer> channels, int layersPerBlock, int downsamplePadding) {
+    /**
+     * Checks the levels.
+     *
+     * @throws IllegalArgumentException if there is none, or a number is out of its range
+     */
+    public Levels {
+      channels = List.copyOf(channels);
+      checkArgument(!channels.isEmpty(), "block_out_channels needs at least 1 level, got none");
+      checkArgument(
+          channels.size() < 31, "at most 30 levels can be halved, got %s", channels.size());
+      checkArgument(
+          layersPerBlock > 0, "layers_per_block must be at least 1, got %s", layersPerBlock);
+      checkArgument(
+          downsamplePadding == 0 || downsamplePadding == 1,
+          "downsample_padding must be 0 or 1, got %s",
+          downsamplePadding);
+      checkArgument(
+          channels.get(0) % 2 == 0,
+          "the first of block_out_channels must be even, got %s",
+          channels.get(0));
+      for (int size : channels) {
+        checkArgument(
+            size > 0 && size <= MAX_CHANNELS,
+            "block_out_channels must be in [1, %s], got %s",
+            MAX_CHANNELS,
+            size);
+      }
+    }
+  }
+
+  /**
+   * Where pixels attend to each other.
+   *
+   * @param down for each level on the way down, finest first, whether attention follows each
+   *     residual block ({@code AttnDownBlock2D})
+   * @param middle whether there is attention in the middle ({@code add_attention})
+   * @param up for each level on the way up, coarsest first ({@code AttnUpBlock2D})
+   * @param headDim channels of an attention head ({@code attention_head_dim}), at least 1; empty
+   *     for one head
+   */
+  public record Attention(
+      List<Boolean> down, boolean middle, List<Boolean> up, OptionalInt headDim) {
+    /**
+     * Checks the size of a head.
+     *
+     * @throws IllegalArgumentException if it is below 1
+     */
+    public Attention {
+      down = List.copyOf(down);
+      up = List.copyOf(up);
+      checkArgument(
+          headDim.orElse(1) > 0,
+          "attention_head_dim must be at least 1, got %s",
+          headDim.orElse(1));
+    }
+
+    /** Attention at the coarsest of some levels and in the middle, in one head. */
+    static Attention coarsest(int levels) {
+      List<Boolean> up = new ArrayList<>(Collections.nCopies(levels, false));
+      if (levels > 0) {
+        up.set(0, true);
+      }
+      return new Attention(Lists.reverse(up), true, up, OptionalInt.empty());
+    }
+
+    /** The number of heads for that many channels. */
+    int heads(int channels) {
+      return channels / headDim.orElse(channels);
+    }
+
+    private Attention withHeadDim(OptionalInt channels) {
+      return new Attention(down, middle, up, channels);
+    }
+  }
+
+  /**
+   * The normalization of the hidden images.
+   *
+   * @param groups of channels ({@code norm_num_groups}), at least 1
+   * @param epsilon added to each variance ({@code norm_eps}), above 0 and finite
+   */
+  public record Normalization(int groups, double epsilon) {
+    /**
+     * Checks both.
+     *
+     * @throws IllegalArgumentException if one is out of its range
+     */
+    public Normalization {
+      checkArgument(groups > 0, "norm_num_groups must be at least 1, got %s", groups);
+      checkArgument(
+          epsilon > 0 && Double.isFinite(epsilon),
+          "norm_eps must be above 0 and finite, got %s",
+          epsilon);
+    }
+  }
+
+  /**
+   * How the network is told of timestep and label.
+   *
+   * @param scaleShift whether they scale and shift the hidden images ({@code
+   *     resnet_time_scale_shift}), or are only added to them
+   * @param flipSinToCos whether cosines come before sines in the timestep embedding
+   * @param freqShift of the timestep embedding's frequencies, 0 or 1
+   */
+  public record Timestep(boolean scaleShift, boolean flipSinToCos, double freqShift) {
+    /**
+     * Checks the shift of the frequencies.
+     *
+     * @throws IllegalArgumentException if it is neither 0 nor 1
+     */
+    public Timestep {
+      checkArgument(
+          freqShift == 0 || freqShift == 1, "freq_shift must be 0 or 1, got %s", freqShift);
+    }
+  }
+
+  /**
+   * What the network can be asked for.
+   *
+   * @param embeddings rows of the class embedding ({@code num_class_embeds}), at least 0; 0 is for
+   *     a network without labels
+   * @param nullLabel whether the last of them stands for "no label", which takes at least 2
+   */
+  public record Labels(int embeddings, boolean nullLabel) {
+    /**
+     * Checks the number of rows.
+     *
+     * @throws IllegalArgumentException if it is out of its range
+     */
+    public Labels {
+      checkArgument(embeddings >= 0, "num_class_embeds must be at least 0, got %s", embeddings);
+      checkArgument(
+          !nullLabel || embeddings > 1,
+          "a null label needs at least 2 class embeddings, got %s",
+          embeddings);
+    }
+
+    /** Classes that a user can ask for: the class embeddings less the null label. */
+    public int classes() {
+      return nullLabel ? embeddings - 1 : embeddings;
+    }
+  }
+
+  /**
+   * A network for small pictures, such as 28x28 digits: 32, 64 and 64 channels, one residual block
+   * a level, attention at the coarsest level and in the middle, no labels. For one gray channel it
+   * has 1,112,801 weights.
+   *
+   * @param height in pixels, divisible by 4
+   * @param width in pixels, divisible by 4
+   * @param channels 1 for gray, 3 for RGB
+   */
+  public static UNetConfig small(int height, int width, int channels) {
+    List<Integer> levels = List.of(32, 64, 64);
+    return new UNetConfig(
+        new Picture(height, width, channels, false),
+        new Levels(levels, 1, 1),
+        Attention.coarsest(levels.size()),
+        new Normalization(8, 1e-5),
+        new Timestep(false, true, 0),
+        0,
+        new Labels(0, false));
+  }
+
+  /**
+   * This network with labels, and one more row for "no label", so that it can be trained with label
+   * dropout and then samples with labels, without them, and with guidance.
+   *
+   * @param classes number of classes, at least 0; 0 takes the labels away
+   */
+  public UNetConfig withClasses(int classes) {
+    checkArgument(classes >= 0, "classes must be at least 0, got %s", classes);
+    return withLabels(new Labels(classes == 0 ? 0 : classes + 1, classes > 0));
+  }
+
+  /**
+   * This network with other channels at each level, as many levels as that takes, and attention at
+   * the coarsest.
+   *
+   * @param channels at each level, finest first; each divisible by the groups of the normalization
+   */
+  public UNetConfig withBlockOutChannels(Integer... channels) {
+    Attention coarsest = Attention.coarsest(channels.length).withHeadDim(attention.headDim());
+    return withLevels(
+            new Levels(List.of(channels), levels.layersPerBlock(), levels.downsamplePadding()))
+        .withAttention(
+            new Attention(coarsest.down(), attention.middle(), coarsest.up(), coarsest.headDim()));
+  }
+
+  /**
+   * This network with another number of residual blocks at each level.
+   *
+   * @param layers on the way down, where there is one less than on the way up; at least 1
+   */
+  public UNetConfig withLayersPerBlock(int layers) {
+    return withLevels(new Levels(levels.channels(), layers, levels.downsamplePadding()));
+  }
+
+  /**
+   * This network with attention heads of another size.
+   *
+   * @param channels of a head, at least 1; divides the channels of each level with attention
+   */
+  public UNetConfig withAttentionHeadDim(int channels) {
+    return withAttention(attention.withHeadDim(OptionalInt.of(channels)));
+  }
+
+  /** This network for other pictures. */
+  public UNetConfig withPicture(Picture other) {
+    return new UNetConfig(other, levels, attention, normalization, timestep, dropout, labels);
+  }
+
+  /** This network with other levels; attention must be given for as many. */
+  public UNetConfig withLevels(Levels other) {
+    return new UNetConfig(picture, other, attention, normalization, timestep, dropout, labels);
+  }
+
+  /** This network with attention at other places. */
+  public UNetConfig withAttention(Attention other) {
+    return new UNetConfig(picture, levels, other, normalization, timestep, dropout, labels);
+  }
+
+  /** This network with another normalization. */
+  public UNetConfig withNormalization(Normalization other) {
+    return new UNetConfig(picture, levels, attention, other, timestep, dropout, labels);
+  }
+
+  /** This network told otherwise of timestep and label. */
+  public UNetConfig withTimestep(Timestep other) {
+    return new UNetConfig(picture, levels, attention, normalization, other, dropout, labels);
+  }
+
+  /**
+   * This network with another dropout.
+   *
+   * @param share of hidden values that training sets to 0, in [0, 1)
+   */
+  public UNetConfig withDropout(double share) {
+    return new UNetConfig(picture, levels, attention, normalization, timestep, share, labels);
+  }
+
+  /** This network with other class embeddings. */
+  public UNetConfig withLabels(Labels other) {
+    return new UNetConfig(picture, levels, attention, normalization, timestep, dropout, other);
+  }
+
+  /** What sampling has to know of a network of this shape. */
+  public ModelInfo info(BetaSchedule schedule, PredictionType predictionType) {
+    return new ModelInfo(
+        picture.height(),
+        picture.width(),
+        picture.channels(),
+        labels.classes(),
+        labels.nullLabel(),
+        schedule,
+        predictionType);
+  }
+
+  /**
+   * Checks that the parts fit together, so that the network can be built.
+   *
+   * @throws IllegalArgumentException if not; the message names the value and the rule
+   */
+  public void check() {
+    List<Integer> channels = levels.channels();
+    int count = channels.size();
+    checkArgument(
+        attention.down().size() == count && attention.up().size() == count,
+        "block_out_channels has %s levels, but there are %s down blocks and %s up blocks",
+        count,
+        attention.down().size(),
+        attention.up().size());
+    int divisor = 1 << (count - 1);
+    checkArgument(
+        picture.height() % divisor == 0 && picture.width() % divisor == 0,
+        "height and width must be divisible by %s, because %s levels halve them %s times, got %sx%s",
+        divisor,
+        count,
+        count - 1,
+        picture.height(),
+        picture.width());
+    for (int size : channels) {
+      checkArgument(
+          size % normalization.groups() == 0,
+          "block_out_channels must be divisible by norm_num_groups %s, got %s",
+          normalization.groups(),
+          size);
+    }
+    checkArgument(
+        timestep.freqShift() < channels.get(0) / 2,
+        "freq_shift 1 needs at least 4 channels at the first level, got %s",
+        channels.get(0));
+    for (int level = 0; level < count; level++) {
+      if (attention.down().get(level)
+          || attention.up().get(count - 1 - level)
+          || (attention.middle() && level == count - 1)) {
+        checkHeads(channels.get(level));
+      }
+    }
+  }
+
+  private void checkHeads(int channels) {
+    checkArgument(
+        channels % attention.headDim().orElse(channels) == 0,
+        "attention_head_dim must divide the %s channels of a block with attention, got %s",
+        channels,
+        attention.headDim().orElse(0));
+  }
+}

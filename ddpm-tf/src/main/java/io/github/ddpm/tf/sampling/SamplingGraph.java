@@ -1,0 +1,280 @@
+package io.github.ddpm.tf.sampling;
+
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Precision;
+import io.github.ddpm.Step;
+import io.github.ddpm.tf.files.Weight;
+import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.SchedulerOps;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
+import io.github.ddpm.tf.graph.UNet;
+import io.github.ddpm.tf.graph.UNetConfig;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantLock;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+
+/**
+ * A graph of which one run is one row of a sampler's table: the network, and what {@link
+ * SchedulerOps} makes of its answer.
+ *
+ * <p>Guidance is the same run with each image twice: the graph gives the network k copies of x, one
+ * per set of labels, and adds up the k outputs with a weight each. Without guidance k is 1.
+ *
+ * <p>Any number of threads may run it; who makes one closes it, when nobody runs it.
+ */
+final class SamplingGraph implements AutoCloseable {
+  /**
+   * Numbers of a network's weights that become constants of the graph, which TensorFlow folds and
+   * reorders as it likes and copies several times as it goes. What a larger network has beyond them
+   * stays in tensors of ours that each run is fed with, which copies nothing, except to a GPU.
+   */
+  private static final long MAX_CONSTANTS = 1 << 22;
+
+  private static final String X = "x";
+  private static final String TIMESTEP = "timestep";
+  private static final String LABELS = "labels";
+  private static final String COPY_WEIGHTS = "copy_weights";
+  private static final String OUT = "out";
+  private static final String ROW = "row";
+  private static final String CLIP = "clip";
+  private static final String PREVIOUS_X0 = "previous_x0";
+  private static final String OLDER_X0 = "older_x0";
+  private static final String Z = "z";
+  private static final String X0 = "x0";
+  private static final String NEXT = "next";
+
+  private final UNetConfig config;
+
+  /** The weights by name that are not constants. */
+  private final Map<String, TFloat32> fedWeights = new LinkedHashMap<>();
+
+  private final Graph graph;
+  private final Session session;
+
+  /**
+   * Held during a run of TensorFlow's own convolutions: those of several samplers take turns, row
+   * by row. TensorFlow 2.18's convolution that adds a residual keeps state in itself, so that two
+   * runs of it at once would crash the process.
+   */
+  private final Lock running = new ReentrantLock(true);
+
+  /**
+   * Builds the graph and fills it.
+   *
+   * @param weights exactly those that the network has
+   * @throws IOException if they are not, or can't be read
+   */
+  SamplingGraph(UNetConfig config, WeightSource weights, Precision precision) throws IOException {
+    this(config, weights, precision, TensorFlowRuntime.hasGpu() ? Long.MAX_VALUE : MAX_CONSTANTS);
+  }
+
+  SamplingGraph(UNetConfig config, WeightSource weights, Precision precision, long maxConstants)
+      throws IOException {
+    this.config = config;
+    this.graph = TensorFlowRuntime.graph();
+    boolean built = false;
+    try {
+      build(TensorFlowRuntime.ops(graph), weights, precision, maxConstants);
+      weights.checkNothingLeft();
+      this.session = TensorFlowRuntime.session(graph);
+      built = true;
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    } finally {
+      if (!built) {
+        closeGraph();
+      }
+    }
+  }
+
+  private void build(Ops tf, WeightSource weights, Precision precision, long maxConstants) {
+    UNetConfig.Picture picture = config.picture();
+    Shape imageShape = Shape.of(-1, picture.height(), picture.width(), picture.channels());
+    Operand<TFloat32> x = placeholder(tf, X, imageShape);
+    Operand<TFloat32> timestep = placeholder(tf, TIMESTEP, Shape.of(1));
+    Operand<TFloat32> copyWeights = placeholder(tf, COPY_WEIGHTS, Shape.of(-1));
+    Optional<Operand<TInt32>> labels =
+        config.labels().embeddings() == 0
+            ? Optional.empty()
+            : Optional.of(
+                tf.withName(LABELS)
+                    .placeholder(TInt32.class, Placeholder.shape(Shape.of(Shape.UNKNOWN_SIZE))));
+
+    Operand<TInt32> copies = tf.reshape(tf.size(copyWeights), tf.constant(new int[] {1}));
+    Operand<TFloat32> copied =
+        tf.reshape(
+            tf.tile(
+                x, tf.concat(List.of(copies, tf.constant(new int[] {1, 1, 1})), tf.constant(0))),
+            tf.constant(imageShape));
+    long[] constants = {0};
+    UNet network =
+        new UNet(
+            tf,
+            config,
+            (name, shape) -> {
+              Weight weight = weights.getUnchecked(name, shape);
+              constants[0] += shape.size();
+              if (constants[0] <= maxConstants) {
+                return tf.withName(name).constant(shape, DataBuffers.of(weight.values()));
+              }
+              fedWeights.put(name, TFloat32.tensorOf(shape, DataBuffers.of(weight.values())));
+              return placeholder(tf, name, shape);
+            });
+    Operand<TFloat32> outs = network.forward(precision, copied, timestep, labels);
+    // [k·n, h, w, c] as k long vectors, of which the weighted sum is a product with a row vector.
+    Operand<TFloat32> perCopy =
+        tf.reshape(outs, tf.concat(List.of(copies, tf.constant(new int[] {-1})), tf.constant(0)));
+    Operand<TFloat32> out =
+        tf.withName(OUT)
+            .reshape(
+                tf.linalg.matMul(tf.expandDims(copyWeights, tf.constant(0)), perCopy),
+                tf.constant(imageShape));
+
+    Operand<TFloat32> row = placeholder(tf, ROW, Shape.of(SchedulerOps.ROW_LENGTH));
+    Operand<TFloat32> x0 =
+        tf.withName(X0)
+            .identity(
+                SchedulerOps.estimate(tf, row, x, out, placeholder(tf, CLIP, Shape.scalar())));
+    Operand<TFloat32> next =
+        SchedulerOps.step(
+            tf,
+            row,
+            x,
+            out,
+            x0,
+            placeholder(tf, PREVIOUS_X0, Shape.unknown()),
+            placeholder(tf, OLDER_X0, Shape.unknown()),
+            placeholder(tf, Z, Shape.unknown()));
+    tf.withName(NEXT).identity(next);
+  }
+
+  private static Operand<TFloat32> placeholder(Ops tf, String name, Shape shape) {
+    return tf.withName(name).placeholder(TFloat32.class, Placeholder.shape(shape));
+  }
+
+  @Override
+  public void close() {
+    session.close();
+    closeGraph();
+  }
+
+  private void closeGraph() {
+    graph.close();
+    fedWeights.values().forEach(Tensor::close);
+  }
+
+  /**
+   * What stays the same from row to row: the labels, and the weight of the output for each set of
+   * them.
+   */
+  final class Feeds implements AutoCloseable {
+    private final Optional<TInt32> labels;
+    private final TFloat32 copyWeights;
+
+    /**
+     * Makes tensors of both.
+     *
+     * @param labels one for each image, twice as many with guidance; none for a network without
+     * @param guidance weight of the first half of the labels; 1 is off
+     */
+    Feeds(int[] labels, double guidance) {
+      this.labels =
+          config.labels().embeddings() == 0
+              ? Optional.empty()
+              : Optional.of(TInt32.vectorOf(labels));
+      this.copyWeights =
+          guidance == 1
+              ? TFloat32.vectorOf(1)
+              : TFloat32.vectorOf((float) guidance, (float) (1 - guidance));
+    }
+
+    /** What the network makes of x: the one result. */
+    Result predict(Tensor x, double timestep) {
+      try (TFloat32 t = TFloat32.vectorOf((float) timestep)) {
+        return run(runner().feed(X, x).feed(TIMESTEP, t).fetch(OUT));
+      }
+    }
+
+    /**
+     * Runs a row.
+     *
+     * @param x noisy images
+     * @param clip scalar, above 0
+     * @param previousX0 the estimate one row ago, or a scalar 0
+     * @param olderX0 the estimate two rows ago, or a scalar 0
+     * @param z N(0, 1) noise, or a scalar 0
+     * @return the next x, and the estimate of the images
+     */
+    Result step(Step step, Tensor x, Tensor clip, Tensor previousX0, Tensor olderX0, Tensor z) {
+      try (TFloat32 t = TFloat32.vectorOf((float) step.timestep());
+          TFloat32 row = TFloat32.vectorOf(SchedulerOps.row(step))) {
+        return run(
+            runner()
+                .feed(X, x)
+                .feed(TIMESTEP, t)
+                .feed(ROW, row)
+                .feed(CLIP, clip)
+                .feed(PREVIOUS_X0, previousX0)
+                .feed(OLDER_X0, olderX0)
+                .feed(Z, z)
+                .fetch(NEXT)
+                .fetch(X0));
+      }
+    }
+
+    private Session.Runner runner() {
+      Session.Runner runner = session.runner().feed(COPY_WEIGHTS, copyWeights);
+      labels.ifPresent(tensor -> runner.feed(LABELS, tensor));
+      fedWeights.forEach(runner::feed);
+      return runner;
+    }
+
+    @Override
+    public void close() {
+      labels.ifPresent(Tensor::close);
+      copyWeights.close();
+    }
+  }
+
+  private Result run(Session.Runner runner) {
+    if (TensorFlowRuntime.hasKernels()) {
+      return runner.run();
+    }
+    running.lock();
+    try {
+      return runner.run();
+    } finally {
+      running.unlock();
+    }
+  }
+
+  /** Images as a tensor, [n, height, width, channels]. */
+  static TFloat32 images(ModelInfo info, float... values) {
+    Shape shape =
+        Shape.of(values.length / info.imageSize(), info.height(), info.width(), info.channels());
+    return TFloat32.tensorOf(shape, DataBuffers.of(values));
+  }
+
+  /** A copy of a tensor's values. */
+  static float[] values(Tensor tensor) {
+    float[] values = new float[(int) tensor.size()];
+    ((TFloat32) tensor).copyTo(DataBuffers.of(values));
+    return values;
+  }
+}

@@ -1,0 +1,189 @@
+package io.github.ddpm.tf.sampling;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
+
+import com.google.common.primitives.Ints;
+import io.github.ddpm.DenoiseRequest;
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import io.github.ddpm.Step;
+import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.WeightSource;
+import java.io.IOException;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.concurrent.locks.Lock;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Supplier;
+import org.tensorflow.Result;
+import org.tensorflow.Tensor;
+import org.tensorflow.types.TFloat32;
+
+/**
+ * A U-Net ready to sample: each row of a sampler's table is one run of its graph. The images stay
+ * in TensorFlow's memory from row to row.
+ */
+public final class TfPredictor implements Predictor {
+  /**
+   * Pixels that one run works on at most, counting copies for guidance, as long as that is one
+   * image at least: 64 images of 28x28. This bounds the memory for hidden images, whatever the
+   * number of images asked for.
+   */
+  static final int PIXELS_PER_RUN = 64 * 28 * 28;
+
+  private final Model model;
+  private final ModelInfo info;
+  private final SamplingGraph graph;
+
+  /** Held for reading by whoever runs the graph, for writing by who closes it. */
+  private final ReentrantReadWriteLock closing = new ReentrantReadWriteLock();
+
+  private boolean closed;
+
+  /**
+   * Makes a predictor of a model.
+   *
+   * @param weights exactly those that the network has
+   * @throws IOException if they are not, or can't be read
+   */
+  public TfPredictor(Model model, WeightSource weights, Precision precision) throws IOException {
+    this(model, new SamplingGraph(model.network(), weights, precision));
+  }
+
+  TfPredictor(Model model, SamplingGraph graph) {
+    this.model = model;
+    this.info = model.info();
+    this.graph = graph;
+  }
+
+  @Override
+  public ModelInfo info() {
+    return info;
+  }
+
+  @Override
+  public Sampler sampler() {
+    return model.pipeline().sampler().with(this);
+  }
+
+  @Override
+  public float[] predict(float[] x, double timestep, int... labels) {
+    int count = x.length / info.imageSize();
+    checkArgument(
+        x.length % info.imageSize() == 0,
+        "x must be whole images of %s values, got %s values",
+        info.imageSize(),
+        x.length);
+    checkArgument(
+        timestep >= 0 && timestep <= info.schedule().timesteps() - 1,
+        "timestep must be in [0, %s], got %s",
+        info.schedule().timesteps() - 1,
+        String.valueOf(timestep));
+    checkArgument(
+        labels.length == (info.classes() == 0 ? 0 : count),
+        "the model has %s classes, so %s images need %s labels, got %s",
+        info.classes(),
+        count,
+        info.classes() == 0 ? 0 : count,
+        labels.length);
+    int last = info.nullLabel() ? info.classes() : info.classes() - 1;
+    for (int label : labels) {
+      checkArgument(label >= 0 && label <= last, "labels must be in [0, %s], got %s", last, label);
+    }
+    if (count == 0) {
+      return whileOpen(() -> new float[0]);
+    }
+    return whileOpen(
+        () -> {
+          try (TFloat32 images = SamplingGraph.images(info, x);
+              SamplingGraph.Feeds feeds = graph.new Feeds(labels, 1);
+              Result result = feeds.predict(images, timestep)) {
+            return SamplingGraph.values(result.get(0));
+          }
+        });
+  }
+
+  @Override
+  public Images denoise(DenoiseRequest request) {
+    whileOpen(() -> request.labels(info));
+    int copies = request.isGuided() ? 2 : 1;
+    int batch = Math.max(1, PIXELS_PER_RUN / (info.height() * info.width() * copies));
+    float[] images = new float[Math.multiplyExact(request.count(), info.imageSize())];
+    for (int from = 0; from < request.count(); from += batch) {
+      DenoiseRequest part = request.slice(from, Math.min(request.count(), from + batch));
+      float[] finished = whileOpen(() -> run(part));
+      System.arraycopy(finished, 0, images, from * info.imageSize(), finished.length);
+    }
+    return info.images(images);
+  }
+
+  private float[] run(DenoiseRequest request) {
+    int[] labels = request.labels(info);
+    if (request.isGuided()) {
+      labels = Ints.concat(labels, request.nullLabels(info));
+    }
+    // The results of the last two rows, newest first: the next row needs their tensors.
+    Deque<Result> recent = new ArrayDeque<>();
+    try (TFloat32 start = SamplingGraph.images(info, request.initialNoise(info.imageSize()));
+        SamplingGraph.Feeds feeds = graph.new Feeds(labels, request.guidance());
+        TFloat32 clip = TFloat32.scalarOf((float) request.clip());
+        TFloat32 zero = TFloat32.scalarOf(0)) {
+      Tensor x = start;
+      Tensor previousX0 = zero;
+      Tensor olderX0 = zero;
+      for (int i = 0; i < request.steps().size(); i++) {
+        Step step = request.steps().get(i);
+        try (TFloat32 z =
+            step.fromNoise() > 0
+                ? SamplingGraph.images(info, request.stepNoise(i, info.imageSize()))
+                : TFloat32.scalarOf(0)) {
+          recent.push(feeds.step(step, x, clip, previousX0, olderX0, z));
+        }
+        x = recent.peek().get(0);
+        olderX0 = previousX0;
+        previousX0 = recent.peek().get(1);
+        if (request.isWatched()) {
+          request.report(i, info.images(SamplingGraph.values(previousX0)));
+        }
+        if (recent.size() > 2) {
+          recent.removeLast().close();
+        }
+      }
+      return SamplingGraph.values(x);
+    } finally {
+      recent.forEach(Result::close);
+    }
+  }
+
+  @Override
+  public void close() {
+    // Else this thread would wait for itself.
+    checkState(
+        closing.getReadHoldCount() == 0, "a listener can't close the model that it is told of");
+    Lock lock = closing.writeLock();
+    lock.lock();
+    try {
+      if (!closed) {
+        closed = true;
+        graph.close();
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private <T> T whileOpen(Supplier<T> work) {
+    Lock lock = closing.readLock();
+    lock.lock();
+    try {
+      checkState(!closed, "the model is closed");
+      return work.get();
+    } finally {
+      lock.unlock();
+    }
+  }
+}

@@ -1,0 +1,145 @@
+package io.github.ddpm.tf.sampling;
+
+import io.github.ddpm.DenoiseRequest;
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import io.github.ddpm.spi.PredictorProvider;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumMap;
+import java.util.Map;
+import java.util.function.Function;
+
+/** Runs models on TensorFlow. It is made by {@link java.util.ServiceLoader}. */
+public final class TfPredictorProvider implements PredictorProvider {
+  /** The digits models that were asked for so far. */
+  private static final Map<Precision, Predictor> DIGITS = new EnumMap<>(Precision.class);
+
+  /** Makes a provider, for the service loader. */
+  public TfPredictorProvider() {}
+
+  @Override
+  public Precision fastestPrecision() {
+    return TensorFlowRuntime.fastestPrecision();
+  }
+
+  @Override
+  public Predictor load(Path folder, Precision precision) throws IOException {
+    return open(folder, precision);
+  }
+
+  @Override
+  public Predictor pretrained() {
+    return pretrained(fastestPrecision());
+  }
+
+  /** The digits model, loaded when it is first asked for. */
+  private static Predictor pretrained(Precision precision) {
+    synchronized (DIGITS) {
+      return DIGITS.computeIfAbsent(
+          precision,
+          wanted -> pretrained(TfPredictorProvider.class::getResourceAsStream, "digits", wanted));
+    }
+  }
+
+  private static Predictor open(Path folder, Precision precision) throws IOException {
+    ModelFolder saved = ModelFolder.read(folder);
+    return new TfPredictor(saved.model(), saved.weights().source(), precision);
+  }
+
+  /**
+   * Loads a model that comes with the library: a folder as any other, among its resources.
+   *
+   * @param resources answers what a resource holds, by its absolute name, or null if there is none
+   * @param name of its folder in {@code pretrained/}
+   * @throws IllegalStateException if it isn't there or is damaged; the message names the resource
+   *     and what is wrong with it
+   */
+  static Predictor pretrained(
+      Function<String, InputStream> resources, String name, Precision precision) {
+    String root = "io/github/ddpm/tf/pretrained/" + name;
+    try {
+      return new Shared(openResource(resources, root, precision));
+    } catch (IOException e) {
+      throw new IllegalStateException(
+          "can't load the model that comes with ddpm-tf: " + e.getMessage(), e);
+    }
+  }
+
+  /** Opens a copy in a temporary folder, because a resource need not be a file. */
+  private static Predictor openResource(
+      Function<String, InputStream> resources, String root, Precision precision)
+      throws IOException {
+    Path copy = temporaryFolder();
+    try {
+      for (String file : ModelFolder.FILES) {
+        copy(resources, root + "/" + file, copy.resolve(file));
+      }
+      return openCopy(copy, root, precision);
+    } finally {
+      ModelFolder.delete(copy);
+    }
+  }
+
+  private static Path temporaryFolder() throws IOException {
+    try {
+      return Files.createTempDirectory("ddpm");
+    } catch (IOException e) {
+      throw new IOException("no temporary folder can be made: " + e.getMessage(), e);
+    }
+  }
+
+  private static void copy(Function<String, InputStream> resources, String resource, Path file)
+      throws IOException {
+    try (InputStream in = resources.apply("/" + resource)) {
+      if (in == null) {
+        throw new IOException("resource " + resource + " is missing");
+      }
+      Files.createDirectories(file.getParent());
+      Files.copy(in, file);
+    }
+  }
+
+  private static Predictor openCopy(Path copy, String root, Precision precision)
+      throws IOException {
+    try {
+      return open(copy, precision);
+    } catch (IOException e) {
+      // Whoever reads the message knows the resource, not its copy.
+      throw new IOException(String.valueOf(e.getMessage()).replace(copy.toString(), root), e);
+    }
+  }
+
+  /** A model that all who ask for it share, so nobody may close it. */
+  private record Shared(Predictor model) implements Predictor {
+    @Override
+    public ModelInfo info() {
+      return model.info();
+    }
+
+    @Override
+    public float[] predict(float[] x, double timestep, int... labels) {
+      return model.predict(x, timestep, labels);
+    }
+
+    @Override
+    public Images denoise(DenoiseRequest request) {
+      return model.denoise(request);
+    }
+
+    @Override
+    public Sampler sampler() {
+      return model.sampler().with(this);
+    }
+
+    @Override
+    public void close() {}
+  }
+}

@@ -1,0 +1,2 @@
+/** Sampling on TensorFlow: what {@link io.github.ddpm.Predictor#load} opens. */
+package io.github.ddpm.tf.sampling;

@@ -1,0 +1,183 @@
+package io.github.ddpm.tf.files;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import io.github.ddpm.Step;
+import io.github.ddpm.tf.Fixtures;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.tensorflow.ndarray.Shape;
+
+/**
+ * Folders in every layout and storage of diffusers, loaded and sampled, against diffusers itself in
+ * double; {@code src-test-resources/README.md} says what made the numbers.
+ */
+class FolderGoldenTest {
+  @TempDir Path saved;
+
+  private record Loaded(
+      ModelFolder model, ObjectNode scheduler, Predictor predictor, Map<String, Weight> expected)
+      implements AutoCloseable {
+    static Loaded of(String name) throws IOException {
+      Path folder = Fixtures.path("golden/" + name);
+      String scheduler = name.equals("folder-flat") ? "" : "scheduler/";
+      return new Loaded(
+          ModelFolder.read(folder),
+          (ObjectNode) Json.read(folder.resolve(scheduler + "scheduler_config.json")),
+          Predictor.load(folder, Precision.FLOAT32),
+          SafeTensors.read(folder.resolve("expected.safetensors")));
+    }
+
+    /** Some images as we have them, [n, h, w, c]. */
+    float[] images(String name) {
+      return floats(expected.get(name).transposed(0, 2, 3, 1).values());
+    }
+
+    int[] labels() {
+      int[] labels = new int[predictor.info().classes() == 0 ? 0 : 2];
+      for (int i = 0; i < labels.length; i++) {
+        labels[i] = (int) expected.get("class_labels").values().get(i);
+      }
+      return labels;
+    }
+
+    @Override
+    public void close() {
+      predictor.close();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"folder-flat", "folder-fp16", "folder-sharded", "folder-learned-variance"})
+  void theForwardPassIsThatOfDiffusers(String name) throws IOException {
+    try (Loaded folder = Loaded.of(name)) {
+      float timestep = folder.expected().get("timestep").values().get(0);
+      assertThat(folder.predictor().predict(folder.images("sample"), timestep, folder.labels()))
+          .containsExactly(folder.images("out"), within(1e-4f));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "folder-flat, DDIMScheduler, ddim5",
+    "folder-flat, DDPMScheduler, ddpm5",
+    "folder-fp16, DDIMScheduler, ddim5",
+    "folder-sharded, DDIMScheduler, ddim5",
+    "folder-sharded, DDPMScheduler, ddpm5",
+    "folder-learned-variance, DDIMScheduler, ddim5",
+    "folder-learned-variance, DDPMScheduler, ddpm5"
+  })
+  void fiveStepsWithTheFoldersOwnConfigAreThoseOfDiffusers(
+      String name, String schedulerClass, String result) throws IOException {
+    try (Loaded folder = Loaded.of(name)) {
+      PipelineScheduler pipeline =
+          SchedulerJson.pipeline(
+              folder.scheduler().put("_class_name", schedulerClass), Optional.empty());
+      ModelFolder model = folder.model();
+      BetaSchedule schedule = model.model().info().schedule();
+      List<Step> rows =
+          pipeline.steps(
+              schedule,
+              model.model().info().predictionType(),
+              pipeline.spacing(5, model.model().info()).timesteps(schedule.timesteps()));
+      float[] z = noise(folder);
+      float[] x = folder.images("sample");
+      for (int row = 0; row < rows.size(); row++) {
+        x = step(folder, pipeline.clip(), rows.get(row), x, z, row * x.length);
+      }
+      assertThat(x).containsExactly(folder.images(result), within(1e-3f));
+    }
+  }
+
+  /** What {@code Predictor.denoise} is documented to do, but with noise that was given. */
+  private static float[] step(
+      Loaded folder, double clip, Step step, float[] x, float[] z, int offset) {
+    float[] out = folder.predictor().predict(x, step.timestep(), folder.labels());
+    float[] next = new float[x.length];
+    for (int i = 0; i < x.length; i++) {
+      double raw = step.x0FromX() * x[i] + step.x0FromOut() * out[i];
+      next[i] =
+          (float)
+              (step.fromX() * x[i]
+                  + step.fromOut() * out[i]
+                  + step.fromX0() * Math.max(-clip, Math.min(clip, raw))
+                  + step.fromNoise() * z[offset + i]);
+    }
+    return next;
+  }
+
+  /** [rows, n, c, h, w] to [rows, n, h, w, c], by way of [rows·n, c, h, w]. */
+  private static float[] noise(Loaded folder) {
+    Weight z = folder.expected().get("z");
+    Shape shape = z.shape();
+    return floats(
+        new Weight(
+                Shape.of(shape.get(0) * shape.get(1), shape.get(2), shape.get(3), shape.get(4)),
+                z.values())
+            .transposed(0, 2, 3, 1)
+            .values());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "folder-flat, false, false, fixed_large, leading, 0, true, 1",
+    "folder-fp16, true, true, fixed_small, leading, 1, false, 1.5",
+    "folder-sharded, false, false, fixed_small, leading, 0, true, Infinity",
+    "folder-learned-variance, false, false, learned_range, trailing, 0, true, 1"
+  })
+  void thePipelineIsThatOfTheFolderBeforeAndAfterSaving(
+      String name,
+      boolean ddimPipeline,
+      boolean ddim,
+      String variance,
+      String spacing,
+      int offset,
+      boolean alphaToOne,
+      double clip)
+      throws IOException {
+    ModelFolder model = ModelFolder.read(Fixtures.path("golden/" + name));
+    assertThat(model.model().pipeline())
+        .isEqualTo(
+            new PipelineScheduler(ddimPipeline, ddim, variance, spacing, offset, alphaToOne, clip));
+    Fixtures.copyModel("golden/" + name, saved);
+    ModelFolder copy = ModelFolder.read(saved);
+    assertThat(copy.model()).isEqualTo(model.model());
+    assertThat(copy.weights().readAll()).isEqualTo(model.weights().readAll());
+  }
+
+  @Test
+  void aPredictorsOwnSamplerIsThePipeline() throws IOException {
+    try (Loaded folder = Loaded.of("folder-fp16")) {
+      Predictor predictor = folder.predictor();
+      Sampler own = predictor.sampler().labels(1).seed(3);
+      Sampler byHand =
+          Sampler.of(folder.model().model().pipeline()).clip(1.5).with(predictor).labels(1).seed(3);
+      assertThat(own.steps(4).sample(2)).isEqualTo(byHand.steps(4).sample(2));
+      assertThat(own.steps(4).sample(2))
+          .isNotEqualTo(Sampler.ddim(0).steps(4).with(predictor).labels(1).seed(3).sample(2));
+      int[] rows = {0};
+      own.listener(progress -> ++rows[0] < 60).sample(1);
+      assertThat(rows[0]).as("steps of a DDIMPipeline").isEqualTo(50);
+    }
+  }
+
+  private static float[] floats(FloatBuffer buffer) {
+    float[] values = new float[buffer.remaining()];
+    buffer.duplicate().get(values);
+    return values;
+  }
+}

@@ -1,0 +1,325 @@
+package io.github.ddpm.tf.files;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Spacing;
+import io.github.ddpm.tf.Fixtures;
+import io.github.ddpm.tf.ModelFiles;
+import io.github.ddpm.tf.graph.UNetConfig;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.tensorflow.ndarray.Shape;
+
+class ModelFolderTest {
+  @TempDir Path folder;
+
+  private ModelFolder model;
+
+  @BeforeEach
+  void copyAModel() throws IOException {
+    model = ModelFolder.read(Fixtures.path("golden/unet-attention"));
+    Fixtures.copyModel("golden/unet-attention", folder);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"unet-attention", "unet-padding0", "unet-scale-shift"})
+  void aModelOfDiffusersIsTheSameAfterSavingAndLoading(String name) throws IOException {
+    ModelFolder original = ModelFolder.read(Fixtures.path("golden/" + name));
+    Fixtures.copyModel("golden/" + name, folder);
+    ModelFolder copy = ModelFolder.read(folder);
+    assertThat(copy.model()).isEqualTo(original.model());
+    assertThat(copy.weights().readAll()).isEqualTo(original.weights().readAll());
+  }
+
+  static Stream<BetaSchedule> schedules() {
+    return Stream.of(
+        BetaSchedule.linear(),
+        BetaSchedule.linear(10, 0.01, 0.5),
+        BetaSchedule.cosine(100),
+        BetaSchedule.cosine().zeroTerminalSnr(),
+        BetaSchedule.scaledLinear(1000, 0.00085, 0.012).zeroTerminalSnr());
+  }
+
+  @ParameterizedTest
+  @MethodSource("schedules")
+  void schedulesTravelWithTheModel(BetaSchedule schedule) throws IOException {
+    save(schedule, PredictionType.V_PREDICTION);
+    ModelInfo info = ModelFolder.read(folder).model().info();
+    assertThat(info.schedule()).isEqualTo(schedule);
+    assertThat(info.predictionType()).isEqualTo(PredictionType.V_PREDICTION);
+  }
+
+  @Test
+  void aTableOfBetasTravelsWithTheModel() throws IOException {
+    BetaSchedule schedule = BetaSchedule.of(0.1, 0.2, 0.3).zeroTerminalSnr();
+    save(schedule, PredictionType.SAMPLE);
+    BetaSchedule copy = ModelFolder.read(folder).model().info().schedule();
+    assertThat(copy).isEqualTo(schedule);
+    assertThat(copy.isZeroTerminalSnr()).isTrue();
+  }
+
+  @Test
+  void theSpacingTravelsWithTheModelWhereDiffusersLeavesItAlone() throws IOException {
+    Path file = folder.resolve("scheduler/scheduler_config.json");
+    ObjectNode json = (ObjectNode) Json.read(file);
+    assertThat(json.has("_spacing_exponent")).isFalse();
+    json.put("_spacing_exponent", 0.5);
+    Json.write(file, json);
+    Model spaced = ModelFolder.read(folder).model();
+    ModelInfo info = spaced.info();
+    assertThat(info).isEqualTo(model.model().info().withSpacingExponent(0.5));
+    assertThat(spaced.pipeline().spacing(4, info).timesteps(1000))
+        .containsExactly(Spacing.power(4, 0.5).timesteps(1000));
+    ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32);
+    assertThat(ModelFolder.read(folder).model().info()).isEqualTo(info);
+
+    Json.write(file, json.put("timestep_spacing", "leading"));
+    assertThatThrownBy(() -> ModelFolder.read(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining(
+            "_spacing_exponent needs timestep_spacing trailing, got 0.5 with leading");
+  }
+
+  @Test
+  void theNullLabelIsMarkedWhereDiffusersLeavesItAlone() throws IOException {
+    UNetConfig config = UNetConfig.small(8, 8, 1).withClasses(3);
+    JsonNode json = UNetJson.write(config, "0");
+    assertThat(json.get("num_class_embeds").asInt()).isEqualTo(4);
+    assertThat(json.get("_null_class_label").asBoolean()).isTrue();
+    assertThat(UNetJson.read(json)).isEqualTo(config);
+    assertThat(config.labels().classes()).isEqualTo(3);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "unet/config.json | down_block_types | [\"CrossAttnDownBlock2D\"] | DownBlock2D or AttnDownBlock2D",
+        "unet/config.json | act_fn | \"gelu\" | act_fn must be silu",
+        "unet/config.json | time_embedding_type | \"fourier\" | time_embedding_type must be positional",
+        "unet/config.json | sample_size | 9 | divisible by 2",
+        "unet/config.json | norm_num_groups | 5 | divisible by norm_num_groups 5",
+        "unet/config.json | out_channels | 3 | out_channels must equal in_channels 1",
+        "unet/config.json | class_embed_type | \"timestep\" | class_embed_type is not supported",
+        "unet/config.json | _class_name | \"UNet2DConditionModel\" | must be UNet2DModel",
+        "unet/config.json | norm_eps | \"x\" | norm_eps must be a number",
+        "unet/config.json | add_attention | \"no\" | add_attention must be true or false",
+        "unet/config.json | layers_per_block | \"x\" | whole number",
+        "scheduler/scheduler_config.json | beta_schedule | \"exp\" | sigmoid or laplace, got exp",
+        "scheduler/scheduler_config.json | prediction_type | \"flow\" | got flow",
+        "scheduler/scheduler_config.json | trained_betas | [0.1, 2] | num_train_timesteps 1000, got 2",
+        "unet/config.json | sample_size | null | the pictures' height and width",
+        "unet/config.json | sample_size | 100000000 | at most 8192, got 100000000x100000000",
+        "unet/config.json | block_out_channels | [4, 2000000000] | must be in [1, 65536], got 2000000000",
+        "unet/config.json | mid_block_type | \"UNetMidBlock2DSimpleCrossAttn\" | mid_block_type must be UNetMidBlock2D",
+        "unet/config.json | mid_block_type | null | mid_block_type must be UNetMidBlock2D, got null",
+        "unet/config.json | downsample_type | \"resnet\" | downsample_type must be conv",
+        "unet/config.json | up_block_types | [\"AttnSkipUpBlock2D\", \"UpBlock2D\"] | got AttnSkipUpBlock2D",
+        "model_index.json | _class_name | \"StableDiffusionPipeline\" | DDPMPipeline or DDIMPipeline, got StableDiffusionPipeline",
+        "model_index.json | text_encoder | [\"transformers\", \"CLIPTextModel\"] | text_encoder is not supported",
+        "model_index.json | unet | [\"diffusers\", \"UNet2DConditionModel\"] | UNet2DModel, got UNet2DConditionModel",
+        "scheduler/scheduler_config.json | timestep_spacing | \"even\" | leading, trailing or linspace, got even",
+        "scheduler/scheduler_config.json | steps_offset | -1 | steps_offset must be at least 0, got -1",
+        "scheduler/scheduler_config.json | _spacing_exponent | -1 | the spacing exponent must be in [0.1, 1], got -1",
+        "scheduler/scheduler_config.json | variance_type | \"none\" | learned or learned_range, got none",
+        "scheduler/scheduler_config.json | clip_sample_range | 0 | clip_sample_range must be above 0, got 0.0",
+        "scheduler/scheduler_config.json | num_train_timesteps | 2000000000 | at most 1000000, got 2000000000",
+        "scheduler/scheduler_config.json | num_train_timesteps | 0 | at least 1 timestep, got 0",
+      })
+  void whatWeCannotDoIsRefusedByName(String name, String key, String value, String problem)
+      throws IOException {
+    Path file = folder.resolve(name);
+    ObjectNode json = (ObjectNode) Json.read(file);
+    json.set(key, Json.MAPPER.readTree(value));
+    Json.write(file, json);
+    assertThatThrownBy(() -> Predictor.load(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining(file.toString())
+        .hasMessageContaining(problem);
+  }
+
+  @Test
+  void anUnknownSchedulerIsRefusedWithAndWithoutAnIndex() throws IOException {
+    String problem = "must be DDPMScheduler or DDIMScheduler, got ScoreSdeVeScheduler";
+    Path config = folder.resolve("scheduler/scheduler_config.json");
+    edit(config, json -> json.put("_class_name", "ScoreSdeVeScheduler"));
+    assertThat(ModelFolder.read(folder).model().pipeline())
+        .as("the index decides")
+        .isEqualTo(model.model().pipeline());
+    edit(
+        folder.resolve("model_index.json"),
+        json -> json.putArray("scheduler").add("diffusers").add("ScoreSdeVeScheduler"));
+    assertRefused(problem);
+    Files.delete(folder.resolve("model_index.json"));
+    assertRefused(problem);
+  }
+
+  @Test
+  void dynamicThresholdingIsRefusedWhereItIsMoreThanClipping() throws IOException {
+    Path config = folder.resolve("scheduler/scheduler_config.json");
+    edit(config, json -> json.put("thresholding", true).put("clip_sample_range", 3));
+    assertThat(ModelFolder.read(folder).model().pipeline().clip()).isEqualTo(1);
+    edit(config, json -> json.put("sample_max_value", 1.5));
+    assertRefused("thresholding with sample_max_value 1.5 is not supported");
+  }
+
+  @Test
+  void epsilonWithZeroTerminalSnrIsRefused() throws IOException {
+    edit(
+        folder.resolve("scheduler/scheduler_config.json"),
+        json -> json.put("prediction_type", "epsilon").put("rescale_betas_zero_snr", true));
+    assertRefused("scheduler_config.json: epsilon prediction needs signal");
+  }
+
+  @Test
+  void noTimeIsSpentOnANetworkThatTheWeightsCannotFill() throws IOException {
+    edit(folder.resolve("unet/config.json"), json -> json.put("layers_per_block", 2_000_000_000));
+    assertRefused("weight down_blocks.0.resnets.1.norm1.weight is missing");
+  }
+
+  @Test
+  void picklesAreNotReadAndTheMessageSaysWhatToDo() throws IOException {
+    Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+    Files.move(weights, weights.resolveSibling("diffusion_pytorch_model.bin"));
+    assertRefused("safe_serialization=True");
+    Files.delete(weights.resolveSibling("diffusion_pytorch_model.bin"));
+    assertRefused("diffusion_pytorch_model.safetensors: this file is missing");
+  }
+
+  @Test
+  void aVariantIsReadIfItIsTheOnlyOne() throws IOException {
+    Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
+    Path half = weights.resolveSibling("diffusion_pytorch_model.fp16.safetensors");
+    Files.move(weights, half);
+    assertThat(ModelFolder.read(folder).weights().readAll()).isEqualTo(model.weights().readAll());
+    Files.copy(half, weights.resolveSibling("diffusion_pytorch_model.non_ema.safetensors"));
+    assertRefused(
+        "got diffusion_pytorch_model.fp16.safetensors, diffusion_pytorch_model.non_ema.safetensors; leave one");
+    Files.copy(half, weights);
+    assertThat(ModelFolder.read(folder).weights().readAll()).isEqualTo(model.weights().readAll());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "../unet/diffusion_pytorch_model.safetensors | must name .safetensors files beside it, got ../unet",
+        "/etc/passwd | must name .safetensors files beside it, got /etc/passwd",
+        "none.safetensors | none.safetensors: this file is missing",
+        "part.safetensors | weight conv_in.bias is missing",
+      })
+  void anIndexNamesFilesBesideIt(String file, String problem) throws IOException {
+    Path unet = folder.resolve("unet");
+    Map<String, Weight> weights = new LinkedHashMap<>(model.weights().readAll());
+    Weight bias = weights.remove("conv_in.bias");
+    Files.delete(unet.resolve("diffusion_pytorch_model.safetensors"));
+    SafeTensors.write(unet.resolve("part.safetensors"), weights, DType.F32);
+    SafeTensors.write(unet.resolve("rest.safetensors"), Map.of("conv_in.bias", bias), DType.F32);
+    ObjectNode index = Json.object();
+    ObjectNode places = index.putObject("weight_map").put("conv_in.bias", "rest.safetensors");
+    weights.keySet().forEach(name -> places.put(name, "part.safetensors"));
+    Path indexFile = unet.resolve("diffusion_pytorch_model.safetensors.index.json");
+    Json.write(indexFile, index);
+    assertThat(ModelFolder.read(folder).weights().readAll()).isEqualTo(model.weights().readAll());
+    edit(indexFile, json -> ((ObjectNode) json.get("weight_map")).put("conv_in.bias", file));
+    assertRefused(problem);
+    edit(indexFile, json -> ((ObjectNode) json.get("weight_map")).remove("conv_in.bias"));
+    assertRefused("weight conv_in.bias is missing");
+    edit(
+        indexFile,
+        json ->
+            ((ObjectNode) json.get("weight_map"))
+                .put("conv_in.bias", "rest.safetensors")
+                .remove("conv_out.bias"));
+    assertRefused("weight conv_out.bias is not in the weight_map of");
+  }
+
+  @Test
+  void aWeightUnderBothItsNamesIsRefused() throws IOException {
+    Map<String, Weight> weights = new LinkedHashMap<>(model.weights().readAll());
+    weights.put(
+        "mid_block.attentions.0.query.weight", weights.get("mid_block.attentions.0.to_q.weight"));
+    assertRefused(weights, "mid_block.attentions.0.to_q.weight is there twice");
+  }
+
+  @Test
+  void aMissingAnExtraAndAMisshapenWeightAreRefused() throws IOException {
+    Map<String, Weight> weights = new LinkedHashMap<>(model.weights().readAll());
+    Weight bias = weights.remove("conv_in.bias");
+    assertRefused(weights, "weight conv_in.bias is missing");
+    weights.put("conv_in.bias", bias);
+    weights.put("more", bias);
+    assertRefused(weights, "weight more is not part of the network");
+    weights.remove("more");
+    weights.put("conv_in.bias", new Weight(Shape.of(1), FloatBuffer.allocate(1)));
+    assertRefused(weights, "weight conv_in.bias must have shape [4], got [1]");
+  }
+
+  @Test
+  void aMissingFileIsNamed() throws IOException {
+    assertThatThrownBy(() -> Predictor.load(folder.resolve("none")))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("none");
+    Files.delete(folder.resolve("scheduler/scheduler_config.json"));
+    assertThatThrownBy(() -> Predictor.load(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("scheduler_config.json")
+        .hasMessageContaining("missing");
+  }
+
+  @Test
+  void brokenJsonIsNamed() throws IOException {
+    Files.writeString(folder.resolve("unet/config.json"), "{");
+    assertThatThrownBy(() -> Predictor.load(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("config.json")
+        .hasMessageContaining("not JSON");
+  }
+
+  private void save(BetaSchedule schedule, PredictionType type) throws IOException {
+    UNetConfig network = model.model().network();
+    Model other = new Model(network, network.info(schedule, type), model.model().pipeline());
+    ModelFolder.write(folder, other, model.weights().readAll(), DType.F32, Map.of());
+  }
+
+  private static void edit(Path file, Consumer<ObjectNode> change) throws IOException {
+    ObjectNode json = (ObjectNode) Json.read(file);
+    change.accept(json);
+    Json.write(file, json);
+  }
+
+  private void assertRefused(String problem) {
+    assertThatThrownBy(() -> Predictor.load(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining(folder.toString())
+        .hasMessageContaining(problem);
+  }
+
+  private void assertRefused(Map<String, Weight> weights, String problem) throws IOException {
+    ModelFolder.write(folder, model.model(), weights, DType.F32, Map.of());
+    assertThatThrownBy(() -> Predictor.load(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("diffusion_pytorch_model.safetensors")
+        .hasMessageContaining(problem);
+  }
+}

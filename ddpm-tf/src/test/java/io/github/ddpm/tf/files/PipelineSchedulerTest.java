@@ -1,0 +1,136 @@
+package io.github.ddpm.tf.files;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Step;
+import io.github.ddpm.tf.Fixtures;
+import io.github.ddpm.tf.graph.UNetConfig;
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.StreamSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What {@code scheduler_config.json} says, against loops of diffusers itself, in double. */
+class PipelineSchedulerTest {
+  static List<JsonNode> loops() throws IOException {
+    JsonNode loops = Json.read(Fixtures.path("golden/loops.json")).get("loops");
+    return StreamSupport.stream(loops.spliterator(), false).toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("loops")
+  void aLoopIsThatOfDiffusers(JsonNode loop) {
+    JsonNode config = loop.get("config");
+    assertLoop(loop, config);
+    // The same after saving it.
+    PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
+    BetaSchedule schedule = SchedulerJson.schedule(config);
+    PredictionType type = SchedulerJson.predictionType(config);
+    Model model = new Model(UNetConfig.small(4, 4, 1), model(schedule, type), pipeline);
+    JsonNode saved = SchedulerJson.write(model, "0");
+    assertLoop(loop, saved);
+    assertThat(SchedulerJson.schedule(saved)).isEqualTo(schedule);
+    assertThat(
+            SchedulerJson.pipeline(
+                saved, Optional.of(SchedulerJson.index(SchedulerJson.writeIndex(pipeline, "0")))))
+        .isEqualTo(pipeline);
+  }
+
+  private static void assertLoop(JsonNode loop, JsonNode config) {
+    PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
+    BetaSchedule schedule = SchedulerJson.schedule(config);
+    double[] plan = plan(pipeline, 5, schedule);
+    assertThat(plan).containsExactly(doubles(loop.get("timesteps")));
+    double[] x = doubles(loop.get("x"));
+    List<Step> rows = pipeline.steps(schedule, SchedulerJson.predictionType(config), plan);
+    for (int row = 0; row < rows.size(); row++) {
+      Step step = rows.get(row);
+      double[] z = doubles(loop.get("z").get(row));
+      for (int i = 0; i < x.length; i++) {
+        double out = 0.7 * Math.sin(2 * x[i] + step.timestep() / 300);
+        double raw = step.x0FromX() * x[i] + step.x0FromOut() * out;
+        double x0 = Math.max(-pipeline.clip(), Math.min(pipeline.clip(), raw));
+        x[i] =
+            step.fromX() * x[i]
+                + step.fromOut() * out
+                + step.fromX0() * x0
+                + step.fromNoise() * z[i];
+      }
+      assertThat(x)
+          .as("row %s of %s", row, config)
+          .containsExactly(doubles(loop.get("xs").get(row)), within(1e-9));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    // pipeline, scheduler, T, steps_offset, spacing: steps that it takes when not told, the first
+    "DDPMPipeline, DDPMScheduler, 1000, 0, leading, 1000, 999",
+    "DDPMPipeline, DDPMScheduler, 200, 0, leading, 200, 199",
+    "DDIMPipeline, DDIMScheduler, 1000, 0, leading, 50, 980",
+    "DDIMPipeline, DDPMScheduler, 1000, 1, leading, 50, 981",
+    "DDPMPipeline, DDIMScheduler, 1000, 0, trailing, 1000, 999",
+    // Where diffusers would ask for timestep 1000, there is one step less.
+    "DDPMPipeline, DDPMScheduler, 1000, 1, leading, 999, 999",
+  })
+  void theDefaultPlanIsThatOfThePipeline(
+      String pipelineClass,
+      String schedulerClass,
+      int timesteps,
+      int offset,
+      String spacing,
+      int steps,
+      double first)
+      throws IOException {
+    JsonNode config =
+        Json.MAPPER.createObjectNode().put("timestep_spacing", spacing).put("steps_offset", offset);
+    SchedulerJson.Index index =
+        new SchedulerJson.Index(pipelineClass.equals("DDIMPipeline"), schedulerClass);
+    PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.of(index));
+    assertThat(pipeline.ddim())
+        .isEqualTo(pipelineClass.equals("DDIMPipeline") || schedulerClass.equals("DDIMScheduler"));
+    double[] plan =
+        plan(pipeline, pipeline.defaultSteps(timesteps), BetaSchedule.linear(timesteps));
+    assertThat(plan).hasSize(steps);
+    assertThat(plan[0]).isEqualTo(first);
+  }
+
+  /** Learned variances and the large one in the log domain, where diffusers gets NaN. */
+  @Test
+  void aVarianceIsOneOfTheFixedOnes() {
+    assertThat(rows("learned_range")).isEqualTo(rows("fixed_small"));
+    assertThat(rows("learned")).isEqualTo(rows("fixed_small"));
+    assertThat(rows("fixed_large_log")).isEqualTo(rows("fixed_large"));
+    assertThat(rows("fixed_large")).isNotEqualTo(rows("fixed_small"));
+  }
+
+  private static List<Step> rows(String varianceType) {
+    return new PipelineScheduler(false, false, varianceType, "leading", 0, true, 1)
+        .steps(BetaSchedule.linear(), PredictionType.EPSILON, new double[] {900, 500, 0});
+  }
+
+  private static double[] plan(PipelineScheduler pipeline, int n, BetaSchedule schedule) {
+    return pipeline
+        .spacing(n, model(schedule, PredictionType.SAMPLE))
+        .timesteps(schedule.timesteps());
+  }
+
+  private static ModelInfo model(BetaSchedule schedule, PredictionType type) {
+    return new ModelInfo(1, 1, 1, 0, false, schedule, type);
+  }
+
+  private static double[] doubles(JsonNode array) {
+    return StreamSupport.stream(array.spliterator(), false)
+        .mapToDouble(JsonNode::asDouble)
+        .toArray();
+  }
+}

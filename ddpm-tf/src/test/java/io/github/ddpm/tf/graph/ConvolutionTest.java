@@ -1,0 +1,390 @@
+package io.github.ddpm.tf.graph;
+
+import static io.github.ddpm.tf.graph.Operands.assertClose;
+import static io.github.ddpm.tf.graph.Operands.run;
+import static io.github.ddpm.tf.graph.Operands.values;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.tensorflow.Graph;
+import org.tensorflow.Operand;
+import org.tensorflow.Result;
+import org.tensorflow.Session;
+import org.tensorflow.ndarray.Shape;
+import org.tensorflow.ndarray.buffer.DataBuffers;
+import org.tensorflow.op.Ops;
+import org.tensorflow.op.core.Gradients;
+import org.tensorflow.op.core.Placeholder;
+import org.tensorflow.types.TBfloat16;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.family.TFloating;
+
+/**
+ * Both ways of a convolution and their gradients, against the definition in double. Filters and
+ * images are exact in bfloat16.
+ */
+class ConvolutionTest {
+  @BeforeAll
+  static void registerGradients() {
+    UNet.registerGradients();
+  }
+
+  /** A convolution of random images; without a kernel, a linear layer. */
+  record Case(
+      Convolution convolution, int kernel, int images, int height, int width, int in, int out) {
+    int outHeight() {
+      return height * convolution.up() / convolution.down();
+    }
+
+    int outWidth() {
+      return width * convolution.up() / convolution.down();
+    }
+
+    Shape filter() {
+      return kernel == 0 ? Shape.of(out, in) : Shape.of(kernel, kernel, in, out);
+    }
+  }
+
+  static Stream<Case> cases() {
+    return Stream.of(
+        new Case(Convolution.SAME, 3, 2, 5, 7, 3, 5),
+        // One channel in, and one out: kernels of their own.
+        new Case(Convolution.SAME, 3, 3, 28, 28, 1, 32),
+        new Case(Convolution.SAME, 3, 3, 28, 28, 32, 1),
+        new Case(Convolution.SAME, 3, 1, 6, 6, 40, 3),
+        // Whole blocks of channels, and parts of them.
+        new Case(Convolution.SAME, 3, 2, 9, 17, 64, 64),
+        new Case(Convolution.SAME, 3, 1, 4, 4, 36, 52),
+        // More rows than are copied at a time.
+        new Case(Convolution.SAME, 3, 1, 90, 60, 40, 8),
+        // More images than are added up apart.
+        new Case(Convolution.SAME, 3, 19, 4, 4, 8, 8),
+        new Case(Convolution.halving(0), 3, 2, 8, 6, 5, 6),
+        new Case(Convolution.halving(1), 3, 2, 8, 6, 5, 6),
+        new Case(Convolution.halving(1), 3, 2, 28, 28, 32, 32),
+        new Case(Convolution.DOUBLING, 3, 2, 4, 3, 5, 6),
+        new Case(Convolution.DOUBLING, 3, 2, 14, 14, 64, 32),
+        new Case(Convolution.POINTWISE, 1, 2, 5, 7, 12, 20),
+        new Case(Convolution.POINTWISE, 0, 2, 5, 7, 12, 20),
+        new Case(Convolution.POINTWISE, 0, 1, 1, 130, 128, 64),
+        new Case(Convolution.POINTWISE, 0, 1, 1, 1, 128, 64));
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void theKernelFollowsTheDefinition(Case convolution) {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    Convolved kernel = new Convolved(convolution, TFloat32.class, Convolution::byKernel);
+    kernel.assertDefinition(2e-6);
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void tensorFlowsOperationsFollowTheDefinition(Case convolution) {
+    new Convolved(convolution, TFloat32.class, Convolution::composed).assertDefinition(1e-5);
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void inBfloat16OnlyWhatComesOutIsRounded(Case convolution) {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    // Half a unit in the last of 8 places.
+    new Convolved(convolution, TBfloat16.class, Convolution::byKernel).assertDefinition(1.0 / 256);
+  }
+
+  @ParameterizedTest
+  @MethodSource("cases")
+  void tensorFlowsOperationsRoundWhatComesOutAndItsSum(Case convolution) {
+    new Convolved(convolution, TBfloat16.class, Convolution::composed).assertDefinition(1.0 / 128);
+  }
+
+  @Test
+  void theSameNumbersComeOutEachTime() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    Case many = new Case(Convolution.SAME, 3, 37, 12, 12, 24, 40);
+    Convolved first = new Convolved(many, TBfloat16.class, Convolution::byKernel);
+    for (int i = 0; i < 5; i++) {
+      Convolved again = new Convolved(many, TBfloat16.class, Convolution::byKernel);
+      assertThat(again.y).isEqualTo(first.y);
+      assertThat(again.ofFilter).isEqualTo(first.ofFilter);
+      assertThat(again.ofX).isEqualTo(first.ofX);
+    }
+  }
+
+  /** A border of zeros comes after the normalization, not before it. */
+  @Test
+  void normalizedImagesAreWhatTensorFlowNormalizes() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    Random random = new Random(3);
+    try (Graph graph = TensorFlowRuntime.graph()) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Operand<TFloat32> x = constant(tf, Shape.of(3, 6, 6, 24), random(random, 3 * 36 * 24));
+      GroupNorm.Input<TFloat32> in =
+          new GroupNorm.Input<>(
+              x,
+              Optional.of(new GroupNorm(4, 1e-5, true)),
+              Optional.of(constant(tf, Shape.of(3, 24), random(random, 72))),
+              Optional.of(constant(tf, Shape.of(1, 24), random(random, 24))),
+              Optional.of(constant(tf, Shape.of(1, 24), random(random, 24))));
+      Operand<TFloat32> filter = constant(tf, Shape.of(3, 3, 24, 8), random(random, 9 * 24 * 8));
+      Operand<TFloat32> bias = constant(tf, Shape.of(8), random(random, 8));
+      Operand<TFloat32> kernel =
+          Convolution.SAME.byKernel(tf, in, filter, bias, Optional.empty()).y();
+      Operand<TFloat32> composed =
+          Convolution.SAME.composed(tf, in, filter, bias, Optional.empty()).y();
+      List<Operand<?>> by =
+          List.of(
+              x,
+              in.shift().orElseThrow(),
+              in.gamma().orElseThrow(),
+              in.beta().orElseThrow(),
+              filter,
+              bias);
+      List<Operand<TFloat32>> expected = gradients(tf, composed, by);
+      List<Operand<TFloat32>> actual = gradients(tf, kernel, by);
+      try (Session session = TensorFlowRuntime.session(graph)) {
+        assertClose(run(session, kernel), run(session, composed), 1e-4);
+        for (int i = 0; i < by.size(); i++) {
+          assertClose(run(session, actual.get(i)), run(session, expected.get(i)), 1e-3);
+        }
+      }
+    }
+  }
+
+  /** What is packed once must be packed of these weights. */
+  @Test
+  void twoLayersWithConstantFiltersKeepTheirOwn() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    try (Graph graph = TensorFlowRuntime.graph()) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Operand<TFloat32> x =
+          tf.withName("x").placeholder(TFloat32.class, Placeholder.shape(Shape.of(-1, 2, 2, 1)));
+      Operand<TFloat32> y = x;
+      for (float weight : new float[] {2, 3}) {
+        y =
+            Convolution.POINTWISE
+                .byKernel(
+                    tf,
+                    GroupNorm.Input.of(y),
+                    tf.constant(new float[][] {{weight}}),
+                    tf.constant(new float[1]),
+                    Optional.empty())
+                .y();
+      }
+      try (Session session = TensorFlowRuntime.session(graph)) {
+        for (float value : new float[] {1, -5}) {
+          try (TFloat32 fed =
+                  TFloat32.tensorOf(
+                      Shape.of(1, 2, 2, 1),
+                      data -> data.scalars().forEach(s -> s.setFloat(value)));
+              Result result = session.runner().feed("x", fed).fetch(y).run()) {
+            assertThat(values(result)).containsOnly(6 * value);
+          }
+        }
+      }
+    }
+  }
+
+  @Test
+  void operandsThatDontFitAreRefused() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    try (Graph graph = TensorFlowRuntime.graph()) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Operand<TFloat32> x = ones(tf, 2, 5, 4, 8);
+      Operand<TFloat32> bias = tf.constant(new float[6]);
+      try (Session session = TensorFlowRuntime.session(graph)) {
+        assertRefused(
+            session,
+            Convolution.SAME.byKernel(
+                tf, GroupNorm.Input.of(x), ones(tf, 3, 3, 7, 6), bias, Optional.empty()),
+            "the filter must take the channels of x");
+        assertRefused(
+            session,
+            Convolution.SAME.byKernel(
+                tf, GroupNorm.Input.of(x), ones(tf, 3, 3, 8, 5), bias, Optional.empty()),
+            "the bias must have the channels of the filter");
+        assertRefused(
+            session,
+            Convolution.halving(1)
+                .byKernel(tf, GroupNorm.Input.of(x), ones(tf, 3, 3, 8, 6), bias, Optional.empty()),
+            "height and width must be even to be halved");
+        assertRefused(
+            session,
+            Convolution.SAME.byKernel(
+                tf,
+                GroupNorm.Input.of(x),
+                ones(tf, 3, 3, 8, 6),
+                bias,
+                Optional.of(ones(tf, 2, 5, 4, 8))),
+            "what is added must have the shape of the output");
+      }
+    }
+  }
+
+  private static void assertRefused(
+      Session session, Convolution.Result<TFloat32> result, String message) {
+    assertThatThrownBy(() -> session.runner().fetch(result.y()).run())
+        .hasMessageContaining(message);
+  }
+
+  private static List<Operand<TFloat32>> gradients(
+      Ops tf, Operand<TFloat32> y, List<Operand<?>> by) {
+    Gradients all =
+        tf.gradients(
+            tf.reduceSum(tf.math.mul(y, tf.math.mul(y, y)), tf.constant(new int[] {0, 1, 2, 3})),
+            by);
+    List<Operand<TFloat32>> result = new ArrayList<>();
+    for (int i = 0; i < by.size(); i++) {
+      result.add(all.dy(i));
+    }
+    return result;
+  }
+
+  private static Operand<TFloat32> ones(Ops tf, int... shape) {
+    return tf.ones(tf.constant(shape), TFloat32.class);
+  }
+
+  private static Operand<TFloat32> constant(Ops tf, Shape shape, float[] values) {
+    return tf.constant(shape, DataBuffers.of(values));
+  }
+
+  /** Sixteenths in [-2, 2]: exact in bfloat16. */
+  private static float[] random(Random random, int length) {
+    float[] values = new float[length];
+    for (int i = 0; i < length; i++) {
+      values[i] = (random.nextInt(65) - 32) / 16f;
+    }
+    return values;
+  }
+
+  @FunctionalInterface
+  private interface Way {
+    <T extends TFloating> Convolution.Result<T> apply(
+        Convolution convolution,
+        Ops tf,
+        GroupNorm.Input<T> in,
+        Operand<TFloat32> filter,
+        Operand<TFloat32> bias,
+        Optional<Operand<T>> added);
+  }
+
+  /** What came out of a convolution, and the gradients of the product with other random images. */
+  private static final class Convolved {
+    final Case its;
+    final float[] x;
+    final float[] filter;
+    final float[] bias;
+    final float[] added;
+    final float[] dy;
+    final float[] y;
+    final float[] ofX;
+    final float[] ofFilter;
+    final float[] ofBias;
+    final float[] ofAdded;
+
+    <T extends TFloating> Convolved(Case its, Class<T> type, Way way) {
+      this.its = its;
+      Random random = new Random(1);
+      Shape in = Shape.of(its.images(), its.height(), its.width(), its.in());
+      Shape out = Shape.of(its.images(), its.outHeight(), its.outWidth(), its.out());
+      x = random(random, (int) in.size());
+      filter = random(random, (int) its.filter().size());
+      bias = random(random, its.out());
+      added = random(random, (int) out.size());
+      dy = random(random, (int) out.size());
+      try (Graph graph = TensorFlowRuntime.graph()) {
+        Ops tf = TensorFlowRuntime.ops(graph);
+        List<Operand<TFloat32>> by =
+            List.of(
+                constant(tf, in, x),
+                constant(tf, its.filter(), filter),
+                constant(tf, Shape.of(its.out()), bias),
+                constant(tf, out, added));
+        Operand<T> images = Tensors.cast(tf, by.get(0), type);
+        Operand<TFloat32> result =
+            Tensors.cast(
+                tf,
+                way.apply(
+                        its.convolution(),
+                        tf,
+                        GroupNorm.Input.of(images),
+                        by.get(1),
+                        by.get(2),
+                        Optional.of(Tensors.cast(tf, by.get(3), type)))
+                    .y(),
+                TFloat32.class);
+        Gradients all =
+            tf.gradients(
+                tf.reduceSum(
+                    tf.math.mul(result, constant(tf, out, dy)),
+                    tf.constant(new int[] {0, 1, 2, 3})),
+                by);
+        try (Session session = TensorFlowRuntime.session(graph)) {
+          y = run(session, result);
+          ofX = run(session, all.dy(0));
+          ofFilter = run(session, all.dy(1));
+          ofBias = run(session, all.dy(2));
+          ofAdded = run(session, all.dy(3));
+        }
+      }
+    }
+
+    void assertDefinition(double tolerance) {
+      Convolution c = its.convolution();
+      int kernel = Math.max(1, its.kernel());
+      double[] expected = new double[y.length];
+      double[] expectedOfX = new double[x.length];
+      double[] expectedOfFilter = new double[filter.length];
+      double[] expectedOfBias = new double[bias.length];
+      for (int o = 0; o < y.length; o++) {
+        int channel = o % its.out();
+        int column = o / its.out() % its.outWidth();
+        int row = o / its.out() / its.outWidth() % its.outHeight();
+        int image = o / its.out() / its.outWidth() / its.outHeight();
+        double sum = bias[channel] + (double) added[o];
+        expectedOfBias[channel] += dy[o];
+        for (int k = 0; k < kernel * kernel; k++) {
+          int r = Math.floorDiv(row * c.down() + k / kernel - c.padding(), c.up());
+          int s = Math.floorDiv(column * c.down() + k % kernel - c.padding(), c.up());
+          if (r < 0 || r >= its.height() || s < 0 || s >= its.width()) {
+            continue;
+          }
+          for (int i = 0; i < its.in(); i++) {
+            int at = ((image * its.height() + r) * its.width() + s) * its.in() + i;
+            int weight =
+                its.kernel() == 0
+                    ? channel * its.in() + i
+                    : (k * its.in() + i) * its.out() + channel;
+            sum += (double) x[at] * filter[weight];
+            expectedOfX[at] += (double) dy[o] * filter[weight];
+            expectedOfFilter[weight] += (double) dy[o] * x[at];
+          }
+        }
+        expected[o] = sum;
+      }
+      assertClose(y, floats(expected), tolerance);
+      assertClose(ofX, floats(expectedOfX), tolerance);
+      assertClose(ofFilter, floats(expectedOfFilter), tolerance);
+      assertClose(ofBias, floats(expectedOfBias), tolerance);
+      assertClose(ofAdded, dy, 0);
+    }
+
+    private static float[] floats(double... values) {
+      float[] result = new float[values.length];
+      for (int i = 0; i < values.length; i++) {
+        result[i] = (float) values[i];
+      }
+      return result;
+    }
+  }
+}

@@ -1,0 +1,163 @@
+package io.github.ddpm.tf.sampling;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import io.github.ddpm.DenoiseRequest;
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.NoiseScheduler;
+import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import io.github.ddpm.Step;
+import io.github.ddpm.tf.Fixtures;
+import io.github.ddpm.tf.files.ModelFolder;
+import java.io.IOException;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.IdentityHashMap;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The model in the jar, and what is said of one that is damaged. */
+class PretrainedTest {
+  private static final String ROOT = "io/github/ddpm/tf/pretrained/";
+  private static final long MAX_BYTES = 6_000_000;
+
+  @TempDir Path folder;
+
+  private Path damaged;
+
+  @BeforeEach
+  void copyAModel() throws IOException {
+    damaged = folder.resolve(ROOT + "damaged");
+    Fixtures.copyModel("golden/unet-attention", damaged);
+  }
+
+  @Test
+  void itDrawsWithoutAModelGiven() {
+    Images images = Sampler.ddim(0.0).steps(2).labels(7).guidance(2).seed(1).sample(3);
+    assertThat(images.count()).isEqualTo(3);
+    assertThat(images.height()).isEqualTo(28);
+    Images again =
+        Sampler.ddim(0)
+            .steps(2)
+            .labels(7)
+            .guidance(2)
+            .seed(1)
+            .with(Predictor.pretrained())
+            .sample(3);
+    assertThat(again.toArray()).containsExactly(images.toArray(), within(1e-3f));
+  }
+
+  @Test
+  void itHasTheDigitsAndANullLabelAndIsSmall() throws IOException {
+    ModelInfo info = Predictor.pretrained().info();
+    assertThat(List.of(info.height(), info.width(), info.channels(), info.classes()))
+        .containsExactly(28, 28, 1, 10);
+    assertThat(info.nullLabel()).isTrue();
+    long bytes = 0;
+    for (String file : ModelFolder.FILES) {
+      URL url = TfPredictorProvider.class.getClassLoader().getResource(ROOT + "digits/" + file);
+      assertThat(url).as(file).isNotNull();
+      bytes += url.openConnection().getContentLengthLong();
+    }
+    assertThat(bytes).isLessThanOrEqualTo(MAX_BYTES);
+    assertThat(TfPredictorProvider.class.getResource("/" + ROOT + "digits/README.md")).isNotNull();
+  }
+
+  @Test
+  void itIsLoadedOnceHoweverManyAskAndClosingDoesNothing() throws Exception {
+    Set<Predictor> found = Collections.newSetFromMap(new IdentityHashMap<>());
+    ExecutorService threads = Executors.newFixedThreadPool(4);
+    try {
+      List<Future<Predictor>> asked =
+          threads.invokeAll(Collections.nCopies(8, Predictor::pretrained));
+      for (Future<Predictor> one : asked) {
+        found.add(one.get());
+      }
+    } finally {
+      threads.shutdown();
+    }
+    assertThat(found).hasSize(1);
+    Predictor.pretrained().close();
+    assertThat(Sampler.ddim(0).steps(1).sample(1).count()).isEqualTo(1);
+  }
+
+  @Test
+  void noLabelsAreTheNullLabel() {
+    Predictor model = Predictor.pretrained();
+    ModelInfo info = model.info();
+    int last = info.schedule().timesteps() - 1;
+    Step step =
+        NoiseScheduler.ddim(0)
+            .steps(info.schedule(), info.predictionType(), new double[] {last})
+            .get(0);
+    float[] x =
+        new DenoiseRequest(List.of(step), 1, 3, 0, List.of(), 1, 1, progress -> true)
+            .initialNoise(info.imageSize());
+    float[] out = model.predict(x, last, info.classes());
+    float[] x0 = new float[x.length];
+    for (int i = 0; i < x.length; i++) {
+      x0[i] = (float) Math.max(-1, Math.min(1, step.x0FromX() * x[i] + step.x0FromOut() * out[i]));
+    }
+    assertThat(Sampler.ddim(0).steps(1).seed(3).sample(1).toArray())
+        .containsExactly(x0, within(1e-3f));
+  }
+
+  @Test
+  void itIsReadWhereverTheClassLoaderHasIt() throws IOException {
+    try (URLClassLoader loader = loader();
+        Predictor model = load(loader, "damaged")) {
+      assertThat(model.info().height()).isEqualTo(8);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "unet/diffusion_pytorch_model.safetensors | array",
+        "unet/config.json | not JSON",
+        "scheduler/scheduler_config.json | not JSON",
+      })
+  void aDamagedOneSaysWhichFileAndWhy(String file, String problem) throws IOException {
+    Path path = damaged.resolve(file);
+    byte[] bytes = Files.readAllBytes(path);
+    Files.write(path, Arrays.copyOf(bytes, bytes.length / 2));
+    try (URLClassLoader loader = loader()) {
+      assertThatThrownBy(() -> load(loader, "damaged"))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageStartingWith(
+              "can't load the model that comes with ddpm-tf: " + ROOT + "damaged/" + file + ": ")
+          .hasMessageContaining(problem);
+      Files.delete(path);
+      assertThatThrownBy(() -> load(loader, "damaged"))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("resource " + ROOT + "damaged/" + file + " is missing");
+    }
+  }
+
+  private static Predictor load(ClassLoader loader, String name) {
+    return TfPredictorProvider.pretrained(
+        resource -> loader.getResourceAsStream(resource.substring(1)), name, Precision.FLOAT32);
+  }
+
+  private URLClassLoader loader() throws IOException {
+    return new URLClassLoader(new URL[] {folder.toUri().toURL()}, null);
+  }
+}
