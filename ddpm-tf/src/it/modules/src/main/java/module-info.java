@@ -1,0 +1,4 @@
+/** Needs ddpm-tf by name, and nothing else. */
+module com.example {
+  requires io.github.ddpm.tf;
+}
