@@ -10,7 +10,8 @@ module io.github.ddpm.tf {
 
   exports io.github.ddpm.tf;
   exports io.github.ddpm.tf.data;
+  exports io.github.ddpm.tf.graph;
 
   provides io.github.ddpm.spi.PredictorProvider with
-      io.github.ddpm.tf.TfPredictorProvider;
+      io.github.ddpm.tf.sampling.TfPredictorProvider;
 }

@@ -1,5 +1,7 @@
 package io.github.ddpm.tf;
 
+import java.time.Duration;
+
 /** How fast the steps of a training go, and how many of them fit into a given time. */
 final class Pace {
   /** Steps before a speed is believed: the first few build and tune the graph. */
@@ -32,6 +34,11 @@ final class Pace {
 
   double secondsPerStep() {
     return secondsPerStep;
+  }
+
+  /** The time that so many steps will take; zero for less than 1. */
+  Duration left(long steps) {
+    return Duration.ofMillis(Math.round(1000 * secondsPerStep * Math.max(0, steps)));
   }
 
   /**

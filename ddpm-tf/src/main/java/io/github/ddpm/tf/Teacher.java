@@ -47,29 +47,31 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
   }
 
   /**
-   * The teacher that was saved.
+   * The teacher of a training that goes on.
    *
    * @param folder of the model
+   * @param digest that both models had when the training began
    * @param trained what is trained, which the model must be too
-   * @param autoguidance what it is guided by
-   * @param digest that it had
-   * @throws IOException if a model can't be read
-   * @throws IllegalArgumentException if a model is another one than it was then
+   * @throws IllegalArgumentException if a model can't be read or is another one than it was then;
+   *     the message says which
    */
-  static Teacher resume(Path folder, ModelInfo trained, Autoguidance autoguidance, String digest)
-      throws IOException {
-    ModelFolder model = ModelFolder.read(folder);
-    checkArgument(
-        isOfTheSame(model.model().info(), trained),
-        "started_from %s is another model by now",
-        folder);
-    Teacher teacher = of(model, autoguidance);
-    checkArgument(
-        digest.equals(teacher.digest),
-        "%s or %s is another model than when this training began",
-        folder,
-        autoguidance.guide());
-    return teacher;
+  static Teacher resume(Path folder, Autoguidance autoguidance, String digest, ModelInfo trained) {
+    try {
+      ModelFolder model = ModelFolder.read(folder);
+      checkArgument(
+          isOfTheSame(model.model().info(), trained),
+          "started_from %s is another model by now",
+          folder);
+      Teacher teacher = of(model, autoguidance);
+      checkArgument(
+          digest.equals(teacher.digest),
+          "%s or %s is another model than when this training began",
+          folder,
+          autoguidance.guide());
+      return teacher;
+    } catch (IOException e) {
+      throw new IllegalArgumentException(e.getMessage(), e);
+    }
   }
 
   private static String digest(ModelFolder... models) throws IOException {

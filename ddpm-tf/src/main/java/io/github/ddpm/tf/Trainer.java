@@ -46,28 +46,23 @@ public final class Trainer implements AutoCloseable {
   private final Model model;
   private final TrainingOptions options;
   private final Optional<Teacher> teacher;
+  private final Optional<Path> startedFrom;
   private final TrainingGraph graph;
 
-  private Optional<Path> startedFrom = Optional.empty();
   private long step;
   private long totalSteps;
   private boolean closed;
 
-  private Trainer(Model model, TrainingOptions options, Optional<Teacher> teacher)
+  private Trainer(
+      Model model, Optional<Teacher> teacher, TrainingFolder.State state, TrainingGraph.Start start)
       throws IOException {
-    UNetConfig.Labels labels = model.network().labels();
-    checkArgument(
-        options.labelDropout() == 0 || labels.nullLabel() || labels.embeddings() == 0,
-        "label dropout needs a network with a null label, got dropout %s",
-        options.labelDropout());
-    checkArgument(
-        options.minSnrGamma() == 0 || !model.info().schedule().isZeroTerminalSnr(),
-        "min-SNR weighting never trains the last timestep of a schedule with zero terminal SNR: gamma must be 0, got %s",
-        options.minSnrGamma());
     this.model = model;
-    this.options = options;
+    this.options = state.options();
     this.teacher = teacher;
-    this.graph = new TrainingGraph(model, options, teacher);
+    this.startedFrom = state.startedFrom();
+    this.step = state.step();
+    this.totalSteps = state.totalSteps();
+    this.graph = new TrainingGraph(model, options, teacher, start);
   }
 
   /**
@@ -84,9 +79,11 @@ public final class Trainer implements AutoCloseable {
     Model model =
         new Model(network, network.info(schedule, predictionType), PipelineScheduler.DEFAULT);
     try {
-      Trainer trainer = new Trainer(model, options, Optional.empty());
-      trainer.graph.start(trainer.graph.layout().initial(options.seed()));
-      return trainer;
+      return new Trainer(
+          model,
+          Optional.empty(),
+          TrainingFolder.State.start(options, Optional.empty()),
+          TrainingGraph.Start.fresh(layout -> layout.initial(options.seed())));
     } catch (IOException e) {
       // Nothing is read without a teacher.
       throw new UncheckedIOException(e);
@@ -158,22 +155,19 @@ public final class Trainer implements AutoCloseable {
       TrainingOptions options,
       Optional<Teacher> teacher)
       throws IOException {
-    Model model = new Model(network, saved.model().info(), saved.model().pipeline());
-    Trainer trainer = new Trainer(model, options, teacher);
-    return trainer.orClosed(
-        () -> {
-          WeightLayout layout = trainer.graph.layout();
-          WeightSource weights = saved.weights().source();
-          int layers = saved.model().network().levels().layersPerBlock();
-          int more = network.levels().layersPerBlock() - layers;
-          trainer.graph.start(
-              layout.pack(
-                  more == 0
-                      ? weights
-                      : new Deepening(
-                          weights, layers, layout.source(layout.initial(options.seed())), more)));
-          trainer.startedFrom = Optional.of(folder);
-        });
+    int layers = saved.model().network().levels().layersPerBlock();
+    int more = network.levels().layersPerBlock() - layers;
+    return new Trainer(
+        new Model(network, saved.model().info(), saved.model().pipeline()),
+        teacher,
+        TrainingFolder.State.start(options, Optional.of(folder)),
+        TrainingGraph.Start.fresh(
+            layout -> {
+              WeightSource weights = saved.weights().source();
+              WeightSource initial = layout.source(layout.initial(options.seed()));
+              return layout.pack(
+                  more == 0 ? weights : new Deepening(weights, layers, initial, more));
+            }));
   }
 
   /**
@@ -187,47 +181,22 @@ public final class Trainer implements AutoCloseable {
   public static Trainer resume(Path folder) throws IOException {
     Model model = ModelFolder.read(folder).model();
     TrainingFolder.State state = TrainingFolder.read(folder);
-    Trainer trainer;
     try {
-      Optional<Teacher> teacher =
-          state.guided().isPresent()
-              ? Optional.of(
-                  Teacher.resume(
-                      state.startedFrom().orElseThrow(),
-                      model.info(),
-                      state.guided().get().autoguidance(),
-                      state.guided().get().digest()))
-              : Optional.empty();
-      trainer = new Trainer(model, state.options(), teacher);
-    } catch (IOException | IllegalArgumentException e) {
+      return new Trainer(
+          model,
+          state
+              .guided()
+              .map(
+                  guided ->
+                      Teacher.resume(
+                          state.startedFrom().orElseThrow(),
+                          guided.autoguidance(),
+                          guided.digest(),
+                          model.info())),
+          state,
+          (layout, vector) -> TrainingFolder.read(folder, vector, layout));
+    } catch (IllegalArgumentException e) {
       throw new IOException(TrainingFolder.stateFile(folder) + ": " + e.getMessage(), e);
-    }
-    return trainer.orClosed(
-        () -> {
-          for (Vector vector : Vector.values()) {
-            trainer.graph.set(vector, TrainingFolder.read(folder, vector, trainer.graph.layout()));
-          }
-          trainer.startedFrom = state.startedFrom();
-          trainer.step = state.step();
-          trainer.totalSteps = state.totalSteps();
-        });
-  }
-
-  private interface Filling {
-    void fill() throws IOException;
-  }
-
-  /** This trainer once it is filled; closed if it can't be. */
-  private Trainer orClosed(Filling filling) throws IOException {
-    boolean filled = false;
-    try {
-      filling.fill();
-      filled = true;
-      return this;
-    } finally {
-      if (!filled) {
-        close();
-      }
     }
   }
 
@@ -366,7 +335,12 @@ public final class Trainer implements AutoCloseable {
       goOn =
           listener.test(
               new TrainingProgress(
-                  step, totalSteps, loss, learningRate, options.batchSize() / seconds, left));
+                  step,
+                  totalSteps,
+                  loss,
+                  learningRate,
+                  options.batchSize() / pace.secondsPerStep(),
+                  pace.left(totalSteps - step)));
     }
   }
 

@@ -53,7 +53,13 @@ final class TrainingFolder {
       long totalSteps,
       Optional<Path> startedFrom,
       Optional<Guided> guided,
-      TrainingOptions options) {}
+      TrainingOptions options) {
+
+    /** The state before the first step. */
+    static State start(TrainingOptions options, Optional<Path> startedFrom) {
+      return new State(0, 0, startedFrom, Optional.empty(), options);
+    }
+  }
 
   /** Autoguidance, and a digest of the weights of the model and its guide. */
   record Guided(Autoguidance autoguidance, String digest) {}

@@ -10,6 +10,7 @@ import io.github.ddpm.tf.files.Model;
 import io.github.ddpm.tf.graph.SchedulerOps;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNet;
+import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
@@ -65,6 +66,25 @@ final class TrainingGraph implements AutoCloseable {
   private record Accumulation(
       Operand<TFloat32> share, Op first, Op more, Operand<TFloat32> norm, Op last) {}
 
+  /** What the vectors are when training begins or goes on. */
+  interface Start {
+    float[] values(WeightLayout layout, Vector vector) throws IOException;
+
+    /** Some weights, of which the moving average is the same, and moments of 0. */
+    static Start fresh(Weights weights) {
+      return (layout, vector) ->
+          switch (vector) {
+            case WEIGHTS, EMA -> weights.of(layout);
+            case ADAM_M, ADAM_V -> new float[layout.size()];
+          };
+    }
+  }
+
+  /** The weights to start from, in that layout. */
+  interface Weights {
+    float[] of(WeightLayout layout) throws IOException;
+  }
+
   /** What came out of a step. */
   record Outcome(double loss, double norm) {
     /** Whether the step was taken; if not, nothing has changed. */
@@ -74,29 +94,48 @@ final class TrainingGraph implements AutoCloseable {
   }
 
   /**
-   * Builds the graph, with a teacher's weights in it. Its vectors are to be set.
+   * Builds the graph, with a teacher's weights in it, and sets its vectors.
    *
-   * @throws IOException if the teacher's weights can't be read
+   * @throws IOException if weights can't be read
    * @throws IllegalArgumentException if these don't fit together
    */
-  TrainingGraph(Model model, TrainingOptions options, Optional<Teacher> teacher)
+  TrainingGraph(Model model, TrainingOptions options, Optional<Teacher> teacher, Start start)
       throws IOException {
+    UNetConfig.Labels labelsOfNetwork = model.network().labels();
+    checkArgument(
+        options.labelDropout() == 0
+            || labelsOfNetwork.nullLabel()
+            || labelsOfNetwork.embeddings() == 0,
+        "label dropout needs a network with a null label, got dropout %s",
+        options.labelDropout());
+    checkArgument(
+        options.minSnrGamma() == 0 || !model.info().schedule().isZeroTerminalSnr(),
+        "min-SNR weighting never trains the last timestep of a schedule with zero terminal SNR: gamma must be 0, got %s",
+        options.minSnrGamma());
     this.model = model;
     this.options = options;
     this.layout = new WeightLayout(UNet.shapes(model.network()));
     this.graph = TensorFlowRuntime.graph();
-    boolean built = false;
+    Session opened = null;
+    boolean started = false;
     try {
       build(TensorFlowRuntime.ops(graph), teacher);
-      this.session = TensorFlowRuntime.session(graph);
-      built = true;
+      opened = TensorFlowRuntime.session(graph);
+      for (Vector vector : Vector.values()) {
+        vectors.set(opened, vector, start.values(layout, vector));
+      }
+      started = true;
     } catch (UncheckedIOException e) {
       throw e.getCause();
     } finally {
-      if (!built) {
+      if (!started) {
+        if (opened != null) {
+          opened.close();
+        }
         graph.close();
       }
     }
+    this.session = opened;
   }
 
   private void build(Ops tf, Optional<Teacher> teacher) throws IOException {
@@ -238,18 +277,6 @@ final class TrainingGraph implements AutoCloseable {
   /** How the weights lie in the vectors. */
   WeightLayout layout() {
     return layout;
-  }
-
-  /** Sets the vectors to what training starts from. */
-  void start(float[] weights) {
-    set(Vector.WEIGHTS, weights);
-    set(Vector.EMA, weights);
-    set(Vector.ADAM_M, new float[weights.length]);
-    set(Vector.ADAM_V, new float[weights.length]);
-  }
-
-  void set(Vector vector, float[] values) {
-    vectors.set(session, vector, values);
   }
 
   float[] get(Vector vector) {

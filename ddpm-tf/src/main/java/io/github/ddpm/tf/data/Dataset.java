@@ -265,10 +265,8 @@ public abstract class Dataset {
    * prediction type and schedule, and between the moments of one training.
    *
    * @param model of the size and classes of these pictures
-   * @param timesteps how many to visit, in the middles of so many equal parts of the model's
-   *     timesteps; in [1, T]
-   * @param perTimestep pictures at each, at least 1; the first {@code timesteps · perTimestep} are
-   *     used
+   * @param timesteps how many of the model's to visit, evenly spaced; in [1, T]
+   * @param perTimestep pictures at each, at least 1, from the first picture on
    * @throws IllegalArgumentException if there are fewer pictures, or the model is for others
    */
   public final double loss(Predictor model, int timesteps, int perTimestep) {
@@ -385,17 +383,13 @@ public abstract class Dataset {
     }
 
     private void swap(FloatBuffer picture) {
-      float[] pixel = new float[channels()];
-      float[] other = new float[channels()];
-      for (int row = 0; row < height(); row++) {
-        for (int left = 0; left < width() / 2; left++) {
-          int at = (row * width() + left) * channels();
-          int opposite = (row * width() + width() - 1 - left) * channels();
-          picture.get(at, pixel).get(opposite, other);
-          picture.put(at, other).put(opposite, pixel);
+      float[] row = new float[width() * channels()];
+      for (int y = 0; y < height(); y++) {
+        picture.get(y * row.length, row);
+        for (int x = width() - 1; x >= 0; x--) {
+          picture.put(row, x * channels(), channels());
         }
       }
-      picture.position(picture.limit());
     }
 
     @Override

@@ -220,8 +220,10 @@ public final class TensorFlowRuntime {
         return true;
       }
       // TensorFlow's own message is a screenful, and doesn't say what happens now.
-      String natives = "/org/tensorflow/internal/c_api/" + Loader.getPlatform() + "-gpu/";
-      if (TensorFlowRuntime.class.getResource(natives + "libtensorflow_cc.so.2") != null) {
+      // Asked of the class loader, because a class sees the resources of its own module alone.
+      String natives = "org/tensorflow/internal/c_api/" + Loader.getPlatform() + "-gpu/";
+      ClassLoader loader = TensorFlowRuntime.class.getClassLoader();
+      if (loader.getResource(natives + "libtensorflow_cc.so.2") != null) {
         System.getLogger(TensorFlowRuntime.class.getName())
             .log(Level.WARNING, "TensorFlow's GPU library sees no GPU: computing on the CPU");
       }

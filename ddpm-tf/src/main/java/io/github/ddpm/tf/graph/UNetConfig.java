@@ -153,22 +153,18 @@ public record UNetConfig(
           headDim.orElse(1));
     }
 
-    /** Attention at the coarsest of some levels and in the middle, in one head. */
-    static Attention coarsest(int levels) {
-      List<Boolean> up = new ArrayList<>(Collections.nCopies(levels, false));
+    /** Attention at the coarsest of so many levels; the rest as it is here. */
+    private Attention atCoarsest(int levels) {
+      List<Boolean> coarsestLast = new ArrayList<>(Collections.nCopies(levels, false));
       if (levels > 0) {
-        up.set(0, true);
+        coarsestLast.set(levels - 1, true);
       }
-      return new Attention(Lists.reverse(up), true, up, OptionalInt.empty());
+      return new Attention(coarsestLast, middle, Lists.reverse(coarsestLast), headDim);
     }
 
     /** The number of heads for that many channels. */
     int heads(int channels) {
       return channels / headDim.orElse(channels);
-    }
-
-    private Attention withHeadDim(OptionalInt channels) {
-      return new Attention(down, middle, up, channels);
     }
   }
 
@@ -250,11 +246,10 @@ public record UNetConfig(
    * @param channels 1 for gray, 3 for RGB
    */
   public static UNetConfig small(int height, int width, int channels) {
-    List<Integer> levels = List.of(32, 64, 64);
     return new UNetConfig(
         new Picture(height, width, channels, false),
-        new Levels(levels, 1, 1),
-        Attention.coarsest(levels.size()),
+        new Levels(List.of(32, 64, 64), 1, 1),
+        new Attention(List.of(), true, List.of(), OptionalInt.empty()).atCoarsest(3),
         new Normalization(8, 1e-5),
         new Timestep(false, true, 0),
         0,
@@ -279,11 +274,9 @@ public record UNetConfig(
    * @param channels at each level, finest first; each divisible by the groups of the normalization
    */
   public UNetConfig withBlockOutChannels(Integer... channels) {
-    Attention coarsest = Attention.coarsest(channels.length).withHeadDim(attention.headDim());
     return withLevels(
             new Levels(List.of(channels), levels.layersPerBlock(), levels.downsamplePadding()))
-        .withAttention(
-            new Attention(coarsest.down(), attention.middle(), coarsest.up(), coarsest.headDim()));
+        .withAttention(attention.atCoarsest(channels.length));
   }
 
   /**
@@ -301,7 +294,9 @@ public record UNetConfig(
    * @param channels of a head, at least 1; divides the channels of each level with attention
    */
   public UNetConfig withAttentionHeadDim(int channels) {
-    return withAttention(attention.withHeadDim(OptionalInt.of(channels)));
+    return withAttention(
+        new Attention(
+            attention.down(), attention.middle(), attention.up(), OptionalInt.of(channels)));
   }
 
   /** This network for other pictures. */
@@ -393,16 +388,13 @@ public record UNetConfig(
       if (attention.down().get(level)
           || attention.up().get(count - 1 - level)
           || (attention.middle() && level == count - 1)) {
-        checkHeads(channels.get(level));
+        int width = channels.get(level);
+        checkArgument(
+            width % attention.headDim().orElse(width) == 0,
+            "attention_head_dim must divide the %s channels of a block with attention, got %s",
+            width,
+            attention.headDim().orElse(0));
       }
     }
-  }
-
-  private void checkHeads(int channels) {
-    checkArgument(
-        channels % attention.headDim().orElse(channels) == 0,
-        "attention_head_dim must divide the %s channels of a block with attention, got %s",
-        channels,
-        attention.headDim().orElse(0));
   }
 }
