@@ -1,6 +1,7 @@
 package io.github.ddpm.examples;
 
-import io.github.ddpm.Images;
+import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -11,7 +12,7 @@ import picocli.CommandLine;
 
 /** Runs the commands of this module. */
 final class Commands {
-  /** Exit code for what the user can mend: bad options, files or values. */
+  /** The process ends with this code for what the user can mend: bad options, files or values. */
   private static final int BAD_INPUT = 2;
 
   private Commands() {}
@@ -24,7 +25,11 @@ final class Commands {
     }
   }
 
-  /** Runs a command. Bad input is one line on stderr. */
+  /**
+   * Runs a command. Bad input is one line on stderr.
+   *
+   * @return the exit code
+   */
   static int run(Callable<Integer> command, String... args) {
     return new CommandLine(command)
         .setCaseInsensitiveEnumValuesAllowed(true)
@@ -54,28 +59,25 @@ final class Commands {
     }
   }
 
-  /** Refuses a number of pictures or a file for them that can't be, before they are drawn. */
-  static void checkPictures(int count, Path out) throws IOException {
-    if (!out.toString().endsWith(".npy") && !out.toString().endsWith(".png")) {
-      throw new IllegalArgumentException("--out must end in .png or .npy, got " + out);
+  /**
+   * Opens a model.
+   *
+   * @param model its folder; null for the model in the library
+   * @param precision null for the one that is fastest on this machine
+   */
+  static Predictor open(Path model, Precision precision) throws IOException {
+    if (model == null && precision != null) {
+      throw new IllegalArgumentException("--precision needs --model");
     }
-    if (count < 1) {
-      throw new IllegalArgumentException("--count must be at least 1, got " + count);
+    if (model == null) {
+      return Predictor.pretrained();
     }
-    checkWritable(out.toAbsolutePath().getParent());
-  }
-
-  /** Writes a grid or, as the file's name says, an array. */
-  static void write(Images images, Path out) throws IOException {
-    if (out.toString().endsWith(".npy")) {
-      images.writeNpy(out);
-    } else {
-      images.writeGrid(out);
-    }
+    return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
   }
 
   /**
-   * An exception that keeps to the rules has one line; a file that isn't there says only its name.
+   * Prints what is wrong. An exception that keeps to the rules has one line; that of a file that
+   * isn't there says only its name.
    */
   private static int complain(Exception e) {
     String kind =

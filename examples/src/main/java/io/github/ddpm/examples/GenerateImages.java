@@ -1,11 +1,10 @@
 package io.github.ddpm.examples;
 
-import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import java.io.IOException;
 import java.nio.file.Path;
-import java.util.concurrent.Callable;
+import java.util.Optional;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Draws pictures with any model folder of diffusers, as its pipeline would. */
@@ -15,8 +14,8 @@ import picocli.CommandLine.Option;
     showDefaultValues = true,
     description =
         "Draws pictures with a model folder that diffusers or this library saved, as its pipeline would.")
-public final class GenerateImages implements Callable<Integer> {
-  private static final String SAMPLERS = "own, " + SamplingOptions.SAMPLERS;
+public final class GenerateImages extends GenerateCommand {
+  private static final String SAMPLERS = "own, " + Samplers.NAMES;
 
   @Option(names = "--model", required = true, description = "folder of the model")
   private Path model;
@@ -33,37 +32,21 @@ public final class GenerateImages implements Callable<Integer> {
           "number of steps; default: the pipeline's, 50 for ddim, all for ddpm, 20 for dpm-solver")
   private Integer steps;
 
-  @Option(names = "--count", defaultValue = "16", description = "number of pictures")
-  private int count;
+  GenerateImages() {
+    super(16, Path.of("images.png"));
+  }
 
-  @Mixin private final SamplingOptions sampling = new SamplingOptions();
-
-  @Option(
-      names = "--out",
-      defaultValue = "images.png",
-      description = "file to write, .png (a grid) or .npy")
-  private Path out;
-
-  GenerateImages() {}
-
-  /** Run with {@code --help} for the options. */
+  /** Runs the command; {@code --help} lists the options. */
   public static void main(String... args) {
     Commands.main(new GenerateImages(), args);
   }
 
   @Override
-  public Integer call() throws Exception {
-    Commands.checkPictures(count, out);
-    long start = System.nanoTime();
-    try (Predictor predictor = sampling.load(model)) {
-      sampling.draw(sampling.applyTo(sampler(predictor), steps), count, out, start);
-    }
-    return 0;
-  }
-
-  private Sampler sampler(Predictor predictor) {
-    return sampler.equals("own")
-        ? predictor.sampler()
-        : SamplingOptions.sampler(sampler, SAMPLERS, null).with(predictor);
+  public Integer call() throws IOException {
+    Optional<Sampler> named =
+        sampler.equals("own")
+            ? Optional.empty()
+            : Optional.of(Samplers.of(sampler, SAMPLERS, null));
+    return draw(model, named, steps);
   }
 }

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import org.knowm.xchart.ChartEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
@@ -19,7 +20,9 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
 final class LossCurve {
   private static final String HEADER = "step,loss,minutes";
 
-  /** Share of a new loss in the smoothed one: single steps differ by the timesteps they drew. */
+  /**
+   * A new loss has this share in the smoothed one: single steps differ by the timesteps they drew.
+   */
   private static final double SMOOTHING = 0.02;
 
   private final Path folder;
@@ -65,12 +68,12 @@ final class LossCurve {
     smoothed.add(before + share * (loss - before));
   }
 
-  /** The smoothed loss now. */
+  /** Returns the smoothed loss now. */
   double recent() {
     return smoothed.get(smoothed.size() - 1);
   }
 
-  /** The mean loss of the last steps, at most that many. */
+  /** Returns the mean loss of the last steps, at most that many. */
   double mean(int steps) {
     return losses.subList(Math.max(0, losses.size() - steps), losses.size()).stream()
         .mapToDouble(loss -> loss)
@@ -78,7 +81,7 @@ final class LossCurve {
         .orElse(Double.NaN);
   }
 
-  /** How long training has taken, before it was resumed too. */
+  /** Returns how long training has taken, before it was resumed too. */
   double minutes() {
     return minutes.isEmpty() ? 0 : minutes.get(minutes.size() - 1);
   }
@@ -95,7 +98,7 @@ final class LossCurve {
     Files.write(folder.resolve("loss.csv"), lines);
     XYChart chart =
         new XYChartBuilder().width(800).height(450).xAxisTitle("step").yAxisTitle("loss").build();
-    chart.getStyler().setYAxisLogarithmic(true).setLegendVisible(false);
+    chart.getStyler().setYAxisLogarithmic(true).setLegendVisible(false).setLocale(Locale.ROOT);
     chart.addSeries("loss", null, smoothed).setMarker(SeriesMarkers.NONE);
     ChartEncoder.saveChart(chart, folder.resolve("loss.png").toString(), "png");
   }

@@ -16,7 +16,6 @@ import io.github.ddpm.examples.measures.PrecisionRecall;
 import io.github.ddpm.examples.measures.Quality;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
-import io.github.ddpm.tf.data.Mnist;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -24,6 +23,7 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Measures a digits model against MNIST. */
@@ -36,16 +36,16 @@ import picocli.CommandLine.Option;
       "beside what as many of its test images get. Prints a table in Markdown."
     })
 public final class MeasureQuality implements Callable<Integer> {
-  /** Decides which images stand for MNIST where not all do. */
+  /** This seed decides which images stand for MNIST where not all do. */
   private static final long CHOICE = 0;
+
+  /** So many images are asked for by label unless another number is given. */
+  private static final int ASKED = 2000;
 
   @Option(names = "--model", description = "folder of the model; default: the one in the library")
   private Path model;
 
-  @Option(
-      names = "--data",
-      description = "folder with the four MNIST files; default: they are downloaded once")
-  private Path data;
+  @Mixin private final MnistOption data = new MnistOption();
 
   @Option(
       names = "--classifier",
@@ -58,7 +58,7 @@ public final class MeasureQuality implements Callable<Integer> {
   @Option(
       names = "--sampler",
       defaultValue = "ddim",
-      description = SamplingOptions.SAMPLERS + ", each with --steps")
+      description = Samplers.NAMES + ", each with --steps")
   private String sampler;
 
   @Option(names = "--steps", defaultValue = "50", description = "number of steps")
@@ -75,15 +75,14 @@ public final class MeasureQuality implements Callable<Integer> {
 
   @Option(
       names = "--asked",
-      defaultValue = "2000",
-      description = "number of further images that are asked for by label; 0 for none")
-  private int asked;
+      description =
+          "number of further images that are asked for by label; 0 for none; default: 2000 if the model has labels")
+  private Integer asked;
 
   @Option(
       names = "--guidance",
-      defaultValue = "1",
-      description = "how much more the labels of these weigh; 1 is off")
-  private double guidance;
+      description = "how much more the labels of these weigh; default: 1, which is off")
+  private Double guidance;
 
   @Option(
       names = "--bound",
@@ -104,7 +103,7 @@ public final class MeasureQuality implements Callable<Integer> {
 
   MeasureQuality() {}
 
-  /** Run with {@code --help} for the options. */
+  /** Runs the command; {@code --help} lists the options. */
   public static void main(String... args) {
     Commands.main(new MeasureQuality(), args);
   }
@@ -114,21 +113,18 @@ public final class MeasureQuality implements Callable<Integer> {
     if (card && model == null) {
       throw new IllegalArgumentException("--card needs --model, whose folder it writes to");
     }
-    if (precision != null && model == null) {
-      throw new IllegalArgumentException(
-          "--precision needs --model: the library's own is loaded once");
-    }
-    try (Predictor predictor = predictor();
+    try (Predictor predictor = Commands.open(model, precision);
         DigitClassifier digits =
             classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
       Sampler configured =
-          SamplingOptions.sampler(sampler, SamplingOptions.SAMPLERS, eta)
+          Samplers.of(sampler, Samplers.NAMES, eta)
               .spacing(spacing(predictor.info()))
               .seed(seed)
               .with(predictor);
-      digits.classify(configured.sample(0));
-      String table = measure(predictor, digits, configured);
+      int classes = digits.classify(configured.sample(0)).classes();
+      int wanted = asked(predictor.info(), classes);
+      String table = measure(predictor, digits, configured, wanted);
       System.out.print(table);
       if (card) {
         ModelCard.putMeasures(model, table);
@@ -149,15 +145,35 @@ public final class MeasureQuality implements Callable<Integer> {
     };
   }
 
-  private Predictor predictor() throws IOException {
-    return model == null ? Predictor.pretrained() : Predictor.load(model, used());
+  /**
+   * Returns how many images are asked for by label.
+   *
+   * @param classes that the classifier tells
+   */
+  private int asked(ModelInfo info, int classes) {
+    boolean possible = info.classes() == classes;
+    if (asked != null && asked > 0 && !possible) {
+      throw new IllegalArgumentException(
+          "--asked needs a --model with the "
+              + classes
+              + " classes that the classifier tells, got one with "
+              + info.classes());
+    }
+    int number = asked == null ? (possible ? ASKED : 0) : asked;
+    check("--asked", number, 0, Integer.MAX_VALUE);
+    if (guidance != null && number == 0) {
+      throw new IllegalArgumentException(
+          "--guidance is for the images of --asked, of which there are none, got " + guidance);
+    }
+    return number;
   }
 
   private Precision used() {
     return precision == null ? TrainingOptions.defaults().precision() : precision;
   }
 
-  private String measure(Predictor predictor, DigitClassifier digits, Sampler configured)
+  private String measure(
+      Predictor predictor, DigitClassifier digits, Sampler configured, int wanted)
       throws IOException {
     ModelInfo info = predictor.info();
     double exponent =
@@ -165,19 +181,19 @@ public final class MeasureQuality implements Callable<Integer> {
             ? spacingExponent
             : steps == info.schedule().timesteps() ? 1 : info.spacingExponent();
     double first = spacing(info).timesteps(info.schedule().timesteps())[0];
-    Sampler guided = configured.guidance(guidance);
-    Dataset train = data == null ? Mnist.train() : Mnist.train(data);
-    Dataset test = data == null ? Mnist.test() : Mnist.test(data);
+    double weight = guidance == null ? 1 : guidance;
+    Sampler guided = configured.guidance(weight);
+    Dataset train = data.train();
+    Dataset test = data.test();
     int most = Math.min(train.size(), test.size());
     check("--count", count, PrecisionRecall.NEIGHBORS + 1, most);
-    check("--asked", asked, 0, Integer.MAX_VALUE);
     if (bound != 0) {
       check("--bound", bound, 2, test.size());
     }
     int[] chosen = test.batch(0, count, CHOICE);
     Classified real = digits.classify(train.images(train.batch(0, count, CHOICE)));
     Classified heldOut = digits.classify(test.images(chosen));
-    Classified generated = digits.classify(Bar.sample(configured, count));
+    Classified generated = digits.classify(ProgressDisplay.sample(configured, count));
     Quality quality = Quality.of(generated, real);
     Quality floor = Quality.of(heldOut, real);
 
@@ -223,15 +239,15 @@ public final class MeasureQuality implements Callable<Integer> {
         "| rarest digit | %.1f %% | %.1f %% |",
         100 * quality.rarest(),
         100 * floor.rarest());
-    if (asked > 0 && info.classes() == generated.classes()) {
+    if (wanted > 0) {
       int[] labels = IntStream.range(0, info.classes()).toArray();
-      Images drawn = Bar.sample(guided.labels(labels), asked);
+      Images drawn = ProgressDisplay.sample(guided.labels(labels), wanted);
       line(
           table,
           "| asked for a digit%s, got it | %.1f %% of %,d | %.1f %% |",
-          guidance == 1 ? "" : " with guidance " + guidance,
+          weight == 1 ? "" : " with guidance " + weight,
           100 * digits.classify(drawn).accuracy(labels),
-          asked,
+          wanted,
           100 * heldOut.accuracy(test.labels(chosen)));
     }
     if (bound > 0) {

@@ -16,12 +16,12 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
-/** The {@code README.md} of a model: what it was made of, and how well it does. */
+/** The {@code README.md} of a model says what it was made of, and how well it does. */
 final class ModelCard {
   private static final String NAME = "README.md";
   private static final String MEASURES = "## Measures";
 
-  /** From the heading to the next one of its level or the end. */
+  /** The section goes from its heading to the next one of that level or the end. */
   private static final Pattern SECTION =
       Pattern.compile("^" + MEASURES + "\\R.*?(?=^## |\\z)", Pattern.MULTILINE | Pattern.DOTALL);
 
@@ -31,10 +31,10 @@ final class ModelCard {
       "%,d images in MNIST's format, chosen by `--data`; MNIST itself is by Yann LeCun and Corinna"
           + " Cortes, CC BY-SA 3.0";
 
-  /** How the part starts that says how a model was made. */
+  /** The part that says how a model was made starts like this. */
   private static final String TABLE = "| | |\n|---|---|\n| data | ";
 
-  /** Steps that the loss is a mean of: single ones differ by the timesteps they drew. */
+  /** The loss is the mean of so many steps: single ones differ by the timesteps they drew. */
   private static final int LOSS_STEPS = 1000;
 
   private ModelCard() {}
@@ -110,7 +110,7 @@ final class ModelCard {
             + made("What guided it", trainer.autoguidance().map(Autoguidance::guide)));
   }
 
-  /** The options that say what a training starts from. */
+  /** Returns the options that say what a training starts from. */
   private static String start(Trainer trainer) {
     int layers = trainer.network().layersPerBlock();
     if (trainer.autoguidance().isPresent()) {
@@ -132,7 +132,7 @@ final class ModelCard {
         layers);
   }
 
-  /** How another model was made, if its card says so. */
+  /** Returns how another model was made, if its card says so. */
   private static String made(String heading, Optional<Path> model) throws IOException {
     Path card = model.map(folder -> folder.resolve(NAME)).orElse(null);
     if (card == null || !Files.exists(card)) {

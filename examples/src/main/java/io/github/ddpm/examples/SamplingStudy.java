@@ -14,7 +14,6 @@ import io.github.ddpm.examples.measures.Classified;
 import io.github.ddpm.examples.measures.DigitClassifier;
 import io.github.ddpm.examples.measures.Quality;
 import io.github.ddpm.tf.data.Dataset;
-import io.github.ddpm.tf.data.Mnist;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.net.URISyntaxException;
@@ -35,6 +34,7 @@ import javax.imageio.ImageIO;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Measures what prediction type, number of steps and η do to the digits. */
@@ -48,15 +48,14 @@ import picocli.CommandLine.Option;
       "it goes on."
     })
 public final class SamplingStudy implements Callable<Integer> {
-  /** Steps of the denoising that is shown. */
+  /** The denoising that is shown has so many steps. */
   private static final int STRIP_STEPS = 20;
 
-  /** Decides which images stand for MNIST. */
+  /** This seed decides which images stand for MNIST. */
   private static final long CHOICE = 0;
 
   /**
-   * How far answers or features can be apart in the mean and still be of one model or set, in any
-   * precision.
+   * Answers or features of one model or set are at most so far apart in the mean, in any precision.
    */
   private static final double ROUNDING = 0.02;
 
@@ -72,10 +71,7 @@ public final class SamplingStudy implements Callable<Integer> {
           "folder of a model, once for each; default: the one in the library and the one of the examples")
   private List<Path> models = List.of();
 
-  @Option(
-      names = "--data",
-      description = "folder with the four MNIST files; default: they are downloaded once")
-  private Path data;
+  @Mixin private final MnistOption data = new MnistOption();
 
   @Option(
       names = "--out",
@@ -104,7 +100,7 @@ public final class SamplingStudy implements Callable<Integer> {
   }
 
   /**
-   * What the cells of one prediction type in a folder are of.
+   * A source says what the cells of one prediction type in a folder are of.
    *
    * @param seed of the noise
    * @param real mean features of the real images, which know the data and the classifier
@@ -124,7 +120,7 @@ public final class SamplingStudy implements Callable<Integer> {
     }
   }
 
-  /** Run with {@code --help} for the options. */
+  /** Runs the command; {@code --help} lists the options. */
   public static void main(String... args) {
     Commands.main(new SamplingStudy(), args);
   }
@@ -148,8 +144,8 @@ public final class SamplingStudy implements Callable<Integer> {
 
   private void study(Map<String, Predictor> predictors, DigitClassifier digits) throws IOException {
     StudyPlan plan = quick ? less : full;
-    Dataset train = data == null ? Mnist.train() : Mnist.train(data);
-    Dataset test = data == null ? Mnist.test() : Mnist.test(data);
+    Dataset train = data.train();
+    Dataset test = data.test();
     check("training", train.size(), plan.real());
     check("test", test.size(), plan.images());
     int most = Collections.max(plan.steps());
@@ -176,13 +172,13 @@ public final class SamplingStudy implements Callable<Integer> {
     long work = settings.stream().mapToLong(s -> (long) s.steps() * plan.images(s.steps())).sum();
     long done = 0;
     Map<Setting, StudyCell> cells = new LinkedHashMap<>();
-    try (Bar bar = Bar.of("Sampling", work)) {
+    try (ProgressDisplay display = ProgressDisplay.onOut("Sampling")) {
       for (Setting setting : settings) {
         int images = plan.images(setting.steps());
         cells.put(
             setting, cell(setting, images, predictors.get(setting.prediction()), digits, real));
         done += (long) setting.steps() * images;
-        bar.to(done);
+        display.show(done, work);
       }
     }
     Map<String, List<BufferedImage>> strips = new LinkedHashMap<>();
@@ -222,7 +218,7 @@ public final class SamplingStudy implements Callable<Integer> {
     }
   }
 
-  /** The model of the examples, which are never packed into a jar. */
+  /** Returns the folder of the examples' model. The examples are never packed into a jar. */
   private static Path otherModel() throws IOException {
     URL index = SamplingStudy.class.getResource("digits-epsilon/model_index.json");
     if (index == null) {
@@ -255,7 +251,7 @@ public final class SamplingStudy implements Callable<Integer> {
     }
   }
 
-  /** What a model makes of noise in one step from half way, to know it again. */
+  /** Returns what a model makes of noise in one step from half way, to know it again. */
   private static List<Double> answer(Predictor model) {
     ModelInfo info = model.info();
     float[] pixels =
@@ -269,7 +265,7 @@ public final class SamplingStudy implements Callable<Integer> {
     return IntStream.range(0, pixels.length).mapToObj(i -> (double) pixels[i]).toList();
   }
 
-  /** A cell as it was kept, or a new one. */
+  /** Returns a cell as it was kept, or a new one. */
   private StudyCell cell(
       Setting setting, int images, Predictor model, DigitClassifier digits, Classified real)
       throws IOException {
@@ -296,7 +292,7 @@ public final class SamplingStudy implements Callable<Integer> {
     return cell;
   }
 
-  /** The estimates of one digit, from the first step to the last. */
+  /** Returns the estimates of one digit, from the first step to the last. */
   private BufferedImage strip(Predictor model, double eta) {
     ModelInfo info = model.info();
     int steps = Math.min(STRIP_STEPS, info.schedule().timesteps());

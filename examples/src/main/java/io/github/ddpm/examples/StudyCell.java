@@ -10,7 +10,7 @@ import java.util.Comparator;
 import java.util.Locale;
 
 /**
- * What was sampled in one way.
+ * A cell is what was sampled in one way.
  *
  * @param setting the way
  * @param images how many
@@ -28,12 +28,12 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
     return setting.fileName(images);
   }
 
-  /** The kernel distance, by which settings are compared. */
+  /** Returns the kernel distance, by which settings are compared. */
   double kernel() {
     return quality.kernel().value();
   }
 
-  /** Whether its kernel distance is larger than another's, which is hardly chance. */
+  /** Returns whether its kernel distance is larger than another's by more than chance explains. */
   boolean isWorseThan(StudyCell other) {
     double error =
         Math.hypot(quality.kernel().standardError(), other.quality.kernel().standardError());
@@ -52,14 +52,16 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
     return seconds / images;
   }
 
-  /** How the timesteps are spaced. */
+  /** Timesteps are spaced in one of these ways. */
   enum Spaced {
     TRAILING,
     LEADING,
     LINSPACE,
-    /** By a square root, so that most steps go to where there is much noise. */
+    /**
+     * Timesteps are spaced by a square root, so that most steps go to where there is much noise.
+     */
     ROOT,
-    /** As the model is sampled when it is asked for a number of steps. */
+    /** Timesteps are those of the model when it is asked for a number of steps. */
     OWN;
 
     Spacing of(int steps, ModelInfo model) {
@@ -79,7 +81,7 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
   }
 
   /**
-   * A way to sample.
+   * A setting is a way to sample.
    *
    * @param prediction what the model predicts, by which the study tells models
    * @param steps number of steps
@@ -88,7 +90,7 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
    * @param clip whether estimates of the image are clipped to [-1, 1]
    */
   record Setting(String prediction, int steps, double eta, Spaced spaced, boolean clip) {
-    /** The usual spacing and clipping. */
+    /** Returns a setting with the usual spacing and clipping. */
     static Setting of(String prediction, int steps, double eta) {
       return new Setting(prediction, steps, eta, Spaced.TRAILING, true);
     }
@@ -97,12 +99,12 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
       return steps == 1 ? "1 step" : steps + " steps";
     }
 
-    /** One step is the last one, which adds no noise whatever η is. */
+    /** Returns η for a table. One step is the last one, which adds no noise whatever η is. */
     String etaInWords() {
       return steps == 1 ? "any" : String.valueOf(eta);
     }
 
-    /** Spacing and clipping. */
+    /** Returns spacing and clipping in words. */
     String way() {
       return spaced + ", " + estimates();
     }
@@ -111,7 +113,7 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
       return clip ? "clipped" : "free";
     }
 
-    /** What the files of so many images of it are called. */
+    /** Returns what the files of so many images of it are called. */
     String fileName(int images) {
       return format(
           "%s-%04d-%s-%s-%s-%d", prediction, steps, eta, spaced, clip ? "clip" : "free", images);

@@ -6,13 +6,14 @@ import java.awt.Color;
 import java.awt.Font;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.function.ToDoubleFunction;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.Styler.LegendPosition;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
-/** The measures of the study against the number of steps. */
+/** The charts show the measures of the study against the number of steps. */
 final class StudyCharts {
   private static final List<Measure> MEASURES =
       List.of(
@@ -22,7 +23,7 @@ final class StudyCharts {
           new Measure("precision", false, true, quality -> quality.precisionRecall().precision()),
           new Measure("recall", false, true, quality -> quality.precisionRecall().recall()));
 
-  /** From η = 0, cold, to 1, warm. */
+  /** The colors go from η = 0, cold, to 1, warm. */
   private static final List<Color> COLORS =
       List.of(
           new Color(0x2c5aa0),
@@ -34,7 +35,7 @@ final class StudyCharts {
   private StudyCharts() {}
 
   /**
-   * What is drawn.
+   * A chart draws one measure.
    *
    * @param many whether it takes {@link StudyResults#ENOUGH} images
    */
@@ -104,7 +105,10 @@ final class StudyCharts {
     return row.stream().map(cell -> cell.setting().steps()).toList();
   }
 
-  /** A distance within its error of 0 has no logarithm worth drawing. */
+  /**
+   * Returns the kernel distance, or its error where it is smaller: it has no logarithm worth
+   * drawing.
+   */
   private static double drawn(Quality quality) {
     return Math.max(quality.kernel().value(), quality.kernel().standardError());
   }
@@ -124,7 +128,8 @@ final class StudyCharts {
         .getStyler()
         .setAxisTickLabelsFont(new Font(Font.SANS_SERIF, Font.PLAIN, 17))
         .setAxisTitleFont(new Font(Font.SANS_SERIF, Font.PLAIN, 18))
-        .setMarkerSize(8);
+        .setMarkerSize(8)
+        .setLocale(Locale.ROOT);
     return chart;
   }
 }

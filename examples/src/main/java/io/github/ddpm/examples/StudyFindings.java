@@ -6,7 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
 
-/** What the study shows, in words, and nothing that its numbers don't bear out. */
+/** The findings say in words what the study shows, and nothing that its numbers don't bear out. */
 final class StudyFindings {
   private final StudyResults results;
 
@@ -15,7 +15,7 @@ final class StudyFindings {
   }
 
   /**
-   * One thing that the study shows.
+   * A finding is one thing that the study shows.
    *
    * @param about what it is about
    * @param text what it is

@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * What the study samples: every number of steps with every η, and with few steps every spacing,
- * with and without clipping.
+ * The study samples every number of steps with every η, and with few steps every spacing, with and
+ * without clipping.
  *
  * @param steps numbers of steps
  * @param real training images that all are compared with
@@ -23,25 +23,25 @@ record StudyPlan(List<Integer> steps, int real, int images, int fewImages) {
 
   static final List<Double> ETAS = List.of(0.0, 0.2, 0.5, 0.8, 1.0);
 
-  /** The numbers of steps for which spacing and clipping are varied. */
+  /** Spacing and clipping are varied for these numbers of steps. */
   static final List<Integer> FEW_STEPS = List.of(5, 10);
 
-  /** Digits in a picture of the report. */
+  /** A picture of the report has so many digits. */
   static final int SHOWN = 8;
 
   private static final int FEW_ABOVE = 50;
 
-  /** How many of a setting with that many steps. */
+  /** Returns how many images there are of a setting with that many steps. */
   int images(int stepCount) {
     return stepCount > FEW_ABOVE ? fewImages : images;
   }
 
-  /** One step is the last one, which adds no noise whatever η is. */
+  /** Returns the η to sample with. One step is the last one, which adds no noise whatever η is. */
   static List<Double> etas(int stepCount) {
     return stepCount == 1 ? List.of(0.0) : ETAS;
   }
 
-  /** All settings for models that predict that, in the order in which they are sampled. */
+  /** Returns all settings for models that predict that, in the order in which they are sampled. */
   Set<Setting> settings(Collection<String> predictions) {
     Set<Setting> settings = new LinkedHashSet<>();
     for (int stepCount : steps) {

@@ -23,8 +23,8 @@ import org.knowm.xchart.ChartEncoder;
 import org.knowm.xchart.XYChart;
 
 /**
- * The study as one page with everything in it, and as a table for other programs. What the page
- * says and how it looks is in {@code study-report.html}; here is what is filled in.
+ * The report is the study as one page with everything in it, and as a table for other programs.
+ * {@code study-report.html} has what the page says and how it looks; here is what is filled in.
  */
 final class StudyReport {
   /** The library's own escapes "=" too, which makes the page's source hard to read. */
@@ -241,7 +241,7 @@ final class StudyReport {
 
   private record Strip(String prediction, int eta, Picture picture) {}
 
-  /** A cell, or a floor, which has no setting and no picture. */
+  /** A row is a cell or a floor, which has no setting and no picture. */
   private record Row(
       Setting setting,
       int images,

@@ -7,7 +7,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What the study measured.
+ * The results are what the study measured.
  *
  * @param plan what was sampled
  * @param seed of the noise
@@ -21,20 +21,20 @@ record StudyResults(
     List<String> predictions,
     Map<Setting, StudyCell> cells,
     Map<Integer, Quality> floors) {
-  /** Least number of images that a Fréchet distance or a recall says something of. */
+  /** A Fréchet distance or a recall of fewer images says nothing. */
   static final int ENOUGH = 1000;
 
-  /** What was sampled in the usual way. */
+  /** Returns what was sampled in the usual way. */
   StudyCell cell(String prediction, int steps, double eta) {
     return cells.get(Setting.of(prediction, steps, steps == 1 ? 0 : eta));
   }
 
-  /** What was sampled in the usual way with that η, by the number of steps. */
+  /** Returns what was sampled in the usual way with that η, by the number of steps. */
   List<StudyCell> row(String prediction, double eta) {
     return plan.steps().stream().map(steps -> cell(prediction, steps, eta)).toList();
   }
 
-  /** What was sampled with η = 0 in every spacing, with and without clipping. */
+  /** Returns what was sampled with η = 0 in every spacing, with and without clipping. */
   List<StudyCell> variants(String prediction, int steps) {
     return cells.values().stream()
         .filter(

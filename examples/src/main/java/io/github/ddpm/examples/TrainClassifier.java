@@ -2,7 +2,6 @@ package io.github.ddpm.examples;
 
 import io.github.ddpm.examples.measures.DigitClassifier;
 import io.github.ddpm.tf.data.Dataset;
-import io.github.ddpm.tf.data.Mnist;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -10,6 +9,7 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Trains the digit classifier that pictures are measured with. */
@@ -19,10 +19,7 @@ import picocli.CommandLine.Option;
     showDefaultValues = true,
     description = "Trains the digit classifier that MeasureQuality and SamplingStudy measure with.")
 public final class TrainClassifier implements Callable<Integer> {
-  @Option(
-      names = "--data",
-      description = "folder with the four MNIST files; default: they are downloaded once")
-  private Path data;
+  @Mixin private final MnistOption data = new MnistOption();
 
   @Option(
       names = "--out",
@@ -38,7 +35,7 @@ public final class TrainClassifier implements Callable<Integer> {
 
   TrainClassifier() {}
 
-  /** Run with {@code --help} for the options. */
+  /** Runs the command; {@code --help} lists the options. */
   public static void main(String... args) {
     Commands.main(new TrainClassifier(), args);
   }
@@ -49,12 +46,17 @@ public final class TrainClassifier implements Callable<Integer> {
     if (Files.exists(out)) {
       throw new IOException(out + " exists; remove it, or choose another --out");
     }
-    Dataset train = data == null ? Mnist.train() : Mnist.train(data);
-    Dataset test = data == null ? Mnist.test() : Mnist.test(data);
+    Dataset train = data.train();
+    Dataset test = data.test();
+    long images = (long) epochs * train.size();
     long start = System.nanoTime();
-    try (Bar bar = Bar.of("Training", 100);
+    try (ProgressDisplay display = ProgressDisplay.onOut("Training image");
         DigitClassifier classifier =
-            DigitClassifier.train(train, epochs, seed, done -> bar.to(Math.round(100 * done)))) {
+            DigitClassifier.train(
+                train,
+                epochs,
+                seed,
+                done -> display.show(Math.max(1, Math.round(done * images)), images))) {
       classifier.save(out);
     }
     double minutes = (System.nanoTime() - start) / 60e9;

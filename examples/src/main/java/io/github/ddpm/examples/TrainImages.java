@@ -49,7 +49,7 @@ public final class TrainImages implements Callable<Integer> {
 
   TrainImages() {}
 
-  /** Run with {@code --help} for the options. */
+  /** Runs the command; {@code --help} lists the options. */
   public static void main(String... args) {
     Commands.main(new TrainImages(), args);
   }
@@ -91,7 +91,7 @@ public final class TrainImages implements Callable<Integer> {
             .withClasses(pictures.classes()));
   }
 
-  /** As many levels as make the coarsest about 8 pixels wide. */
+  /** Returns as many levels as make the coarsest about 8 pixels wide. */
   private static Integer[] channels(int side) {
     if (side <= 32) {
       return new Integer[] {32, 64, 64};

@@ -4,7 +4,6 @@ import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
-import io.github.ddpm.tf.data.Mnist;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,7 +22,10 @@ import picocli.CommandLine.Option;
       "While it trains, --out also gets loss.png, loss.csv and samples/."
     })
 public final class TrainMnist implements Callable<Integer> {
-  /** What gave the best digits without labels, by Fréchet distance; the README has the numbers. */
+  /**
+   * These options gave the best digits without labels, by Fréchet distance; the README has the
+   * numbers.
+   */
   private static final TrainingOptions RECIPE =
       TrainingOptions.defaults()
           .withBatchSize(64)
@@ -31,10 +33,7 @@ public final class TrainMnist implements Callable<Integer> {
           .withLabelDropout(0.5)
           .withMinSnrGamma(0.2);
 
-  @Option(
-      names = "--data",
-      description = "folder with the four MNIST files; default: they are downloaded once")
-  private Path data;
+  @Mixin private final MnistOption data = new MnistOption();
 
   @Mixin private final TrainingCommand training = new TrainingCommand();
 
@@ -47,7 +46,7 @@ public final class TrainMnist implements Callable<Integer> {
 
   TrainMnist() {}
 
-  /** Run with {@code --help} for the options. */
+  /** Runs the command; {@code --help} lists the options. */
   public static void main(String... args) {
     Commands.main(new TrainMnist(), args);
   }
@@ -65,12 +64,12 @@ public final class TrainMnist implements Callable<Integer> {
       training.checkKeepsTheTeacher(export);
       Commands.checkWritable(Files.createDirectories(export));
     }
-    Dataset digits = data == null ? Mnist.train() : Mnist.train(data);
+    Dataset digits = data.train();
     try (Trainer trainer = open(digits)) {
       LossCurve losses = training.run(trainer, digits);
       if (export != null) {
         trainer.saveHalf(export);
-        ModelCard.write(export, trainer, digits, data == null, losses);
+        ModelCard.write(export, trainer, digits, data.isMnist(), losses);
         System.out.println("exported " + export);
       }
     }

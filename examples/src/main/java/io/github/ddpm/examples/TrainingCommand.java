@@ -1,53 +1,26 @@
 package io.github.ddpm.examples;
 
-import static io.github.ddpm.examples.Commands.format;
-
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
-import io.github.ddpm.Predictor;
-import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Autoguidance;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
-import io.github.ddpm.tf.TrainingProgress;
 import io.github.ddpm.tf.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
-import java.util.Locale;
-import java.util.function.Predicate;
-import java.util.stream.IntStream;
-import me.tongfei.progressbar.ProgressBar;
-import me.tongfei.progressbar.ProgressBarBuilder;
-import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.Option;
 
-/**
- * What the training commands have in common: options, and a training that shows how it goes and
- * saves the model, its loss curve and samples every few minutes.
- */
+/** The training commands have this in common: the options, and the training that they ask for. */
 final class TrainingCommand {
   private static final double DEFAULT_MINUTES = 15;
   private static final double GUIDE_WEIGHT = 1.5;
   private static final int MAX_MINUTES = 365 * 24 * 60;
-
-  /** Most classes that a grid of samples shows. */
-  private static final int MAX_SAMPLED_CLASSES = 10;
-
-  /** Samples of a model without classes. */
-  private static final int SAMPLES = 16;
-
-  /** How often the model is saved and a grid of samples drawn. */
-  private static final Duration CHECKPOINT = Duration.ofMinutes(3);
-
-  /** How often a line is printed where there is no terminal to draw a bar on. */
-  private static final Duration LINE = Duration.ofSeconds(15);
 
   @Option(
       names = "--out",
@@ -180,7 +153,7 @@ final class TrainingCommand {
     noise();
   }
 
-  /** What is learned from must stay as it is until training is done. */
+  /** Refuses to write to what is learned from, which must stay as it is until training is done. */
   void checkKeepsTheTeacher(Path written) {
     if (guide != null && List.of(absolute(from), absolute(guide)).contains(absolute(written))) {
       throw new IllegalArgumentException(
@@ -226,7 +199,7 @@ final class TrainingCommand {
   }
 
   /**
-   * The network asked for.
+   * Returns the network that was asked for.
    *
    * @param usual what holds where nothing was asked for
    */
@@ -236,7 +209,7 @@ final class TrainingCommand {
   }
 
   /**
-   * The options asked for.
+   * Returns the options that were asked for.
    *
    * @param usual what holds where nothing was asked for, but for the seed, which is a new one then
    */
@@ -252,13 +225,13 @@ final class TrainingCommand {
         .withSeed(seed == null ? new SecureRandom().nextLong() : seed);
   }
 
-  /** Whether there is a training or a model to go on from. */
+  /** Returns whether there is a training or a model to go on from. */
   boolean continues() {
     return resume || from != null;
   }
 
   /**
-   * The training to go on with.
+   * Opens the training to go on with.
    *
    * @param usual as for {@link #options}, of a training that starts from a model
    */
@@ -281,122 +254,17 @@ final class TrainingCommand {
    * @return the losses of all steps
    */
   LossCurve run(Trainer trainer, Dataset data) throws IOException {
-    Files.createDirectories(out);
-    LossCurve losses = new LossCurve(out, trainer.step());
-    System.out.printf(
-        Locale.ROOT,
-        "%s, %s, %d images a step, %s, seed %d%n",
-        trainer.info().predictionType().configName(),
-        trainer.info().schedule(),
-        trainer.options().batchSize(),
-        trainer.options().precision().name().toLowerCase(Locale.ROOT),
-        trainer.options().seed());
-    long before = trainer.step();
-    train(trainer, data, losses);
-    if (trainer.step() > before) {
-      checkpoint(trainer, losses);
-      System.out.println("saved " + out);
+    if (labelDropout != null && labelDropout > 0 && trainer.info().classes() == 0) {
+      throw new IllegalArgumentException(
+          "--label-dropout drops labels, of which there are none: --data needs sub-folders, or --from a model with"
+              + " classes; got "
+              + labelDropout);
     }
-    return losses;
-  }
-
-  private void train(Trainer trainer, Dataset data, LossCurve losses) {
     if (epochs != null) {
       trainer.setTotalSteps(
           Math.max(1, Math.round(epochs * data.size() / trainer.options().batchSize())));
     }
-    try (Display display = Ansi.AUTO.enabled() ? new Terminal() : new Lines()) {
-      Predicate<TrainingProgress> listener = listener(trainer, losses, display);
-      if (trainer.totalSteps() > 0) {
-        trainer.train(data, listener);
-      } else {
-        double time = minutes == null ? DEFAULT_MINUTES : minutes;
-        trainer.train(data, Duration.ofMillis(Math.round(time * 60_000)), listener);
-      }
-    }
-  }
-
-  private Predicate<TrainingProgress> listener(Trainer trainer, LossCurve losses, Display display) {
-    long[] saved = {System.nanoTime()};
-    return progress -> {
-      losses.add(progress.loss());
-      display.show(progress, losses.recent());
-      // What is resumed must know its number of steps.
-      if (progress.totalSteps() > 0 && System.nanoTime() - saved[0] > CHECKPOINT.toNanos()) {
-        checkpoint(trainer, losses);
-        saved[0] = System.nanoTime();
-      }
-      return true;
-    };
-  }
-
-  /** Saves the model, the curve, and a grid of pictures that it draws. */
-  private void checkpoint(Trainer trainer, LossCurve losses) {
-    try (Predictor predictor = trainer.predictor()) {
-      losses.save();
-      trainer.save(out);
-      int classes = Math.min(predictor.info().classes(), MAX_SAMPLED_CLASSES);
-      Path samples = Files.createDirectories(out.resolve("samples"));
-      Sampler.ddim(0)
-          .steps(Math.min(20, predictor.info().schedule().timesteps()))
-          .with(predictor)
-          .labels(IntStream.range(0, classes).toArray())
-          .seed(0)
-          .sample(classes == 0 ? SAMPLES : 2 * classes)
-          .writeGrid(samples.resolve(format("step-%06d.png", trainer.step())));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  private interface Display extends AutoCloseable {
-    void show(TrainingProgress progress, double loss);
-
-    @Override
-    void close();
-  }
-
-  private static final class Lines implements Display {
-    private long shown = System.nanoTime() - LINE.toNanos();
-
-    @Override
-    public void show(TrainingProgress progress, double loss) {
-      boolean last = progress.step() == progress.totalSteps();
-      if (last || System.nanoTime() - shown >= LINE.toNanos()) {
-        shown = System.nanoTime();
-        System.out.printf(
-            Locale.ROOT,
-            "step %d/%s  loss %.3g  %.0f images/s  %s left%n",
-            progress.step(),
-            progress.totalSteps() == 0 ? "?" : progress.totalSteps(),
-            loss,
-            progress.imagesPerSecond(),
-            progress.totalSteps() == 0 ? "?" : clock(progress.left()));
-      }
-    }
-
-    @Override
-    public void close() {}
-
-    private static String clock(Duration time) {
-      return format("%d:%02d", time.toMinutes(), time.toSecondsPart());
-    }
-  }
-
-  private static final class Terminal implements Display {
-    private final ProgressBar bar =
-        new ProgressBarBuilder().setTaskName("Training").setInitialMax(-1).build();
-
-    @Override
-    public void show(TrainingProgress progress, double loss) {
-      bar.maxHint(progress.totalSteps() == 0 ? -1 : progress.totalSteps());
-      bar.stepTo(progress.step());
-      bar.setExtraMessage(format("loss %.3g, %.0f images/s", loss, progress.imagesPerSecond()));
-    }
-
-    @Override
-    public void close() {
-      bar.close();
-    }
+    double time = minutes == null ? DEFAULT_MINUTES : minutes;
+    return new TrainingRun(trainer, out).run(data, Duration.ofMillis(Math.round(time * 60_000)));
   }
 }

@@ -1,2 +1,2 @@
-/** Programs that train a model and write its pictures. */
+/** The programs of this package train models, draw their pictures and measure them. */
 package io.github.ddpm.examples;

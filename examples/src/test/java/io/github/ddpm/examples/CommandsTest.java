@@ -14,10 +14,13 @@ import java.io.DataOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.zip.GZIPOutputStream;
 import javax.imageio.ImageIO;
@@ -358,6 +361,89 @@ class CommandsTest {
       assertError(
           run(new TrainMnist(), (guided + " " + where).split(" ")),
           " is learned from; choose another folder to write to");
+    }
+  }
+
+  @Test
+  void whatWouldBeIgnoredIsRefused() throws IOException {
+    String digits = "--out=" + folder.resolve("digits.png");
+    assertError(
+        run(new GenerateDigits(), digits, "--precision=float32"), "--precision needs --model");
+    assertError(
+        run(new GenerateDigits(), digits, "--spacing-exponent=0.5"),
+        "--spacing-exponent spaces --steps");
+    assertError(
+        run(new GenerateImages(), "--model=" + model(), digits, "--guidance=2"),
+        "guidance needs labels");
+
+    Path pictures = Files.createDirectories(folder.resolve("pictures"));
+    ImageIO.write(
+        new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB),
+        "png",
+        pictures.resolve("1.png").toFile());
+    String out = "--out=" + folder.resolve("model");
+    assertError(
+        run(
+            new TrainImages(),
+            "--data=" + pictures,
+            "--size=8",
+            "--channels=8,8",
+            "--label-dropout=0.2",
+            out),
+        "--label-dropout drops labels, of which there are none: --data needs sub-folders");
+    String unlabeled = folder.resolve("unlabeled").toString();
+    try (Trainer trainer =
+        Trainer.create(
+            UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 8),
+            BetaSchedule.linear(20),
+            PredictionType.EPSILON,
+            TrainingOptions.defaults())) {
+      trainer.save(Path.of(unlabeled));
+    }
+    assertError(
+        run(
+            new TrainMnist(),
+            "--data=" + data(),
+            "--from=" + unlabeled,
+            "--label-dropout=0.2",
+            out),
+        "--label-dropout drops labels, of which there are none: --data needs sub-folders, or --from"
+            + " a model with classes; got 0.2");
+    assertThat(folder.resolve("model")).doesNotExist();
+    assertThat(folder.resolve("digits.png")).doesNotExist();
+  }
+
+  /** The download fails at once: of the proxy there is only the address. */
+  @Test
+  void aDownloadIsAnnouncedInALine() throws IOException {
+    int port;
+    try (ServerSocket free = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      port = free.getLocalPort();
+    }
+    Map<String, String> properties =
+        Map.of(
+            "io.github.ddpm.cache",
+            folder.toString(),
+            "https.proxyHost",
+            "localhost",
+            "https.proxyPort",
+            String.valueOf(port));
+    properties.forEach(System::setProperty);
+    try {
+      Outcome outcome = run(new TrainClassifier(), "--out=" + folder.resolve("c"));
+      assertThat(outcome.code()).isEqualTo(2);
+      assertThat(outcome.err().lines().findFirst())
+          .hasValueSatisfying(
+              line ->
+                  assertThat(line)
+                      .startsWith("downloading https://")
+                      .contains("train-images-idx3-ubyte.gz to " + folder));
+      assertThat(outcome.err().lines().filter(line -> !line.startsWith("downloading ")))
+          .singleElement()
+          .asString()
+          .startsWith("error: cannot download " + folder);
+    } finally {
+      properties.keySet().forEach(System::clearProperty);
     }
   }
 

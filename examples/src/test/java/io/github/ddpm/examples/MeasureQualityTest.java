@@ -29,9 +29,11 @@ class MeasureQualityTest {
   static void makeModelsAndASet() throws IOException {
     CommandsTest.writeDigits(shared, "train", 30, 28);
     CommandsTest.writeDigits(shared, "t10k", 20, 28);
-    try (Trainer v = model(28, PredictionType.V_PREDICTION);
-        Trainer small = model(8, PredictionType.EPSILON)) {
+    try (Trainer v = model(28, 10, PredictionType.V_PREDICTION);
+        Trainer unlabeled = model(28, 0, PredictionType.V_PREDICTION);
+        Trainer small = model(8, 10, PredictionType.EPSILON)) {
       v.save(shared.resolve("v"));
+      unlabeled.save(shared.resolve("unlabeled"));
       small.save(shared.resolve("small"));
     }
   }
@@ -62,6 +64,15 @@ class MeasureQualityTest {
         .isEqualTo("# Mine\n\n## Measures\n\n" + outcome.out() + "\n## License\n\nmine\n");
   }
 
+  @Test
+  void aModelWithoutLabelsIsNotAskedForDigits() {
+    Outcome outcome = measure("--model=" + shared.resolve("unlabeled"), "--count=20", "--bound=0");
+    assertThat(outcome.out())
+        .as(outcome.err())
+        .contains("| rarest digit |")
+        .doesNotContain("asked for a digit");
+  }
+
   @ParameterizedTest
   @CsvSource({"ddpm, DDPM", "dpm-solver, DPM-Solver++"})
   void theTableNamesTheSampler(String option, String name) throws IOException {
@@ -85,6 +96,15 @@ class MeasureQualityTest {
     assertError(measure("--card"), "--card needs --model");
     assertError(measure("--precision=float32"), "--precision needs --model");
     assertError(
+        measure(model, "--asked=0", "--guidance=2"),
+        "--guidance is for the images of --asked, of which there are none, got 2.0");
+    String unlabeled = "--model=" + shared.resolve("unlabeled");
+    assertError(
+        measure(unlabeled, "--asked=5"),
+        "--asked needs a --model with the 10 classes that the classifier tells, got one with 0");
+    assertError(measure(unlabeled, "--guidance=2"), "--guidance is for the images of --asked");
+    assertError(measure(model, "--asked=-1"), "--asked must be in [0, 2147483647], got -1");
+    assertError(
         measure("--model=" + shared.resolve("small")), "the classifier knows 28x28x1 digits, got");
     Path damaged = Files.writeString(folder.resolve("damaged"), "not weights at all");
     assertError(measure(model, "--classifier=" + damaged), damaged.toString());
@@ -102,9 +122,10 @@ class MeasureQualityTest {
     return run(new MeasureQuality(), args);
   }
 
-  private static Trainer model(int size, PredictionType type) {
+  private static Trainer model(int size, int classes, PredictionType type) {
+    UNetConfig network = UNetConfig.small(size, size, 1).withBlockOutChannels(8, 8);
     return Trainer.create(
-        UNetConfig.small(size, size, 1).withBlockOutChannels(8, 8).withClasses(10),
+        classes == 0 ? network : network.withClasses(classes),
         BetaSchedule.linear(20),
         type,
         TrainingOptions.defaults());

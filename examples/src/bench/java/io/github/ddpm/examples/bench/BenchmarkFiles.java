@@ -10,7 +10,7 @@ import java.util.zip.GZIPInputStream;
 
 /** What {@code src/bench/python/trace.py} made: the network as each contender wants it. */
 final class BenchmarkFiles {
-  /** Height and width of the images, which are grey. */
+  /** Height and width of the images, which are gray. */
   static final int SIZE = 28;
 
   /** Floats in an image. */

@@ -25,7 +25,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /**
- * PyTorch through DJL, which runs what was traced in Python. Grey images are the same floats with
+ * PyTorch through DJL, which runs what was traced in Python. Gray images are the same floats with
  * the channels first or last, so nothing is transposed.
  *
  * @param precision of the traces

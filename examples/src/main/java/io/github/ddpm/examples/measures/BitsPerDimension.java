@@ -15,9 +15,10 @@ import java.util.stream.IntStream;
 import org.apache.commons.statistics.distribution.NormalDistribution;
 
 /**
- * How many bits a pixel the model needs to tell pictures, at most: the variational bound on their
- * negative log-likelihood (Ho et al. 2020, eq. 5), with the posterior variance β̃ and, at timestep
- * 0 where that is 0, that of timestep 1 (Nichol and Dhariwal 2021, section 3.1), for 256 shades.
+ * This is how many bits a pixel the model needs to tell pictures, at most: the variational bound on
+ * their negative log-likelihood (Ho et al. 2020, eq. 5), with the posterior variance β̃ and, at
+ * timestep 0 where that is 0, that of timestep 1 (Nichol and Dhariwal 2021, section 3.1), for 256
+ * shades.
  *
  * <p>The bound is a sum over all timesteps. {@link NoiseScheduler#ddpm}'s table has all that its
  * terms are made of: a row's next x is Gaussian with mean {@code fromX·x + fromX0·x0} and deviation
@@ -28,7 +29,7 @@ import org.apache.commons.statistics.distribution.NormalDistribution;
 public final class BitsPerDimension {
   private static final double HALF_SHADE = 1 / 255.0;
 
-  /** Pictures that the network is given at once. */
+  /** The network is given so many pictures at once. */
   private static final int RUN = 64;
 
   private final Predictor model;
@@ -50,7 +51,7 @@ public final class BitsPerDimension {
   }
 
   /**
-   * The bound, per value of a picture.
+   * Computes the bound, per value of a picture.
    *
    * @param model predicts what its {@link Predictor#info} says
    * @param images of the model's size with values byte/127.5 - 1, at least 2
@@ -86,7 +87,7 @@ public final class BitsPerDimension {
     return DoubleStream.of(nats).map(x -> x / (size * Math.log(2))).toArray();
   }
 
-  /** L_T: what is left of the picture at the last timestep. */
+  /** Returns L_T: what is left of the picture at the last timestep. */
   private double prior(float[] x0, int offset, int size) {
     Step step = rows.get(0);
     double variance = step.noise() * step.noise();
@@ -98,7 +99,7 @@ public final class BitsPerDimension {
     return sum;
   }
 
-  /** L_{t-1} of each picture, for t of 1 or more. */
+  /** Returns L_{t-1} of each picture, for t of 1 or more. */
   private double[] divergence(float[] x0, int[] labels, int t) {
     Step step = rows.get(rows.size() - 1 - t);
     double weight = step.fromX0() / step.fromNoise();
@@ -111,7 +112,10 @@ public final class BitsPerDimension {
     return nats;
   }
 
-  /** L_0 of each picture: the probability of its shades, of which black and white reach outward. */
+  /**
+   * Returns L_0 of each picture: the probability of its shades, of which black and white reach
+   * outward.
+   */
   private double[] shades(float[] x0, int[] labels) {
     Step first = rows.get(rows.size() - 1);
     NormalDistribution error = NormalDistribution.of(0, rows.get(rows.size() - 2).fromNoise());
@@ -127,7 +131,7 @@ public final class BitsPerDimension {
     return nats;
   }
 
-  /** The model's estimate of pictures after it was given their noisy versions. */
+  /** Returns the model's estimate of pictures after it was given their noisy versions. */
   private float[] estimate(float[] x0, int[] labels, Step step) {
     float[] x = new float[x0.length];
     for (int i = 0; i < x.length; i++) {

@@ -3,23 +3,23 @@ package io.github.ddpm.examples.measures;
 import org.ejml.data.DMatrixRMaj;
 
 /**
- * What a classifier makes of n pictures.
+ * This is what a classifier makes of n pictures.
  *
  * @param features what it sees in each, [n, d]
  * @param probabilities of the classes, [n, classes]
  */
 public record Classified(DMatrixRMaj features, DMatrixRMaj probabilities) {
-  /** The number of pictures. */
+  /** Returns the number of pictures. */
   public int count() {
     return probabilities.numRows;
   }
 
-  /** The number of classes. */
+  /** Returns the number of classes. */
   public int classes() {
     return probabilities.numCols;
   }
 
-  /** The most probable class of a picture. */
+  /** Returns the most probable class of a picture. */
   public int label(int picture) {
     int best = 0;
     for (int label = 1; label < classes(); label++) {
@@ -30,13 +30,13 @@ public record Classified(DMatrixRMaj features, DMatrixRMaj probabilities) {
     return best;
   }
 
-  /** The probability of the most probable class of a picture. */
+  /** Returns the probability of the most probable class of a picture. */
   public double confidence(int picture) {
     return probabilities.get(picture, label(picture));
   }
 
   /**
-   * The share of pictures that are of the class asked for.
+   * Returns the share of pictures that are of the class asked for.
    *
    * @param labels asked for: picture k is {@code labels[k mod labels.length]}
    */

@@ -1,7 +1,7 @@
 package io.github.ddpm.examples.measures;
 
 /**
- * A number that depends on which pictures were drawn.
+ * An estimate is a number that depends on which pictures were drawn.
  *
  * @param value the number
  * @param standardError how much it would vary from one draw of as many pictures to the next

@@ -9,9 +9,9 @@ import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
 import org.ejml.interfaces.decomposition.EigenDecomposition_F64;
 
 /**
- * The squared Fréchet distance between the Gaussians that have the mean and covariance of two sets
- * (Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", eq. 6): {@code |m₁ - m₂|² +
- * tr(C₁ + C₂ - 2(C₁C₂)^½)}.
+ * This is the squared Fréchet distance between the Gaussians that have the mean and covariance of
+ * two sets (Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", eq. 6): {@code |m₁
+ * - m₂|² + tr(C₁ + C₂ - 2(C₁C₂)^½)}.
  *
  * <p>It falls with the number of pictures, by more than what two models differ in: compare equal
  * counts only.
@@ -20,7 +20,7 @@ public final class FrechetDistance {
   private FrechetDistance() {}
 
   /**
-   * The distance.
+   * Computes the distance.
    *
    * @param a features [m, d], m at least 2
    * @param b features [n, d], n at least 2
@@ -68,7 +68,7 @@ public final class FrechetDistance {
     return covariance;
   }
 
-  /** R with R·Rᵀ = C for a symmetric C without negative eigenvalues, but for rounding. */
+  /** Returns R with R·Rᵀ = C for a symmetric C without negative eigenvalues, but for rounding. */
   private static DMatrixRMaj root(DMatrixRMaj c) {
     EigenDecomposition_F64<DMatrixRMaj> eigen =
         DecompositionFactory_DDRM.eig(c.numRows, true, true);
@@ -84,7 +84,7 @@ public final class FrechetDistance {
     return root;
   }
 
-  /** tr(R·Rᵀ). */
+  /** Returns tr(R·Rᵀ). */
   private static double squaredLength(DMatrixRMaj root) {
     double sum = 0;
     for (int i = 0; i < root.getNumElements(); i++) {

@@ -7,9 +7,9 @@ import java.util.stream.DoubleStream;
 import org.ejml.data.DMatrixRMaj;
 
 /**
- * The squared maximum mean discrepancy of two sets, without bias, for the cubic kernel {@code k(x,
- * y) = (x·y/d + 1)³} (Bińkowski et al. 2018, "Demystifying MMD GANs", section 4; Gretton et al.
- * 2012, eq. 3). All pairs are taken, not subsets of them.
+ * This is the squared maximum mean discrepancy of two sets, without bias, for the cubic kernel
+ * {@code k(x, y) = (x·y/d + 1)³} (Bińkowski et al. 2018, "Demystifying MMD GANs", section 4;
+ * Gretton et al. 2012, eq. 3). All pairs are taken, not subsets of them.
  *
  * <p>Its mean doesn't depend on the number of pictures, so it can tell few pictures from few
  * others. Sets from one distribution get 0 on average.
@@ -18,7 +18,7 @@ public final class KernelDistance {
   private KernelDistance() {}
 
   /**
-   * The distance.
+   * Computes the distance.
    *
    * @param generated features [m, d], m at least 3
    * @param real features [n, d], n at least 2
@@ -54,7 +54,7 @@ public final class KernelDistance {
   }
 
   /**
-   * For each vector of a, the sum of its kernel with all of b.
+   * Returns, for each vector of a, the sum of its kernel with all of b.
    *
    * @param same whether both are one set, where a vector's kernel with itself doesn't count
    */

@@ -6,20 +6,20 @@ import java.util.Arrays;
 import org.ejml.data.DMatrixRMaj;
 
 /**
- * Improved precision and recall (Kynkäänniemi et al. 2019, "Improved Precision and Recall Metric
- * for Assessing Generative Models", eq. 1 and 2). A set covers what is within one of the balls
- * around its pictures that reach to their k-th nearest neighbors.
+ * These are improved precision and recall (Kynkäänniemi et al. 2019, "Improved Precision and Recall
+ * Metric for Assessing Generative Models", eq. 1 and 2). A set covers what is within one of the
+ * balls around its pictures that reach to their k-th nearest neighbors.
  *
  * @param precision share of the generated pictures that the real ones cover, in [0, 1]: do they
  *     look real?
  * @param recall share of the real pictures that the generated ones cover, in [0, 1]: is all there?
  */
 public record PrecisionRecall(double precision, double recall) {
-  /** The paper's k. */
+  /** The paper takes this k. */
   public static final int NEIGHBORS = 3;
 
   /**
-   * Both.
+   * Computes both.
    *
    * @param generated features [m, d], m above k
    * @param real features [n, d], n above k
@@ -54,7 +54,7 @@ public record PrecisionRecall(double precision, double recall) {
     return new PrecisionRecall(share(covered), share(realCovered));
   }
 
-  /** The squared distance of each vector to its k-th nearest neighbor. */
+  /** Returns the squared distance of each vector to its k-th nearest neighbor. */
   private static double[] squaredRadii(DMatrixRMaj x, double[] lengths, int k) {
     double[] radii = new double[x.numRows];
     Products.forEachRow(

@@ -6,7 +6,10 @@ import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
 import org.ejml.dense.row.CommonOps_MT_DDRM;
 
-/** The products of all pairs of vectors, a few rows at a time, since all together are too many. */
+/**
+ * The products of all pairs of vectors are made a few rows at a time, since all together are too
+ * many.
+ */
 final class Products {
   private static final int ROWS = 256;
 
@@ -14,7 +17,7 @@ final class Products {
 
   interface Row {
     /**
-     * Is told the products of one vector of the first set with all of the second.
+     * Takes the products of one vector of the first set with all of the second.
      *
      * @param i index of the vector
      * @param products reused for the next row
@@ -42,7 +45,7 @@ final class Products {
     }
   }
 
-  /** The squared length of each vector. */
+  /** Returns the squared length of each vector. */
   static double[] squaredLengths(DMatrixRMaj x) {
     double[] lengths = new double[x.numRows];
     Arrays.setAll(

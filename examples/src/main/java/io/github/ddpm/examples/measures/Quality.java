@@ -3,7 +3,7 @@ package io.github.ddpm.examples.measures;
 import java.util.Arrays;
 
 /**
- * How a set of pictures compares with real ones.
+ * The quality says how a set of pictures compares with real ones.
  *
  * @param frechet distance, see {@link FrechetDistance}
  * @param kernel distance, see {@link KernelDistance}
@@ -14,7 +14,7 @@ import java.util.Arrays;
  */
 public record Quality(
     double frechet, Estimate kernel, PrecisionRecall precisionRecall, double sure, double rarest) {
-  /** The probability above which a picture surely is of a class. */
+  /** A picture with a probability above this surely is of the class. */
   public static final double SURE = 0.95;
 
   /** Measures pictures against real ones. */

@@ -1,0 +1,127 @@
+package io.github.ddpm.examples;
+
+import io.github.ddpm.Images;
+import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import io.github.ddpm.Spacing;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Option;
+
+/** The commands that draw pictures have this in common: options, and how they draw. */
+abstract class GenerateCommand implements Callable<Integer> {
+  @Option(
+      names = "--labels",
+      split = ",",
+      description = "what to draw, such as 7 or 0,1,2; repeated as needed; default: anything")
+  private int[] labels = {};
+
+  @Option(
+      names = "--guidance",
+      defaultValue = "1",
+      description = "how much more the labels weigh; 1 is off")
+  private double guidance;
+
+  @Option(
+      names = "--precision",
+      description = "float32 or bfloat16; by default the faster one on this machine")
+  private Precision precision;
+
+  @Option(
+      names = "--spacing-exponent",
+      description =
+          "of Spacing.power, which spaces --steps, for instance 0.5: more of them where there is much noise; default: the model's")
+  private Double spacingExponent;
+
+  @Option(names = "--seed", description = "for the same pictures again; default: a new one")
+  private Long seed;
+
+  @Option(names = "--count", description = "number of pictures")
+  private int count;
+
+  @Option(names = "--out", description = "file to write, .png (a grid) or .npy")
+  private Path out;
+
+  /**
+   * Sets the defaults in which the commands differ.
+   *
+   * @param count number of pictures
+   * @param out file to write
+   */
+  GenerateCommand(int count, Path out) {
+    this.count = count;
+    this.out = out;
+  }
+
+  /**
+   * Draws, writes, and says what it took.
+   *
+   * @param model its folder; null for the model in the library
+   * @param named the sampler that was asked for; empty for the model's own
+   * @param steps number of steps; null for the sampler's own number
+   * @return the exit code
+   */
+  final Integer draw(Path model, Optional<Sampler> named, Integer steps) throws IOException {
+    checkPictures();
+    if (spacingExponent != null && steps == null) {
+      throw new IllegalArgumentException("--spacing-exponent spaces --steps, which is missing");
+    }
+    long usedSeed = seed == null ? new SecureRandom().nextLong() : seed;
+    long start = System.nanoTime();
+    try (Predictor predictor = Commands.open(model, precision)) {
+      Sampler sampler =
+          named
+              .map(some -> some.with(predictor))
+              .orElseGet(predictor::sampler)
+              .labels(labels)
+              .guidance(guidance)
+              .seed(usedSeed);
+      write(ProgressDisplay.sample(spaced(sampler, steps), count));
+    }
+    System.out.printf(
+        Locale.ROOT,
+        "%s: %d pictures, seed %d, %.1f s%n",
+        out,
+        count,
+        usedSeed,
+        (System.nanoTime() - start) / 1e9);
+    return 0;
+  }
+
+  private Sampler spaced(Sampler sampler, Integer steps) {
+    if (steps == null) {
+      return sampler;
+    }
+    return spacingExponent == null
+        ? sampler.steps(steps)
+        : sampler.spacing(Spacing.power(steps, spacingExponent));
+  }
+
+  /** Refuses a number of pictures or a file for them that can't be, before they are drawn. */
+  private void checkPictures() throws IOException {
+    if (!isArray() && !out.toString().endsWith(".png")) {
+      throw new IllegalArgumentException("--out must end in .png or .npy, got " + out);
+    }
+    if (count < 1) {
+      throw new IllegalArgumentException("--count must be at least 1, got " + count);
+    }
+    Commands.checkWritable(out.toAbsolutePath().getParent());
+  }
+
+  private void write(Images images) throws IOException {
+    if (isArray()) {
+      images.writeNpy(out);
+    } else {
+      images.writeGrid(out);
+    }
+  }
+
+  private boolean isArray() {
+    return out.toString().endsWith(".npy");
+  }
+}
