@@ -329,9 +329,6 @@ public final class Trainer implements AutoCloseable {
       if (totalSteps == 0 && pace.canTell(budget, options.optimizer().warmupSteps())) {
         setTotalSteps(step + pace.stepsLeft(budget));
       }
-      double seconds = pace.secondsPerStep();
-      Duration left =
-          Duration.ofMillis(Math.round(1000 * seconds * Math.max(0, totalSteps - step)));
       goOn =
           listener.test(
               new TrainingProgress(

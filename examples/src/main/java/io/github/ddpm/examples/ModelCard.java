@@ -57,7 +57,7 @@ final class ModelCard {
             + " --epochs "
             + epochs
             + " --learning-rate "
-            + options.learningRate()
+            + options.optimizer().learningRate()
             + " --label-dropout "
             + options.labelDropout()
             + " --min-snr "
@@ -95,13 +95,13 @@ final class ModelCard {
             info.predictionType().configName(),
             info.schedule(),
             command,
-            trainer.step(),
+            trainer.stepsTaken(),
             trainer.totalSteps(),
             options.batchSize(),
             losses.minutes(),
             options.seed(),
             losses.mean(LOSS_STEPS),
-            Math.min(trainer.step(), LOSS_STEPS),
+            Math.min(trainer.stepsTaken(), LOSS_STEPS),
             trainer.autoguidance().isPresent() ? ", against what the guided model predicts" : "");
     Files.writeString(
         folder.resolve(NAME),
@@ -112,7 +112,7 @@ final class ModelCard {
 
   /** Returns the options that say what a training starts from. */
   private static String start(Trainer trainer) {
-    int layers = trainer.network().layersPerBlock();
+    int layers = trainer.network().levels().layersPerBlock();
     if (trainer.autoguidance().isPresent()) {
       Autoguidance by = trainer.autoguidance().get();
       return format(
@@ -126,7 +126,7 @@ final class ModelCard {
         "--prediction %s --schedule %s --channels %s --layers %d",
         trainer.info().predictionType().configName(),
         trainer.info().schedule().name().equals("linear") ? "linear" : "cosine",
-        trainer.network().blockOutChannels().stream()
+        trainer.network().levels().channels().stream()
             .map(String::valueOf)
             .collect(Collectors.joining(",")),
         layers);

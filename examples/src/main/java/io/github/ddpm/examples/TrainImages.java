@@ -2,7 +2,7 @@ package io.github.ddpm.examples;
 
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
-import io.github.ddpm.tf.UNetConfig;
+import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.ImageFolder;
 import java.io.IOException;
@@ -27,7 +27,7 @@ public final class TrainImages implements Callable<Integer> {
   private static final int DEFAULT_SIZE = 64;
   private static final TrainingOptions FROM_SCRATCH = TrainingOptions.defaults().withBatchSize(64);
   private static final TrainingOptions FINE_TUNING =
-      FROM_SCRATCH.withLearningRate(1e-4, FROM_SCRATCH.warmupSteps());
+      FROM_SCRATCH.withLearningRate(1e-4, FROM_SCRATCH.optimizer().warmupSteps());
 
   @Option(names = "--data", required = true, description = "folder of pictures")
   private Path data;

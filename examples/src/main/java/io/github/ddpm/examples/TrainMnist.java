@@ -2,7 +2,7 @@ package io.github.ddpm.examples;
 
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
-import io.github.ddpm.tf.UNetConfig;
+import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -78,7 +78,7 @@ public final class TrainMnist implements Callable<Integer> {
 
   private Trainer open(Dataset digits) throws IOException {
     if (training.guide != null) {
-      return training.continued(RECIPE.withLearningRate(1e-3, RECIPE.warmupSteps()));
+      return training.continued(RECIPE.withLearningRate(1e-3, RECIPE.optimizer().warmupSteps()));
     }
     return training.continues() ? training.continued(RECIPE) : create(digits);
   }

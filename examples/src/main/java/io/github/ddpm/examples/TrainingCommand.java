@@ -6,7 +6,7 @@ import io.github.ddpm.PredictionType;
 import io.github.ddpm.tf.Autoguidance;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
-import io.github.ddpm.tf.UNetConfig;
+import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -214,11 +214,11 @@ final class TrainingCommand {
    * @param usual what holds where nothing was asked for, but for the seed, which is a new one then
    */
   TrainingOptions options(TrainingOptions usual) {
-    double peak = learningRate == null ? usual.learningRate() : learningRate;
+    double peak = learningRate == null ? usual.optimizer().learningRate() : learningRate;
     return usual
         .withBatchSize(batch == null ? usual.batchSize() : batch)
         .withMicroBatch(microBatch == null ? usual.microBatch() : microBatch)
-        .withLearningRate(peak, usual.warmupSteps())
+        .withLearningRate(peak, usual.optimizer().warmupSteps())
         .withLabelDropout(labelDropout == null ? usual.labelDropout() : labelDropout)
         .withMinSnrGamma(minSnrGamma == null ? usual.minSnrGamma() : minSnrGamma)
         .withPrecision(precision == null ? usual.precision() : precision)

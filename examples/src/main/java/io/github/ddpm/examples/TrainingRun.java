@@ -42,7 +42,7 @@ final class TrainingRun {
   TrainingRun(Trainer trainer, Path out) throws IOException {
     this.trainer = trainer;
     this.out = Files.createDirectories(out);
-    losses = new LossCurve(out, trainer.step());
+    losses = new LossCurve(out, trainer.stepsTaken());
   }
 
   /**
@@ -60,7 +60,7 @@ final class TrainingRun {
         trainer.options().batchSize(),
         trainer.options().precision().name().toLowerCase(Locale.ROOT),
         trainer.options().seed());
-    long before = trainer.step();
+    long before = trainer.stepsTaken();
     try (ProgressDisplay display = ProgressDisplay.onOut("Training step")) {
       if (trainer.totalSteps() > 0) {
         trainer.train(data, progress -> stepped(progress, display));
@@ -68,7 +68,7 @@ final class TrainingRun {
         trainer.train(data, time, progress -> stepped(progress, display));
       }
     }
-    if (trainer.step() > before) {
+    if (trainer.stepsTaken() > before) {
       checkpoint();
       System.out.println("saved " + out);
     }
@@ -103,7 +103,7 @@ final class TrainingRun {
           .labels(IntStream.range(0, classes).toArray())
           .seed(0)
           .sample(classes == 0 ? SAMPLES : 2 * classes)
-          .writeGrid(samples.resolve(format("step-%06d.png", trainer.step())));
+          .writeGrid(samples.resolve(format("step-%06d.png", trainer.stepsTaken())));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

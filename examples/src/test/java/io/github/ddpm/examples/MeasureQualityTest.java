@@ -9,7 +9,7 @@ import io.github.ddpm.PredictionType;
 import io.github.ddpm.examples.CommandsTest.Outcome;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
-import io.github.ddpm.tf.UNetConfig;
+import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -9,7 +9,7 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
-import io.github.ddpm.tf.UNetConfig;
+import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -8,16 +8,14 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
-import io.github.ddpm.tf.UNetConfig;
+import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Mnist;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
-import java.util.Random;
 import java.util.concurrent.Callable;
-import java.util.stream.IntStream;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -93,8 +91,8 @@ public final class PrecisionStudy implements Callable<Integer> {
             precision,
             taken,
             took,
-            loss(exact, test),
-            loss(rounded, test),
+            test.loss(exact, TIMESTEPS, IMAGES / TIMESTEPS),
+            test.loss(rounded, TIMESTEPS, IMAGES / TIMESTEPS),
             difference[0],
             difference[1]);
       }
@@ -118,35 +116,8 @@ public final class PrecisionStudy implements Callable<Integer> {
         trainer.train(digits, Duration.ofMillis(Math.round(minutes * 60_000)), progress -> true);
       }
       trainer.save(folder);
-      return trainer.step();
+      return trainer.stepsTaken();
     }
-  }
-
-  /** The mean squared error of the prediction, always of the same images, timesteps and noise. */
-  private static double loss(Predictor model, Dataset test) {
-    Random random = new Random(7);
-    BetaSchedule schedule = model.info().schedule();
-    int perTimestep = IMAGES / TIMESTEPS;
-    double sum = 0;
-    for (int i = 0; i < TIMESTEPS; i++) {
-      int t = (int) ((i + 0.5) * schedule.timesteps() / TIMESTEPS);
-      double signal = Math.sqrt(schedule.alphaBar(t));
-      double noise = Math.sqrt(1 - schedule.alphaBar(t));
-      int[] indices = IntStream.range(i * perTimestep, (i + 1) * perTimestep).toArray();
-      float[] x0 = test.images(indices).toArray();
-      float[] x = new float[x0.length];
-      float[] target = new float[x0.length];
-      for (int j = 0; j < x.length; j++) {
-        double epsilon = random.nextGaussian();
-        x[j] = (float) (signal * x0[j] + noise * epsilon);
-        target[j] = (float) (signal * epsilon - noise * x0[j]);
-      }
-      float[] prediction = model.predict(x, t, test.labels(indices));
-      for (int j = 0; j < x.length; j++) {
-        sum += Math.pow((double) prediction[j] - target[j], 2) / x.length;
-      }
-    }
-    return sum / TIMESTEPS;
   }
 
   private static Images images(Predictor model) {

@@ -5,9 +5,8 @@ import static io.github.ddpm.examples.measures.ClassifierNetwork.CLASSES;
 import static io.github.ddpm.examples.measures.ClassifierNetwork.SHAPES;
 import static io.github.ddpm.examples.measures.ClassifierNetwork.SIZE;
 
-import io.github.ddpm.tf.Weight;
 import io.github.ddpm.tf.data.Dataset;
-import java.nio.FloatBuffer;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,6 +19,8 @@ import org.tensorflow.Output;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.FloatNdArray;
+import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Op;
@@ -88,7 +89,7 @@ final class ClassifierTraining {
    * @param progress is told the share of the training done, in (0, 1], after each step
    * @return the weights, by the names of {@link ClassifierNetwork#SHAPES}
    */
-  static Map<String, Weight> train(Dataset data, int epochs, long seed, DoubleConsumer progress) {
+  static Map<String, FloatNdArray> train(Dataset data, int epochs, long seed, DoubleConsumer progress) {
     checkArgument(
         data.height() == SIZE
             && data.width() == SIZE
@@ -100,9 +101,9 @@ final class ClassifierTraining {
         data.channels(),
         data.classes());
     checkArgument(epochs >= 1, "epochs must be at least 1, got %s", epochs);
-    try (Graph graph = new Graph()) {
-      ClassifierTraining training = new ClassifierTraining(Ops.create(graph));
-      try (Session session = new Session(graph)) {
+    try (Graph graph = TensorFlowRuntime.graph()) {
+      ClassifierTraining training = new ClassifierTraining(TensorFlowRuntime.ops(graph));
+      try (Session session = TensorFlowRuntime.session(graph)) {
         Random random = new Random(seed);
         training.initialize(session, random);
         long steps = Math.max(1, (long) epochs * data.size() / BATCH);
@@ -111,7 +112,7 @@ final class ClassifierTraining {
           double rate = LEARNING_RATE * (1 + Math.cos(Math.PI * step / steps)) / 2;
           training.step(
               session,
-              moved(data.images(indices).toArray(), random),
+              moved(data.floats(indices).array(), random),
               data.labels(indices),
               seed,
               step,
@@ -213,14 +214,14 @@ final class ClassifierTraining {
     }
   }
 
-  private Map<String, Weight> weights(Session session) {
-    Map<String, Weight> weights = new LinkedHashMap<>();
+  private Map<String, FloatNdArray> weights(Session session) {
+    Map<String, FloatNdArray> weights = new LinkedHashMap<>();
     variables.forEach(
         (name, variable) -> {
           try (Result result = session.runner().fetch(variable).run()) {
             float[] values = new float[(int) SHAPES.get(name).size()];
             ((TFloat32) result.get(0)).copyTo(DataBuffers.of(values));
-            weights.put(name, new Weight(SHAPES.get(name), FloatBuffer.wrap(values)));
+            weights.put(name, NdArrays.wrap(SHAPES.get(name), DataBuffers.of(values)));
           }
         });
     return weights;

@@ -3,10 +3,9 @@ package io.github.ddpm.examples.measures;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import io.github.ddpm.Images;
-import io.github.ddpm.tf.DType;
-import io.github.ddpm.tf.SafeTensors;
-import io.github.ddpm.tf.Weight;
+import io.github.ddpm.tf.ModelFiles;
 import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.net.URL;
@@ -20,6 +19,7 @@ import org.tensorflow.Operand;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.Tensor;
+import org.tensorflow.ndarray.FloatNdArray;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
@@ -41,22 +41,22 @@ public final class DigitClassifier implements AutoCloseable {
   /** One run classifies at most so many pictures. */
   private static final int RUN = 250;
 
-  private final Map<String, Weight> weights;
-  private final Graph graph = new Graph();
+  private final Map<String, FloatNdArray> weights;
+  private final Graph graph = TensorFlowRuntime.graph();
   private final Session session;
   private final Operand<TFloat32> images;
   private final Operand<TFloat32> features;
   private final Operand<TFloat32> probabilities;
 
-  private DigitClassifier(Map<String, Weight> weights) {
+  private DigitClassifier(Map<String, FloatNdArray> weights) {
     this.weights = weights;
-    Ops tf = Ops.create(graph);
+    Ops tf = TensorFlowRuntime.ops(graph);
     images = ClassifierNetwork.images(tf);
     Function<String, Operand<TFloat32>> constants =
-        name -> tf.constant(weights.get(name).shape(), DataBuffers.of(weights.get(name).values()));
+        name -> tf.constant(weights.get(name));
     features = ClassifierNetwork.features(tf, constants, images);
     probabilities = tf.nn.softmax(ClassifierNetwork.logits(tf, constants, features));
-    session = new Session(graph);
+    session = TensorFlowRuntime.session(graph);
   }
 
   /** Opens the classifier that comes with the examples. */
@@ -79,9 +79,9 @@ public final class DigitClassifier implements AutoCloseable {
    *     is wrong
    */
   public static DigitClassifier load(Path file) throws IOException {
-    Map<String, Weight> weights = SafeTensors.read(file);
+    Map<String, FloatNdArray> weights = ModelFiles.readArrays(file);
     for (Map.Entry<String, Shape> entry : ClassifierNetwork.SHAPES.entrySet()) {
-      Weight weight = weights.get(entry.getKey());
+      FloatNdArray weight = weights.get(entry.getKey());
       if (weight == null || !weight.shape().equals(entry.getValue())) {
         throw new IOException(
             file
@@ -97,7 +97,7 @@ public final class DigitClassifier implements AutoCloseable {
 
   /** Writes the weights as float16. */
   public void save(Path file) throws IOException {
-    SafeTensors.write(file, weights, DType.F16);
+    ModelFiles.writeArrays(file, weights, ModelFiles.Storage.FLOAT16);
   }
 
   /**

@@ -5,9 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.ddpm.Images;
-import io.github.ddpm.tf.DType;
-import io.github.ddpm.tf.SafeTensors;
-import io.github.ddpm.tf.Weight;
+import io.github.ddpm.tf.ModelFiles;
+import io.github.ddpm.tf.ModelFiles.Storage;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -68,17 +67,17 @@ class DigitClassifierTest {
     try (DigitClassifier classifier = DigitClassifier.load()) {
       classifier.save(file);
     }
-    Map<String, Weight> weights = new LinkedHashMap<>(SafeTensors.read(file));
-    Weight bias = weights.remove("conv2.bias");
+    Map<String, FloatNdArray> weights = new LinkedHashMap<>(ModelFiles.readArrays(file));
+    FloatNdArray bias = weights.remove("conv2.bias");
     Path less = folder.resolve("less.safetensors");
-    SafeTensors.write(less, weights, DType.F16);
+    ModelFiles.writeArrays(less, weights, Storage.FLOAT16);
     assertThatThrownBy(() -> DigitClassifier.load(less))
         .isInstanceOf(IOException.class)
         .hasMessage(less + ": not a digit classifier, array conv2.bias is missing");
     weights.put("conv2.bias", bias);
     weights.put("linear2.bias", bias);
     Path other = folder.resolve("other.safetensors");
-    SafeTensors.write(other, weights, DType.F16);
+    ModelFiles.writeArrays(other, weights, Storage.FLOAT16);
     assertThatThrownBy(() -> DigitClassifier.load(other))
         .isInstanceOf(IOException.class)
         .hasMessage(
