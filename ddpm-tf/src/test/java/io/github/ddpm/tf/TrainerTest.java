@@ -25,12 +25,14 @@ import io.github.ddpm.tf.files.WeightFiles;
 import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,6 +41,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.ndarray.Shape;
@@ -562,20 +565,137 @@ class TrainerTest {
         .withMessageContaining(message);
   }
 
-  @Test
-  void aGradientThatOverflowsLeavesTheWeights() throws IOException {
-    try (Trainer trainer = trainer(PredictionType.SAMPLE, OPTIONS)) {
-      float[] huge = new float[SIZE * SIZE];
-      Arrays.fill(huge, 1e19f);
+  /** With momentum, so that moments and weights would move if the gradient alone were left out. */
+  @ParameterizedTest
+  @CsvSource({"0, 1e19", "0, 1e30", "2, 1e19", "2, 1e30"})
+  void aStepThatIsNotFiniteChangesNothing(int microBatch, float value) throws IOException {
+    TrainingOptions options = OPTIONS.withMicroBatch(microBatch).withWeightDecay(0.1);
+    try (Trainer trainer = trainer(PredictionType.SAMPLE, options)) {
+      trainer.setTotalSteps(100);
+      trainer.train(DIGITS, progress -> progress.step() < 5);
       trainer.save(folder.resolve("before"));
+      // The last part of the batch is as any other.
+      float[] values = DIGITS.images(0, 1, 2, 3).toArray();
+      Arrays.fill(values, 0, SIZE * SIZE, value);
       assertThatIllegalStateException()
-          .isThrownBy(() -> trainer.step(Images.of(1, SIZE, SIZE, 1, huge), 0))
-          .withMessageContaining("the weights stay as they were");
+          .isThrownBy(() -> trainer.step(Images.of(4, SIZE, SIZE, 1, values), 0, 1, 2, 3))
+          .withMessageContaining("at step 5; the weights stay as they were");
+      assertThat(trainer.stepsTaken()).isEqualTo(5);
       trainer.save(folder.resolve("after"));
     }
-    String weights = "training/weights.safetensors";
-    assertThat(folder.resolve("after").resolve(weights))
-        .hasSameBinaryContentAs(folder.resolve("before").resolve(weights));
+    assertSame("after", "before");
+  }
+
+  /** Whether two trainings are the same, bit for bit. */
+  private void assertSame(String one, String other) {
+    for (String file :
+        List.of(
+            "training/weights.safetensors",
+            "training/ema.safetensors",
+            "training/adam_m.safetensors",
+            "training/adam_v.safetensors",
+            "training/state.json")) {
+      assertThat(folder.resolve(one).resolve(file))
+          .hasSameBinaryContentAs(folder.resolve(other).resolve(file));
+    }
+  }
+
+  /** In parts, more images than a step usually has give the same loss as if it had so many. */
+  @Test
+  void aStepWithMoreImagesThanUsualKeepsToTheBoundOfTheMemory() {
+    TrainingOptions four = OPTIONS.withBatchSize(4).withMicroBatch(4);
+    TrainingOptions eight = OPTIONS.withBatchSize(8).withMicroBatch(4);
+    try (Trainer bounded = trainer(PredictionType.EPSILON, four);
+        Trainer parts = trainer(PredictionType.EPSILON, eight);
+        Trainer whole = trainer(PredictionType.EPSILON, OPTIONS)) {
+      Images images = DIGITS.images(0, 1, 2, 3, 4, 5, 6, 7);
+      int[] labels = DIGITS.labels(0, 1, 2, 3, 4, 5, 6, 7);
+      double loss = bounded.step(images, labels);
+      assertThat(loss).isEqualTo(parts.step(images, labels));
+      assertThat(loss).isNotEqualTo(whole.step(images, labels));
+    }
+  }
+
+  @Test
+  void timeAfterAllStepsAreTakenIsRefused() {
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.setTotalSteps(1);
+      trainer.train(DIGITS, Duration.ofSeconds(1), progress -> true);
+      assertThatIllegalStateException()
+          .isThrownBy(() -> trainer.train(DIGITS, Duration.ofSeconds(1), progress -> true))
+          .withMessage(
+              "all 1 steps are taken, so no time is left to train: call setTotalSteps first");
+      trainer.setTotalSteps(2);
+      trainer.train(DIGITS, Duration.ofSeconds(1), progress -> true);
+      assertThat(trainer.stepsTaken()).isEqualTo(2);
+    }
+  }
+
+  /** A path relative to the working directory would mean another place when training goes on. */
+  @Test
+  void foldersAreSavedSoThatTheyAreFoundFromAnywhere() throws IOException {
+    Path model = untrained("model", 5);
+    Path guide = untrained("guide", 6);
+    Path here = Path.of("").toAbsolutePath();
+    Autoguidance autoguidance = new Autoguidance(here.relativize(guide), 2);
+    try (Trainer trainer = Trainer.distill(here.relativize(model), autoguidance, OPTIONS)) {
+      trainer.save(folder.resolve("student"));
+    }
+    assertThat(Json.read(folder.resolve("student/training/state.json")).findValuesAsText("guide"))
+        .containsExactly(guide.toString());
+    try (Trainer resumed = Trainer.resume(folder.resolve("student"))) {
+      assertThat(resumed.startedFrom()).contains(model);
+      assertThat(resumed.autoguidance()).contains(new Autoguidance(guide, 2));
+    }
+  }
+
+  /** Pictures that are drawn as they are asked for, so that they need no memory. */
+  @Test
+  void dataOfOnesOwnAreReadInTheOrderOfTraining() {
+    List<Integer> read = Collections.synchronizedList(new ArrayList<>());
+    Dataset drawn =
+        new Dataset(100, SIZE, SIZE, 1, 10) {
+          @Override
+          protected void read(int index, FloatBuffer into) {
+            read.add(index);
+            into.put(DIGITS.images(index).toArray());
+          }
+
+          @Override
+          protected int readLabel(int index) {
+            return DIGITS.label(index);
+          }
+        };
+    List<Double> losses = new ArrayList<>();
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.setTotalSteps(20);
+      trainer.train(drawn, progress -> losses.add(progress.loss()));
+    }
+    assertThat(losses).isEqualTo(losses(OPTIONS));
+    int[] order = DIGITS.batch(0, 20 * OPTIONS.batchSize(), OPTIONS.seed());
+    assertThat(read).startsWith(Arrays.stream(order).boxed().toArray(Integer[]::new));
+  }
+
+  @Test
+  void dataThatCannotBeReadEndsTrainingWithWhatTheyThrew() {
+    Dataset broken =
+        new Dataset(10, SIZE, SIZE, 1, 10) {
+          @Override
+          protected void read(int index, FloatBuffer into) {
+            throw new UncheckedIOException(new IOException("picture " + index + " is gone"));
+          }
+
+          @Override
+          protected int readLabel(int index) {
+            return 0;
+          }
+        };
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.setTotalSteps(1);
+      assertThatThrownBy(() -> trainer.train(broken, progress -> true))
+          .isInstanceOf(UncheckedIOException.class)
+          .hasMessageMatching(".*picture \\d is gone");
+    }
   }
 
   @Test

@@ -89,7 +89,8 @@ final class ClassifierTraining {
    * @param progress is told the share of the training done, in (0, 1], after each step
    * @return the weights, by the names of {@link ClassifierNetwork#SHAPES}
    */
-  static Map<String, FloatNdArray> train(Dataset data, int epochs, long seed, DoubleConsumer progress) {
+  static Map<String, FloatNdArray> train(
+      Dataset data, int epochs, long seed, DoubleConsumer progress) {
     checkArgument(
         data.height() == SIZE
             && data.width() == SIZE

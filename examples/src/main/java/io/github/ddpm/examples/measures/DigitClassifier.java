@@ -52,8 +52,7 @@ public final class DigitClassifier implements AutoCloseable {
     this.weights = weights;
     Ops tf = TensorFlowRuntime.ops(graph);
     images = ClassifierNetwork.images(tf);
-    Function<String, Operand<TFloat32>> constants =
-        name -> tf.constant(weights.get(name));
+    Function<String, Operand<TFloat32>> constants = name -> tf.constant(weights.get(name));
     features = ClassifierNetwork.features(tf, constants, images);
     probabilities = tf.nn.softmax(ClassifierNetwork.logits(tf, constants, features));
     session = TensorFlowRuntime.session(graph);
