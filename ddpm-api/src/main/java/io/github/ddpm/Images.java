@@ -5,11 +5,14 @@ import static com.google.common.base.Preconditions.checkElementIndex;
 import static com.google.common.base.Preconditions.checkPositionIndexes;
 
 import com.google.common.base.Strings;
+import com.google.common.math.LongMath;
+import java.awt.Dimension;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,6 +33,9 @@ import javax.imageio.ImageIO;
  */
 public final class Images {
   private static final int GRID_GAP = 2;
+
+  /** Floats that are written at a time. */
+  private static final int CHUNK = 1 << 13;
 
   private final int count;
   private final int height;
@@ -63,14 +69,16 @@ public final class Images {
         height,
         width,
         channels);
+    // Saturated, because the product of four ints may overflow a long.
+    long size = LongMath.saturatedMultiply((long) height * width, (long) channels * count);
     checkArgument(
-        values.length == (long) count * height * width * channels,
+        values.length == size,
         "%sx%sx%sx%s images have %s values, got %s",
         count,
         height,
         width,
         channels,
-        (long) count * height * width * channels,
+        size,
         values.length);
     int bad = firstNotFinite(values);
     // Spelled out, because the message divides by the count.
@@ -104,7 +112,17 @@ public final class Images {
     return channels;
   }
 
-  /** A copy of the values, [n, height, width, channels]. */
+  /**
+   * Returns a read-only view of the values, [n, height, width, channels], for whoever needs no copy
+   * of them as {@link #toArray} makes it.
+   *
+   * @return a buffer of n · height · width · channels numbers from position 0; each call makes one
+   */
+  public FloatBuffer values() {
+    return FloatBuffer.wrap(values).asReadOnlyBuffer();
+  }
+
+  /** Returns a copy of the values, [n, height, width, channels]. */
   public float[] toArray() {
     return values.clone();
   }
@@ -138,22 +156,38 @@ public final class Images {
   /**
    * All pictures side by side on black, 2 pixels apart.
    *
-   * @param columns at least 1
-   * @throws IllegalStateException if there is none, or they are neither grey nor RGB
+   * @param columns how many of them a row has, at least 1; if that is more than there are, all are
+   *     in one row
+   * @throws IllegalArgumentException if the grid would have 2^31 - 1 pixels or more
+   * @throws IllegalStateException if there is none, or they are neither gray nor RGB
    */
   public BufferedImage toGrid(int columns) {
     checkArgument(columns >= 1, "columns must be at least 1, got %s", columns);
     if (count == 0) {
       throw new IllegalStateException("a grid needs at least 1 picture, got 0");
     }
-    int across = Math.min(columns, count);
-    int down = (count + columns - 1) / columns;
-    BufferedImage grid =
-        blank(across * (width + GRID_GAP) - GRID_GAP, down * (height + GRID_GAP) - GRID_GAP);
+    Dimension size = gridSize(count, columns, height, width);
+    BufferedImage grid = blank(size.width, size.height);
     for (int i = 0; i < count; i++) {
       draw(i, grid, i % columns * (width + GRID_GAP), i / columns * (height + GRID_GAP));
     }
     return grid;
+  }
+
+  /** Returns the size of a grid in pixels, if AWT can make a picture of it. */
+  static Dimension gridSize(int count, int columns, int height, int width) {
+    int across = Math.min(columns, count);
+    int down = (count - 1) / across + 1;
+    long gridWidth = across * ((long) width + GRID_GAP) - GRID_GAP;
+    long gridHeight = down * ((long) height + GRID_GAP) - GRID_GAP;
+    checkArgument(
+        LongMath.saturatedMultiply(gridWidth, gridHeight) < Integer.MAX_VALUE,
+        "a grid must have fewer than 2^31 - 1 pixels, got %sx%s with %s columns of %s pictures",
+        gridHeight,
+        gridWidth,
+        across,
+        count);
+    return new Dimension((int) gridWidth, (int) gridHeight);
   }
 
   /**
@@ -207,12 +241,14 @@ public final class Images {
         file,
         out -> {
           out.write(header.array());
-          int size = height * width * channels;
-          ByteBuffer picture =
-              ByteBuffer.allocate(size * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-          for (int i = 0; i < count; i++) {
-            picture.asFloatBuffer().put(values, i * size, size);
-            out.write(picture.array());
+          ByteBuffer chunk =
+              ByteBuffer.allocate(CHUNK * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+          FloatBuffer rest = values();
+          while (rest.hasRemaining()) {
+            int next = Math.min(CHUNK, rest.remaining());
+            chunk.asFloatBuffer().put(rest.slice().limit(next));
+            out.write(chunk.array(), 0, next * Float.BYTES);
+            rest.position(rest.position() + next);
           }
         });
   }
@@ -250,14 +286,14 @@ public final class Images {
   }
 
   private void draw(int index, BufferedImage onto, int left, int top) {
-    int size = height * width * channels;
-    int[] pixels = new int[size];
-    for (int i = 0; i < size; i++) {
-      pixels[i] =
-          (int) Math.max(0, Math.min(255, Math.round((values[index * size + i] + 1) * 127.5)));
+    int[] row = new int[width * channels];
+    for (int y = 0, at = index * height * width * channels; y < height; y++) {
+      for (int i = 0; i < row.length; i++) {
+        row[i] = (int) Math.max(0, Math.min(255, Math.round((values[at++] + 1) * 127.5)));
+      }
+      // The raster, not setRGB, which would put gray through a color profile.
+      onto.getRaster().setPixels(left, top + y, width, 1, row);
     }
-    // The raster, not setRGB, which would put grey through a color profile.
-    onto.getRaster().setPixels(left, top, width, height, pixels);
   }
 
   private static void writePng(BufferedImage picture, Path file) throws IOException {
