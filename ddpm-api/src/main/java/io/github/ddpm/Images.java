@@ -8,6 +8,7 @@ import com.google.common.base.Strings;
 import com.google.common.math.LongMath;
 import java.awt.Dimension;
 import java.awt.image.BufferedImage;
+import java.awt.image.Raster;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -92,7 +93,58 @@ public final class Images {
     return new Images(count, height, width, channels, values.clone());
   }
 
-  /** The number of pictures n. */
+  /**
+   * Reads PNG files of one size, as {@link #writePng} writes them and others do: gray or RGB, with
+   * up to 16 bits a channel. A level v of at most m becomes 2·v/m - 1, so that an 8-bit file that
+   * is read and written again has the same pixels. The levels are taken as they are: a gamma or a
+   * color profile in the file changes none.
+   *
+   * @param files at least one; picture k is of the k-th
+   * @throws IOException if a file can't be read, is damaged, has transparency or a palette, or is
+   *     of another size than the first; the message names it and says what is wrong
+   */
+  public static Images readPng(Path... files) throws IOException {
+    checkArgument(files.length > 0, "readPng needs at least 1 file, got none");
+    Raster first = Png.read(files[0]);
+    int height = first.getHeight();
+    int width = first.getWidth();
+    int channels = first.getNumBands();
+    int size = height * width * channels;
+    checkArgument(
+        (long) files.length * size <= Integer.MAX_VALUE,
+        "%s pictures of %s values are more than 2^31 - 1 values",
+        files.length,
+        size);
+    float[] values = new float[files.length * size];
+    for (int i = 0; i < files.length; i++) {
+      Raster picture = i == 0 ? first : Png.read(files[i]);
+      if (picture.getHeight() != height
+          || picture.getWidth() != width
+          || picture.getNumBands() != channels) {
+        throw new IOException(
+            "can't read %s: it must be %sx%sx%s, as %s is, got %sx%sx%s"
+                .formatted(
+                    files[i],
+                    height,
+                    width,
+                    channels,
+                    files[0],
+                    picture.getHeight(),
+                    picture.getWidth(),
+                    picture.getNumBands()));
+      }
+      // Of 8 bits, v / 127.5f - 1.
+      float half = ((1 << picture.getSampleModel().getSampleSize(0)) - 1) / 2f;
+      for (int y = 0, at = i * size; y < height; y++) {
+        for (int level : picture.getPixels(0, y, width, 1, (int[]) null)) {
+          values[at++] = level / half - 1;
+        }
+      }
+    }
+    return new Images(files.length, height, width, channels, values);
+  }
+
+  /** Returns the number of pictures n. */
   public int count() {
     return count;
   }
