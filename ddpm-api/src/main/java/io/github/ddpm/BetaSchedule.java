@@ -242,11 +242,7 @@ public final class BetaSchedule {
    * @param timestep in [0, T-1]
    */
   public double alphaBar(double timestep) {
-    checkArgument(
-        timestep >= 0 && timestep <= timesteps() - 1,
-        "timestep must be in [0, %s], got %s",
-        timesteps() - 1,
-        String.valueOf(timestep));
+    checkTimestep(timestep);
     int below = (int) timestep;
     double part = timestep - below;
     if (part == 0) {
@@ -325,6 +321,15 @@ public final class BetaSchedule {
         -0.5 * Math.copySign(1, fromMiddle) * Math.log(1 - 2 * Math.abs(fromMiddle) + 1e-6);
     double snr = Math.exp(logSnr);
     return Math.sqrt(snr / (1 + snr));
+  }
+
+  /** Refuses what is not in [0, T-1]. */
+  void checkTimestep(double timestep) {
+    checkArgument(
+        timestep >= 0 && timestep <= timesteps() - 1,
+        "timestep must be in [0, %s], got %s",
+        timesteps() - 1,
+        String.valueOf(timestep));
   }
 
   private static void checkBeta(String what, double beta) {

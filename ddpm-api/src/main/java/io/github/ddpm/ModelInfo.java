@@ -140,7 +140,40 @@ public record ModelInfo(
     return Images.of(values.length / imageSize(), height, width, channels, values);
   }
 
-  /** Refuses labels and guidance that this model doesn't know. */
+  /**
+   * Checks the arguments of {@link Predictor#predict}, for whoever implements it.
+   *
+   * @param x noisy images [n, height, width, channels]
+   * @param timestep in [0, T-1]
+   * @param labels n labels, in [0, classes), or {@code classes} where there is a null label; empty
+   *     for a model without labels
+   * @return n
+   * @throws IllegalArgumentException if an argument is not of that shape or range
+   */
+  public int checkInput(float[] x, double timestep, int... labels) {
+    int count = x.length / imageSize();
+    checkArgument(
+        x.length % imageSize() == 0,
+        "x must be whole images of %s values, got %s values",
+        imageSize(),
+        x.length);
+    schedule.checkTimestep(timestep);
+    int expected = classes == 0 ? 0 : count;
+    checkArgument(
+        labels.length == expected,
+        "the model has %s classes, so %s images need %s labels, got %s",
+        classes,
+        count,
+        expected,
+        labels.length);
+    int last = nullLabel ? classes : classes - 1;
+    for (int label : labels) {
+      checkArgument(label >= 0 && label <= last, "labels must be in [0, %s], got %s", last, label);
+    }
+    return count;
+  }
+
+  /** Refuses timesteps, labels and guidance that this model doesn't know. */
   void check(DenoiseRequest request) {
     checkArgument(
         (long) request.count() * imageSize() <= Integer.MAX_VALUE,
