@@ -145,7 +145,7 @@ public abstract class PredictorContract {
   private Step randomRow(Random random) {
     double timestep = random.nextDouble() * (info.schedule().timesteps() - 1);
     double alphaBar = info.schedule().alphaBar(timestep);
-    double[] weights = random.doubles(8, -0.6, 0.6).toArray();
+    double[] weights = random.doubles(7, -0.6, 0.6).toArray();
     return new Step(
         timestep,
         Math.sqrt(alphaBar),
@@ -157,7 +157,20 @@ public abstract class PredictorContract {
         weights[4],
         weights[5],
         weights[6],
-        Math.abs(weights[7]));
+        random.nextDouble() * 0.6);
+  }
+
+  /** A row that makes the next x of fresh noise alone, so there is nothing to round. */
+  @Test
+  final void freshNoiseIsThatOfTheRequest() {
+    Step noise = new Step(1, 0.8, 0.6, 0, 0, 0, 0, 0, 0, 0, 0.5);
+    DenoiseRequest request = request(List.of(noise, noise), labels(), 1);
+    float[] z = request.stepNoise(1, info.imageSize());
+    float[] images = model.denoise(request).toArray();
+    assertThat(images).hasSize(z.length);
+    for (int i = 0; i < z.length; i++) {
+      assertThat(images[i]).isEqualTo(0.5f * z[i]);
+    }
   }
 
   @Test
@@ -322,13 +335,19 @@ public abstract class PredictorContract {
     if (info.classes() > 0 && !info.nullLabel()) {
       refused(List.of(), 1);
     }
+    Step beyond = new Step(info.schedule().timesteps(), 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0);
+    DenoiseRequest request = request(List.of(beyond), labels(), 1);
+    assertThatIllegalArgumentException().isThrownBy(() -> model.denoise(request));
   }
 
   private void refused(List<Integer> labels, double guidance) {
     List<Step> rows = List.of(new Step(1, 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0));
-    DenoiseRequest request =
-        new DenoiseRequest(rows, 1, SEED, 0, labels, guidance, 1, progress -> true);
+    DenoiseRequest request = request(rows, labels, guidance);
     assertThatIllegalArgumentException().isThrownBy(() -> model.denoise(request));
+  }
+
+  private static DenoiseRequest request(List<Step> rows, List<Integer> labels, double guidance) {
+    return new DenoiseRequest(rows, 1, SEED, 0, labels, guidance, 1, progress -> true);
   }
 
   @Test

@@ -175,6 +175,9 @@ public record ModelInfo(
 
   /** Refuses timesteps, labels and guidance that this model doesn't know. */
   void check(DenoiseRequest request) {
+    for (Step step : request.steps()) {
+      schedule.checkTimestep(step.timestep());
+    }
     checkArgument(
         (long) request.count() * imageSize() <= Integer.MAX_VALUE,
         "one request can have at most %s images of this size, got %s; ask for the others with first(…)",
