@@ -7,16 +7,19 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import com.google.common.util.concurrent.Uninterruptibles;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -207,6 +210,61 @@ public abstract class PredictorContract {
     assertThatThrownBy(() -> sampler.sample(2)).isInstanceOf(CancellationException.class);
     assertThat(rows).containsExactly(0, 1);
     assertShape(samplers().get(0).sample(1), 1);
+  }
+
+  @Test
+  final void interruptEndsSamplingAfterTheRow() {
+    Sampler sampler = samplers().get(0);
+    List<Integer> rows = new ArrayList<>();
+    Sampler interrupting =
+        sampler.listener(
+            progress -> {
+              rows.add(progress.row());
+              if (progress.row() == 1) {
+                Thread.currentThread().interrupt();
+              }
+              return true;
+            });
+    try {
+      assertThatThrownBy(() -> interrupting.sample(2))
+          .isInstanceOf(CancellationException.class)
+          .hasMessage("sampling was interrupted after row 2 of " + STEPS);
+      assertThat(Thread.currentThread().isInterrupted()).isTrue();
+      // And so where nobody listens.
+      assertThatThrownBy(() -> sampler.sample(2))
+          .isInstanceOf(CancellationException.class)
+          .hasMessage("sampling was interrupted after row 1 of " + STEPS);
+      assertThat(Thread.currentThread().isInterrupted()).isTrue();
+    } finally {
+      Thread.interrupted();
+    }
+    assertThat(rows).containsExactly(0, 1);
+    assertShape(sampler.sample(1), 1);
+  }
+
+  @Test
+  final void cancelingTheFutureEndsSamplingAfterTheRow() throws Exception {
+    List<Integer> rows = new ArrayList<>();
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch canceled = new CountDownLatch(1);
+    Sampler sampler =
+        samplers()
+            .get(0)
+            .listener(
+                progress -> {
+                  rows.add(progress.row());
+                  begun.countDown();
+                  Uninterruptibles.awaitUninterruptibly(canceled);
+                  return true;
+                });
+    ExecutorService thread = Executors.newSingleThreadExecutor();
+    Future<Images> future = thread.submit(() -> sampler.sample(2));
+    begun.await();
+    future.cancel(true);
+    canceled.countDown();
+    thread.shutdown();
+    assertThat(thread.awaitTermination(1, TimeUnit.MINUTES)).isTrue();
+    assertThat(rows).containsExactly(0);
   }
 
   @Test

@@ -40,15 +40,19 @@ public interface Predictor extends AutoCloseable {
   }
 
   /**
-   * Makes images of noise by running the rows of a table.
+   * Makes images of noise by running the rows of a table. Each row ends in {@link
+   * DenoiseRequest#report}, so that a listener is told of it, and a listener or an interrupt ends
+   * sampling there.
    *
    * @return {@code request.count()} images
    * @throws IllegalArgumentException if the request doesn't fit the model
-   * @throws java.util.concurrent.CancellationException if the listener asks for it
+   * @throws java.util.concurrent.CancellationException after a row, if the listener asks for it or
+   *     this thread is interrupted, which it stays
    * @throws IllegalStateException after {@link #close}, or if the network returned a number that is
    *     not finite
-   * @implSpec calls {@link #predict} once per row, twice with guidance, for all images together. An
-   *     override may be faster but must give the same images up to float rounding.
+   * @implSpec The default calls {@link #predict} once per row, twice with guidance, for all images
+   *     together. An override may be faster but must give the same images up to float rounding, and
+   *     must report each row.
    */
   default Images denoise(DenoiseRequest request) {
     ModelInfo model = info();
@@ -83,7 +87,8 @@ public interface Predictor extends AutoCloseable {
                     + step.fromOlderX0() * olderX0[i]
                     + step.fromNoise() * z[i]);
       }
-      request.report(row, model.images(x0));
+      float[] estimates = x0;
+      request.report(row, () -> model.images(estimates));
       x = next;
       float[] spare = olderX0;
       olderX0 = previousX0;

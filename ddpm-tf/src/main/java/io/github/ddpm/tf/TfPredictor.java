@@ -288,9 +288,8 @@ final class TfPredictor implements Predictor {
         x = recent.peek().get(0);
         olderX0 = previousX0;
         previousX0 = recent.peek().get(1);
-        if (request.isWatched()) {
-          request.report(i, info.images(values(previousX0)));
-        }
+        Tensor estimate = previousX0;
+        request.report(i, () -> info.images(values(estimate)));
         if (recent.size() > 2) {
           recent.removeLast().close();
         }
