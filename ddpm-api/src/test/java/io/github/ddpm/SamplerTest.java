@@ -326,7 +326,7 @@ class SamplerTest {
     }
 
     @Override
-    public Predictor pretrained() {
+    public Predictor pretrained(Precision precision) {
       return FormulaPredictor.withoutLabels();
     }
   }

@@ -1,27 +1,28 @@
 package io.github.ddpm.tf;
 
-import com.google.common.base.Supplier;
-import com.google.common.base.Suppliers;
 import io.github.ddpm.DenoiseRequest;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** Models that come with the library: folders as any other, among its resources. */
 final class Pretrained {
-  private static final Supplier<Predictor> DIGITS =
-      Suppliers.memoize(() -> load(Pretrained.class.getClassLoader(), "digits"));
+  private static final Map<Precision, Predictor> DIGITS = new ConcurrentHashMap<>();
 
   private Pretrained() {}
 
-  /** The digits model, loaded when it is first asked for. */
-  static Predictor digits() {
-    return DIGITS.get();
+  /** The digits model, loaded when it is first asked for in that precision. */
+  static Predictor digits(Precision precision) {
+    return DIGITS.computeIfAbsent(
+        precision, wanted -> load(Pretrained.class.getClassLoader(), "digits", wanted));
   }
 
   /**
@@ -31,10 +32,10 @@ final class Pretrained {
    * @throws IllegalStateException if it isn't there or is damaged; the message names the resource
    *     and what is wrong with it
    */
-  static Predictor load(ClassLoader loader, String name) {
+  static Predictor load(ClassLoader loader, String name, Precision precision) {
     String root = "io/github/ddpm/tf/pretrained/" + name;
     try {
-      return new Shared(open(loader, root));
+      return new Shared(open(loader, root, precision));
     } catch (IOException e) {
       throw new IllegalStateException(
           "can't load the model that comes with ddpm-tf: " + e.getMessage(), e);
@@ -42,13 +43,14 @@ final class Pretrained {
   }
 
   /** Opens a copy in a temporary folder, because a resource need not be a file. */
-  private static Predictor open(ClassLoader loader, String root) throws IOException {
+  private static Predictor open(ClassLoader loader, String root, Precision precision)
+      throws IOException {
     Path copy = temporaryFolder();
     try {
       for (String file : ModelFolder.FILES) {
         copy(loader, root + "/" + file, copy.resolve(file));
       }
-      return openCopy(copy, root);
+      return openCopy(copy, root, precision);
     } finally {
       ModelFolder.delete(copy);
     }
@@ -72,9 +74,10 @@ final class Pretrained {
     }
   }
 
-  private static Predictor openCopy(Path copy, String root) throws IOException {
+  private static Predictor openCopy(Path copy, String root, Precision precision)
+      throws IOException {
     try {
-      return TfPredictor.of(ModelFolder.read(copy), Kernels.fastestPrecision());
+      return TfPredictor.of(ModelFolder.read(copy), precision);
     } catch (IOException e) {
       // Whoever reads the message knows the resource, not its copy.
       throw new IOException(String.valueOf(e.getMessage()).replace(copy.toString(), root), e);

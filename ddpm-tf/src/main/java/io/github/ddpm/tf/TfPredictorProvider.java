@@ -25,7 +25,7 @@ public final class TfPredictorProvider implements PredictorProvider {
   }
 
   @Override
-  public Predictor pretrained() {
-    return Pretrained.digits();
+  public Predictor pretrained(Precision precision) {
+    return Pretrained.digits(precision);
   }
 }

@@ -8,6 +8,7 @@ import io.github.ddpm.DenoiseRequest;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.NoiseScheduler;
+import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.Step;
@@ -95,6 +96,22 @@ class PretrainedTest {
     assertThat(Sampler.ddim(0).steps(1).sample(1).count()).isEqualTo(1);
   }
 
+  /** The two round differently, and each is the same model. */
+  @Test
+  void eachPrecisionIsSharedToo() {
+    Predictor exact = Predictor.pretrained(Precision.FLOAT32);
+    Predictor rounded = Predictor.pretrained(Precision.BFLOAT16);
+    assertThat(Predictor.pretrained(Precision.FLOAT32)).isSameAs(exact);
+    assertThat(Predictor.pretrained(Precision.BFLOAT16)).isSameAs(rounded);
+    assertThat(Predictor.pretrained()).isIn(exact, rounded);
+    float[] x = new float[exact.info().imageSize()];
+    for (int i = 0; i < x.length; i++) {
+      x[i] = (float) Math.sin(i);
+    }
+    float[] out = exact.predict(x, 500, 7);
+    assertThat(rounded.predict(x, 500, 7)).isNotEqualTo(out).containsExactly(out, within(0.1f));
+  }
+
   @Test
   void noLabelsAreTheNullLabel() {
     Predictor model = Predictor.pretrained();
@@ -119,7 +136,7 @@ class PretrainedTest {
   @Test
   void itIsReadWhereverTheClassLoaderHasIt() throws IOException {
     try (URLClassLoader loader = loader();
-        Predictor model = Pretrained.load(loader, "damaged")) {
+        Predictor model = Pretrained.load(loader, "damaged", Precision.FLOAT32)) {
       assertThat(model.info().height()).isEqualTo(8);
     }
   }
@@ -137,13 +154,13 @@ class PretrainedTest {
     byte[] bytes = Files.readAllBytes(path);
     Files.write(path, Arrays.copyOf(bytes, bytes.length / 2));
     try (URLClassLoader loader = loader()) {
-      assertThatThrownBy(() -> Pretrained.load(loader, "damaged"))
+      assertThatThrownBy(() -> Pretrained.load(loader, "damaged", Precision.FLOAT32))
           .isInstanceOf(IllegalStateException.class)
           .hasMessageStartingWith(
               "can't load the model that comes with ddpm-tf: " + ROOT + "damaged/" + file + ": ")
           .hasMessageContaining(problem);
       Files.delete(path);
-      assertThatThrownBy(() -> Pretrained.load(loader, "damaged"))
+      assertThatThrownBy(() -> Pretrained.load(loader, "damaged", Precision.FLOAT32))
           .isInstanceOf(IllegalStateException.class)
           .hasMessageContaining("resource " + ROOT + "damaged/" + file + " is missing");
     }
