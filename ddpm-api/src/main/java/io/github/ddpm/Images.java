@@ -28,9 +28,9 @@ import javax.imageio.ImageIO;
  * Pictures of one size as floats: [n, height, width, channels] in row-major order, black -1 and
  * white 1.
  *
- * <p>Immutable. Values outside of [-1, 1] are kept (they come from sampling without clipping) and
- * shown as black or white. Files are written whole or not at all: an existing one stays as it is
- * until the new one is complete.
+ * <p>Images never change. Values outside of [-1, 1] are kept (they come from sampling without
+ * clipping) and shown as black or white. Files are written whole or not at all: an existing one
+ * stays as it is until the new one is complete.
  */
 public final class Images {
   private static final int GRID_GAP = 2;
@@ -53,7 +53,7 @@ public final class Images {
   }
 
   /**
-   * Pictures from floats.
+   * Makes pictures of floats.
    *
    * @param count n, at least 0
    * @param height in pixels, at least 1
@@ -149,17 +149,17 @@ public final class Images {
     return count;
   }
 
-  /** The height of each in pixels. */
+  /** Returns the height of each picture in pixels. */
   public int height() {
     return height;
   }
 
-  /** The width of each in pixels. */
+  /** Returns the width of each picture in pixels. */
   public int width() {
     return width;
   }
 
-  /** 1 for grey, 3 for RGB. */
+  /** Returns the number of channels: 1 is gray, 3 is RGB. */
   public int channels() {
     return channels;
   }
@@ -180,7 +180,7 @@ public final class Images {
   }
 
   /**
-   * Some of the pictures.
+   * Returns some of the pictures.
    *
    * @param from in [0, n]
    * @param to end, exclusive, in [from, n]
@@ -193,10 +193,10 @@ public final class Images {
   }
 
   /**
-   * One picture with 8 bits a channel: byte = round((value + 1) · 127.5).
+   * Draws one picture with 8 bits a channel: byte = round((value + 1) · 127.5).
    *
    * @param index in [0, n)
-   * @throws IllegalStateException if the pictures are neither grey nor RGB
+   * @throws IllegalStateException if the pictures are neither gray nor RGB
    */
   public BufferedImage toBufferedImage(int index) {
     checkElementIndex(index, count, "picture");
@@ -206,7 +206,7 @@ public final class Images {
   }
 
   /**
-   * All pictures side by side on black, 2 pixels apart.
+   * Draws all pictures side by side on black, 2 pixels apart.
    *
    * @param columns how many of them a row has, at least 1; if that is more than there are, all are
    *     in one row
@@ -247,7 +247,7 @@ public final class Images {
    *
    * @param index in [0, n)
    * @param file replaced if it exists
-   * @throws IllegalStateException if the pictures are neither grey nor RGB
+   * @throws IllegalStateException if the pictures are neither gray nor RGB
    */
   public void writePng(int index, Path file) throws IOException {
     writePng(toBufferedImage(index), file);
@@ -257,7 +257,7 @@ public final class Images {
    * Writes all pictures as one PNG, as nearly square as their number allows.
    *
    * @param file replaced if it exists
-   * @throws IllegalStateException if there is none, or they are neither grey nor RGB
+   * @throws IllegalStateException if there is none, or they are neither gray nor RGB
    */
   public void writeGrid(Path file) throws IOException {
     writePng(toGrid(Math.max(1, (int) Math.ceil(Math.sqrt(count)))), file);
@@ -358,7 +358,7 @@ public final class Images {
         });
   }
 
-  /** The position of the first value that is not finite; -1 if all are. */
+  /** Returns the position of the first value that is not finite; -1 if all are. */
   static int firstNotFinite(float... values) {
     for (int i = 0; i < values.length; i++) {
       if (!Float.isFinite(values[i])) {

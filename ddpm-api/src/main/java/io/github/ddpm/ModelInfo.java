@@ -7,11 +7,12 @@ import static java.util.Objects.requireNonNull;
 import java.util.List;
 
 /**
- * What a model is: everything that sampling has to know about a network without running it.
+ * What a model is: everything that sampling has to know about a network without running it. Who
+ * implements {@link Predictor} finds the checks here that all models share.
  *
  * @param height of an image in pixels, at least 1
  * @param width of an image in pixels, at least 1
- * @param channels of an image, at least 1: 1 is grey, 3 is RGB
+ * @param channels of an image, at least 1: 1 is gray, 3 is RGB
  * @param classes number of classes its labels choose from; 0 for a model without labels
  * @param nullLabel whether the label {@code classes} stands for "no label", so that the model also
  *     samples without labels and with guidance
@@ -63,7 +64,7 @@ public record ModelInfo(
         spacingExponent);
   }
 
-  /** A model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
+  /** Describes a model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
   public ModelInfo(
       int height,
       int width,
@@ -76,7 +77,7 @@ public record ModelInfo(
   }
 
   /**
-   * This model with plans that are {@linkplain Spacing#power spaced by a power}.
+   * Returns this model with plans that are {@linkplain Spacing#power spaced by a power}.
    *
    * @param exponent in [0.1, 1]; 1 is evenly
    * @throws IllegalArgumentException if it is not in that range
@@ -87,8 +88,8 @@ public record ModelInfo(
   }
 
   /**
-   * The plan for a number of timesteps, spaced as suits this model: evenly, or by its exponent. All
-   * T are all, whatever the exponent.
+   * Returns the plan for a number of timesteps, spaced as suits this model: evenly, or by its
+   * exponent. All T are all, whatever the exponent.
    *
    * <p>With an exponent below 1 the plan of a model that predicts ε starts where x holds a signal
    * of at least 1/32. Beyond, x0 = (x - noise·ε)/signal multiplies the network's error by more than
@@ -107,7 +108,7 @@ public record ModelInfo(
         power.timesteps(Math.min(trainTimesteps, Math.max(n, timestepsWithSignal())));
   }
 
-  /** How many timesteps from 0 up have the signal that x0 can be told by. */
+  /** Counts the timesteps from 0 up that have the signal that x0 can be told by. */
   private int timestepsWithSignal() {
     int timesteps = schedule.timesteps();
     if (predictionType == PredictionType.EPSILON) {
@@ -118,13 +119,13 @@ public record ModelInfo(
     return timesteps;
   }
 
-  /** Floats in one image: height · width · channels. */
+  /** Returns the number of floats in one image: height · width · channels. */
   public int imageSize() {
     return height * width * channels;
   }
 
   /**
-   * Pictures that the model made.
+   * Makes pictures of what the model returned.
    *
    * @param values [n, height, width, channels]; copied
    * @throws IllegalStateException if a value is not finite, so that the model is broken
