@@ -1,6 +1,6 @@
-/** Schedules, samplers and the interfaces of a diffusion model; no native code. */
+/** Denoising diffusion: the contracts, and everything about sampling that needs no network. */
 module io.github.ddpm {
-  requires transitive java.desktop;
+  requires transitive java.desktop; // BufferedImage
   requires com.google.common;
 
   exports io.github.ddpm;

@@ -7,16 +7,19 @@ import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import com.google.common.util.concurrent.Uninterruptibles;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -145,7 +148,7 @@ public abstract class PredictorContract {
   private Step randomRow(Random random) {
     double timestep = random.nextDouble() * (info.schedule().timesteps() - 1);
     double alphaBar = info.schedule().alphaBar(timestep);
-    double[] weights = random.doubles(8, -0.6, 0.6).toArray();
+    double[] weights = random.doubles(7, -0.6, 0.6).toArray();
     return new Step(
         timestep,
         Math.sqrt(alphaBar),
@@ -157,7 +160,20 @@ public abstract class PredictorContract {
         weights[4],
         weights[5],
         weights[6],
-        Math.abs(weights[7]));
+        random.nextDouble() * 0.6);
+  }
+
+  /** A row that makes the next x of fresh noise alone, so there is nothing to round. */
+  @Test
+  final void freshNoiseIsThatOfTheRequest() {
+    Step noise = new Step(1, 0.8, 0.6, 0, 0, 0, 0, 0, 0, 0, 0.5);
+    DenoiseRequest request = request(List.of(noise, noise), labels(), 1);
+    float[] z = request.stepNoise(1, info.imageSize());
+    float[] images = model.denoise(request).toArray();
+    assertThat(images).hasSize(z.length);
+    for (int i = 0; i < z.length; i++) {
+      assertThat(images[i]).isEqualTo(0.5f * z[i]);
+    }
   }
 
   @Test
@@ -194,6 +210,61 @@ public abstract class PredictorContract {
     assertThatThrownBy(() -> sampler.sample(2)).isInstanceOf(CancellationException.class);
     assertThat(rows).containsExactly(0, 1);
     assertShape(samplers().get(0).sample(1), 1);
+  }
+
+  @Test
+  final void interruptEndsSamplingAfterTheRow() {
+    Sampler sampler = samplers().get(0);
+    List<Integer> rows = new ArrayList<>();
+    Sampler interrupting =
+        sampler.listener(
+            progress -> {
+              rows.add(progress.row());
+              if (progress.row() == 1) {
+                Thread.currentThread().interrupt();
+              }
+              return true;
+            });
+    try {
+      assertThatThrownBy(() -> interrupting.sample(2))
+          .isInstanceOf(CancellationException.class)
+          .hasMessage("sampling was interrupted after row 2 of " + STEPS);
+      assertThat(Thread.currentThread().isInterrupted()).isTrue();
+      // And so where nobody listens.
+      assertThatThrownBy(() -> sampler.sample(2))
+          .isInstanceOf(CancellationException.class)
+          .hasMessage("sampling was interrupted after row 1 of " + STEPS);
+      assertThat(Thread.currentThread().isInterrupted()).isTrue();
+    } finally {
+      Thread.interrupted();
+    }
+    assertThat(rows).containsExactly(0, 1);
+    assertShape(sampler.sample(1), 1);
+  }
+
+  @Test
+  final void cancelingTheFutureEndsSamplingAfterTheRow() throws Exception {
+    List<Integer> rows = new ArrayList<>();
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch canceled = new CountDownLatch(1);
+    Sampler sampler =
+        samplers()
+            .get(0)
+            .listener(
+                progress -> {
+                  rows.add(progress.row());
+                  begun.countDown();
+                  Uninterruptibles.awaitUninterruptibly(canceled);
+                  return true;
+                });
+    ExecutorService thread = Executors.newSingleThreadExecutor();
+    Future<Images> future = thread.submit(() -> sampler.sample(2));
+    begun.await();
+    future.cancel(true);
+    canceled.countDown();
+    thread.shutdown();
+    assertThat(thread.awaitTermination(1, TimeUnit.MINUTES)).isTrue();
+    assertThat(rows).containsExactly(0);
   }
 
   @Test
@@ -322,13 +393,19 @@ public abstract class PredictorContract {
     if (info.classes() > 0 && !info.nullLabel()) {
       refused(List.of(), 1);
     }
+    Step beyond = new Step(info.schedule().timesteps(), 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0);
+    DenoiseRequest request = request(List.of(beyond), labels(), 1);
+    assertThatIllegalArgumentException().isThrownBy(() -> model.denoise(request));
   }
 
   private void refused(List<Integer> labels, double guidance) {
     List<Step> rows = List.of(new Step(1, 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0));
-    DenoiseRequest request =
-        new DenoiseRequest(rows, 1, SEED, 0, labels, guidance, 1, progress -> true);
+    DenoiseRequest request = request(rows, labels, guidance);
     assertThatIllegalArgumentException().isThrownBy(() -> model.denoise(request));
+  }
+
+  private static DenoiseRequest request(List<Step> rows, List<Integer> labels, double guidance) {
+    return new DenoiseRequest(rows, 1, SEED, 0, labels, guidance, 1, progress -> true);
   }
 
   @Test

@@ -16,7 +16,8 @@ import java.util.function.IntToDoubleFunction;
  * Probabilistic Models", eq. 4). Timesteps run from 0 (almost clean) to {@code timesteps() - 1}
  * (almost noise).
  *
- * <p>Immutable. Two schedules are equal when they have the same name and the same table.
+ * <p>A schedule never changes. Two schedules are equal when they have the same name and the same
+ * table.
  */
 public final class BetaSchedule {
   /** Training timesteps when none are given: Ho et al. 2020, section 4. */
@@ -46,21 +47,21 @@ public final class BetaSchedule {
     this.alphaBar = alphaBar;
   }
 
-  /** {@link #linear(int)} with 1000 timesteps. */
+  /** Makes a {@linkplain #linear(int) linear} schedule with 1000 timesteps. */
   public static BetaSchedule linear() {
     return linear(DEFAULT_TIMESTEPS);
   }
 
   /**
-   * β from 1e-4 to 0.02 (Ho et al. 2020, section 4); the range stays the same for any number of
-   * timesteps.
+   * Makes a schedule with β evenly spaced from 1e-4 to 0.02 (Ho et al. 2020, section 4); the range
+   * stays the same for any number of timesteps.
    */
   public static BetaSchedule linear(int timesteps) {
     return linear(timesteps, 1e-4, 0.02);
   }
 
   /**
-   * β evenly spaced.
+   * Makes a schedule with β evenly spaced.
    *
    * @param timesteps at least 1
    * @param start β_0, in (0, 1)
@@ -73,7 +74,7 @@ public final class BetaSchedule {
   }
 
   /**
-   * √β evenly spaced (latent diffusion, Rombach et al. 2022).
+   * Makes a schedule with √β evenly spaced (latent diffusion, Rombach et al. 2022).
    *
    * @param timesteps at least 1
    * @param start β_0, in (0, 1)
@@ -93,14 +94,14 @@ public final class BetaSchedule {
         });
   }
 
-  /** {@link #cosine(int)} with 1000 timesteps. */
+  /** Makes a {@linkplain #cosine(int) cosine} schedule with 1000 timesteps. */
   public static BetaSchedule cosine() {
     return cosine(DEFAULT_TIMESTEPS);
   }
 
   /**
-   * ᾱ follows a squared cosine with offset 0.008, each β at most 0.999 (Nichol and Dhariwal 2021,
-   * "Improved Denoising Diffusion Probabilistic Models", eq. 17).
+   * Makes a schedule whose ᾱ follows a squared cosine with offset 0.008, each β at most 0.999
+   * (Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 17).
    *
    * @param timesteps at least 1
    */
@@ -114,8 +115,8 @@ public final class BetaSchedule {
   }
 
   /**
-   * β rises as the logistic function does between -6 and 6: slowly, fast, slowly (Xu et al. 2022,
-   * "GeoDiff", as diffusers has it).
+   * Makes a schedule whose β rises as the logistic function does between -6 and 6: slowly, fast,
+   * slowly (Xu et al. 2022, "GeoDiff", as diffusers has it).
    *
    * @param timesteps at least 1
    * @param start β before the rise, in (0, 1)
@@ -133,10 +134,10 @@ public final class BetaSchedule {
   }
 
   /**
-   * The logarithm of the signal-to-noise ratio follows a Laplace distribution, so that most
-   * timesteps are where it is about 0 (Hang et al. 2024, "Improved Noise Schedule for Diffusion
-   * Training", table 1). As in diffusers, whose models are trained with it, ᾱ is the square root of
-   * the share of the signal, and each β is at most 0.999.
+   * Makes a schedule whose signal-to-noise ratio has a logarithm that follows a Laplace
+   * distribution, so that most timesteps are where it is about 0 (Hang et al. 2024, "Improved Noise
+   * Schedule for Diffusion Training", table 1). As in diffusers, whose models are trained with it,
+   * ᾱ is the square root of the share of the signal, and each β is at most 0.999.
    *
    * @param timesteps at least 1
    */
@@ -150,7 +151,7 @@ public final class BetaSchedule {
   }
 
   /**
-   * Any table of β.
+   * Makes a schedule of any table of β.
    *
    * @param betas β_0 … β_{T-1}, each in (0, 1)
    */
@@ -164,10 +165,10 @@ public final class BetaSchedule {
   }
 
   /**
-   * This schedule with √ᾱ shifted and scaled so that the last timestep is noise alone, ᾱ_{T-1} = 0,
-   * and the first is as before (Lin et al. 2024, "Common Diffusion Noise Schedules and Sample Steps
-   * are Flawed", algorithm 1). A model that predicts ε can't be used with it: at the last timestep
-   * ε says nothing of the image.
+   * Returns this schedule with √ᾱ shifted and scaled so that the last timestep is noise alone,
+   * ᾱ_{T-1} = 0, and the first is as before (Lin et al. 2024, "Common Diffusion Noise Schedules and
+   * Sample Steps are Flawed", algorithm 1). A model that predicts ε can't be used with it: at the
+   * last timestep ε says nothing of the image.
    *
    * @throws IllegalArgumentException if there is only one timestep
    */
@@ -192,7 +193,7 @@ public final class BetaSchedule {
   }
 
   /**
-   * The name in a diffusers {@code scheduler_config.json}, such as {@code linear} or {@code
+   * Returns the name in a diffusers {@code scheduler_config.json}, such as {@code linear} or {@code
    * squaredcos_cap_v2}.
    */
   public String name() {
@@ -200,53 +201,50 @@ public final class BetaSchedule {
   }
 
   /**
-   * β_0 of a schedule that is defined by a range, before {@link #zeroTerminalSnr()}; otherwise
-   * empty.
+   * Returns β_0 of a schedule that is defined by a range, before {@link #zeroTerminalSnr()};
+   * otherwise empty.
    */
   public OptionalDouble betaStart() {
     return betaStart;
   }
 
   /**
-   * β_{T-1} of a schedule that is defined by a range, before {@link #zeroTerminalSnr()}; otherwise
-   * empty.
+   * Returns β_{T-1} of a schedule that is defined by a range, before {@link #zeroTerminalSnr()};
+   * otherwise empty.
    */
   public OptionalDouble betaEnd() {
     return betaEnd;
   }
 
-  /** Whether the last timestep is noise alone. */
+  /** Returns whether the last timestep is noise alone. */
   public boolean isZeroTerminalSnr() {
     return rescaled.isPresent();
   }
 
-  /** The schedule that {@link #zeroTerminalSnr()} was called on; this one if it was not. */
+  /** Returns the schedule that {@link #zeroTerminalSnr()} was called on; this one if it was not. */
   public BetaSchedule beforeZeroTerminalSnr() {
     return rescaled.orElse(this);
   }
 
-  /** The number of training timesteps T. */
+  /** Returns the number of training timesteps T. */
   public int timesteps() {
     return alphaBar.length;
   }
 
-  /** β_0 … β_{T-1}, as ᾱ has them: β_t = 1 - ᾱ_t/ᾱ_{t-1}. */
+  /** Returns β_0 … β_{T-1}, as ᾱ has them: β_t = 1 - ᾱ_t/ᾱ_{t-1}. */
   public double[] betas() {
     return betas.clone();
   }
 
   /**
-   * ᾱ at a timestep, in [0, 1). Between two whole timesteps the logarithm of the signal-to-noise
-   * ratio is linear; beside a timestep without signal, where that is infinite, √ᾱ is.
+   * Returns ᾱ at a timestep, in [0, 1). Between two whole timesteps the logarithm of the
+   * signal-to-noise ratio is linear; beside a timestep without signal, where that is infinite, √ᾱ
+   * is.
    *
    * @param timestep in [0, T-1]
    */
   public double alphaBar(double timestep) {
-    checkArgument(
-        timestep >= 0 && timestep <= timesteps() - 1,
-        "timestep must be in [0, %s], got %s",
-        timesteps() - 1,
-        String.valueOf(timestep));
+    checkTimestep(timestep);
     int below = (int) timestep;
     double part = timestep - below;
     if (part == 0) {
@@ -325,6 +323,15 @@ public final class BetaSchedule {
         -0.5 * Math.copySign(1, fromMiddle) * Math.log(1 - 2 * Math.abs(fromMiddle) + 1e-6);
     double snr = Math.exp(logSnr);
     return Math.sqrt(snr / (1 + snr));
+  }
+
+  /** Refuses what is not in [0, T-1]. */
+  void checkTimestep(double timestep) {
+    checkArgument(
+        timestep >= 0 && timestep <= timesteps() - 1,
+        "timestep must be in [0, %s], got %s",
+        timesteps() - 1,
+        String.valueOf(timestep));
   }
 
   private static void checkBeta(String what, double beta) {

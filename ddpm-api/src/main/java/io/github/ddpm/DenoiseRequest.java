@@ -9,10 +9,11 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 
 /**
- * What {@link Predictor#denoise} is asked for. {@link Sampler} makes one; who implements {@link
- * Predictor} reads it.
+ * What {@link Predictor#denoise} is asked for. A {@link Sampler} makes one, and whoever implements
+ * {@link Predictor} reads it.
  *
  * @param steps the rows to run, in order
  * @param count number of images n, at least 0
@@ -24,7 +25,7 @@ import java.util.function.Predicate;
  *     (Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", with their w + 1 as ours); 1 is
  *     off; finite
  * @param clip estimates of the image are clipped to [-clip, clip]; above 0; infinity is off
- * @param listener told after each row; sampling is cancelled when it answers {@code false}
+ * @param listener who is told after each row; sampling is canceled when it answers {@code false}
  */
 public record DenoiseRequest(
     List<Step> steps,
@@ -36,7 +37,7 @@ public record DenoiseRequest(
     double clip,
     Predicate<Progress> listener) {
 
-  /** The listener where there is none. */
+  /** Stands for no listener. */
   static final Predicate<Progress> NOBODY = progress -> true;
 
   /**
@@ -62,18 +63,13 @@ public record DenoiseRequest(
     checkArgument(clip > 0, "clip must be above 0, got %s", clip);
   }
 
-  /** Whether a listener wants reports; else making them can be left out. */
-  public boolean isWatched() {
-    return listener != NOBODY;
-  }
-
-  /** Whether the network must be called with and without labels. */
+  /** Returns whether the network must be called with and without labels. */
   public boolean isGuided() {
     return guidance != 1;
   }
 
   /**
-   * The request for some of the images, to work off a large one in batches.
+   * Returns the request for some of the images, to work off a large one in batches.
    *
    * @param from position in this request, in [0, count]
    * @param to end, exclusive, in [from, count]
@@ -85,12 +81,12 @@ public record DenoiseRequest(
   }
 
   /**
-   * The label of each image, checked against the model.
+   * Returns the label of each image and checks this request against the model.
    *
    * @return n labels; the model's null label where none is asked for; an empty array for a model
    *     without labels
-   * @throws IllegalArgumentException for labels or guidance that the model doesn't know, or a
-   *     missing label that it needs
+   * @throws IllegalArgumentException for timesteps, labels or guidance that the model doesn't know,
+   *     or a missing label that it needs
    */
   public int[] labels(ModelInfo model) {
     model.check(this);
@@ -110,7 +106,7 @@ public record DenoiseRequest(
     return result;
   }
 
-  /** The null label for each image, for the unguided half of guidance. */
+  /** Returns the null label for each image, for the unguided half of guidance. */
   public int[] nullLabels(ModelInfo model) {
     int[] result = new int[count];
     Arrays.fill(result, model.classes());
@@ -118,7 +114,7 @@ public record DenoiseRequest(
   }
 
   /**
-   * The noise that sampling starts from.
+   * Draws the noise that sampling starts from.
    *
    * @param imageSize floats in an image
    * @return N(0, 1) numbers [n, imageSize], a function of seed and image index alone
@@ -128,7 +124,7 @@ public record DenoiseRequest(
   }
 
   /**
-   * The fresh noise z of a row.
+   * Draws the fresh noise z of a row.
    *
    * @param row in [0, steps.size())
    * @param imageSize floats in an image
@@ -139,16 +135,23 @@ public record DenoiseRequest(
   }
 
   /**
-   * Tells the listener of a finished row.
+   * Tells the listener of a finished row and ends sampling where that is wanted. Whoever runs the
+   * rows calls this after each; it costs nothing where there is no listener.
    *
    * @param row in [0, steps.size())
-   * @param x0 the estimate of the images after it
-   * @throws CancellationException if the listener answers {@code false}
+   * @param x0 makes the estimate of the images after it; called only if somebody listens
+   * @throws CancellationException if the listener answers {@code false}, or this thread is
+   *     interrupted, which it stays
    */
-  public void report(int row, Images x0) {
-    if (!listener.test(new Progress(row, steps.size(), steps.get(row).timestep(), first, x0))) {
+  public void report(int row, Supplier<Images> x0) {
+    boolean goOn =
+        listener == NOBODY
+            || listener.test(
+                new Progress(row, steps.size(), steps.get(row).timestep(), first, x0.get()));
+    if (!goOn || Thread.currentThread().isInterrupted()) {
       throw new CancellationException(
-          "sampling was cancelled after row " + (row + 1) + " of " + steps.size());
+          "sampling was %s after row %s of %s"
+              .formatted(goOn ? "interrupted" : "canceled", row + 1, steps.size()));
     }
   }
 

@@ -28,7 +28,7 @@ record DpmSolver() implements NoiseScheduler {
     return rows;
   }
 
-  /** Half the logarithm of the signal-to-noise ratio. */
+  /** Returns half the logarithm of the signal-to-noise ratio. */
   private static double lambda(BetaSchedule schedule, double timestep) {
     double alphaBar = schedule.alphaBar(timestep);
     return Math.log(alphaBar / (1 - alphaBar)) / 2;

@@ -52,7 +52,7 @@ final class GaussianNoise {
     }
   }
 
-  /** In (0, 1), never 0, whose logarithm is infinite. */
+  /** Returns a number in (0, 1): never 0, whose logarithm is infinite. */
   private static double uniform(int word) {
     return (Integer.toUnsignedLong(word) + 0.5) * 0x1p-32;
   }

@@ -5,11 +5,15 @@ import static com.google.common.base.Preconditions.checkElementIndex;
 import static com.google.common.base.Preconditions.checkPositionIndexes;
 
 import com.google.common.base.Strings;
+import com.google.common.math.LongMath;
+import java.awt.Dimension;
 import java.awt.image.BufferedImage;
+import java.awt.image.Raster;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -24,12 +28,15 @@ import javax.imageio.ImageIO;
  * Pictures of one size as floats: [n, height, width, channels] in row-major order, black -1 and
  * white 1.
  *
- * <p>Immutable. Values outside of [-1, 1] are kept (they come from sampling without clipping) and
- * shown as black or white. Files are written whole or not at all: an existing one stays as it is
- * until the new one is complete.
+ * <p>Images never change. Values outside of [-1, 1] are kept (they come from sampling without
+ * clipping) and shown as black or white. Files are written whole or not at all: an existing one
+ * stays as it is until the new one is complete.
  */
 public final class Images {
   private static final int GRID_GAP = 2;
+
+  /** Floats that are written at a time. */
+  private static final int CHUNK = 1 << 13;
 
   private final int count;
   private final int height;
@@ -46,7 +53,7 @@ public final class Images {
   }
 
   /**
-   * Pictures from floats.
+   * Makes pictures of floats.
    *
    * @param count n, at least 0
    * @param height in pixels, at least 1
@@ -63,14 +70,16 @@ public final class Images {
         height,
         width,
         channels);
+    // Saturated, because the product of four ints may overflow a long.
+    long size = LongMath.saturatedMultiply((long) height * width, (long) channels * count);
     checkArgument(
-        values.length == (long) count * height * width * channels,
+        values.length == size,
         "%sx%sx%sx%s images have %s values, got %s",
         count,
         height,
         width,
         channels,
-        (long) count * height * width * channels,
+        size,
         values.length);
     int bad = firstNotFinite(values);
     // Spelled out, because the message divides by the count.
@@ -84,33 +93,94 @@ public final class Images {
     return new Images(count, height, width, channels, values.clone());
   }
 
-  /** The number of pictures n. */
+  /**
+   * Reads PNG files of one size, as {@link #writePng} writes them and others do: gray or RGB, with
+   * up to 16 bits a channel. A level v of at most m becomes 2·v/m - 1, so that an 8-bit file that
+   * is read and written again has the same pixels. The levels are taken as they are: a gamma or a
+   * color profile in the file changes none.
+   *
+   * @param files at least one; picture k is of the k-th
+   * @throws IOException if a file can't be read, is damaged, has transparency or a palette, or is
+   *     of another size than the first; the message names it and says what is wrong
+   */
+  public static Images readPng(Path... files) throws IOException {
+    checkArgument(files.length > 0, "readPng needs at least 1 file, got none");
+    Raster first = Png.read(files[0]);
+    int height = first.getHeight();
+    int width = first.getWidth();
+    int channels = first.getNumBands();
+    int size = height * width * channels;
+    checkArgument(
+        (long) files.length * size <= Integer.MAX_VALUE,
+        "%s pictures of %s values are more than 2^31 - 1 values",
+        files.length,
+        size);
+    float[] values = new float[files.length * size];
+    for (int i = 0; i < files.length; i++) {
+      Raster picture = i == 0 ? first : Png.read(files[i]);
+      if (picture.getHeight() != height
+          || picture.getWidth() != width
+          || picture.getNumBands() != channels) {
+        throw new IOException(
+            "can't read %s: it must be %sx%sx%s, as %s is, got %sx%sx%s"
+                .formatted(
+                    files[i],
+                    height,
+                    width,
+                    channels,
+                    files[0],
+                    picture.getHeight(),
+                    picture.getWidth(),
+                    picture.getNumBands()));
+      }
+      // Of 8 bits, v / 127.5f - 1.
+      float half = ((1 << picture.getSampleModel().getSampleSize(0)) - 1) / 2f;
+      for (int y = 0, at = i * size; y < height; y++) {
+        for (int level : picture.getPixels(0, y, width, 1, (int[]) null)) {
+          values[at++] = level / half - 1;
+        }
+      }
+    }
+    return new Images(files.length, height, width, channels, values);
+  }
+
+  /** Returns the number of pictures n. */
   public int count() {
     return count;
   }
 
-  /** The height of each in pixels. */
+  /** Returns the height of each picture in pixels. */
   public int height() {
     return height;
   }
 
-  /** The width of each in pixels. */
+  /** Returns the width of each picture in pixels. */
   public int width() {
     return width;
   }
 
-  /** 1 for grey, 3 for RGB. */
+  /** Returns the number of channels: 1 is gray, 3 is RGB. */
   public int channels() {
     return channels;
   }
 
-  /** A copy of the values, [n, height, width, channels]. */
+  /**
+   * Returns a read-only view of the values, [n, height, width, channels], for whoever needs no copy
+   * of them as {@link #toArray} makes it.
+   *
+   * @return a buffer of n · height · width · channels numbers from position 0; each call makes one
+   */
+  public FloatBuffer values() {
+    return FloatBuffer.wrap(values).asReadOnlyBuffer();
+  }
+
+  /** Returns a copy of the values, [n, height, width, channels]. */
   public float[] toArray() {
     return values.clone();
   }
 
   /**
-   * Some of the pictures.
+   * Returns some of the pictures.
    *
    * @param from in [0, n]
    * @param to end, exclusive, in [from, n]
@@ -123,10 +193,10 @@ public final class Images {
   }
 
   /**
-   * One picture with 8 bits a channel: byte = round((value + 1) · 127.5).
+   * Draws one picture with 8 bits a channel: byte = round((value + 1) · 127.5).
    *
    * @param index in [0, n)
-   * @throws IllegalStateException if the pictures are neither grey nor RGB
+   * @throws IllegalStateException if the pictures are neither gray nor RGB
    */
   public BufferedImage toBufferedImage(int index) {
     checkElementIndex(index, count, "picture");
@@ -136,24 +206,40 @@ public final class Images {
   }
 
   /**
-   * All pictures side by side on black, 2 pixels apart.
+   * Draws all pictures side by side on black, 2 pixels apart.
    *
-   * @param columns at least 1
-   * @throws IllegalStateException if there is none, or they are neither grey nor RGB
+   * @param columns how many of them a row has, at least 1; if that is more than there are, all are
+   *     in one row
+   * @throws IllegalArgumentException if the grid would have 2^31 - 1 pixels or more
+   * @throws IllegalStateException if there is none, or they are neither gray nor RGB
    */
   public BufferedImage toGrid(int columns) {
     checkArgument(columns >= 1, "columns must be at least 1, got %s", columns);
     if (count == 0) {
       throw new IllegalStateException("a grid needs at least 1 picture, got 0");
     }
-    int across = Math.min(columns, count);
-    int down = (count + columns - 1) / columns;
-    BufferedImage grid =
-        blank(across * (width + GRID_GAP) - GRID_GAP, down * (height + GRID_GAP) - GRID_GAP);
+    Dimension size = gridSize(count, columns, height, width);
+    BufferedImage grid = blank(size.width, size.height);
     for (int i = 0; i < count; i++) {
       draw(i, grid, i % columns * (width + GRID_GAP), i / columns * (height + GRID_GAP));
     }
     return grid;
+  }
+
+  /** Returns the size of a grid in pixels, if AWT can make a picture of it. */
+  static Dimension gridSize(int count, int columns, int height, int width) {
+    int across = Math.min(columns, count);
+    int down = (count - 1) / across + 1;
+    long gridWidth = across * ((long) width + GRID_GAP) - GRID_GAP;
+    long gridHeight = down * ((long) height + GRID_GAP) - GRID_GAP;
+    checkArgument(
+        LongMath.saturatedMultiply(gridWidth, gridHeight) < Integer.MAX_VALUE,
+        "a grid must have fewer than 2^31 - 1 pixels, got %sx%s with %s columns of %s pictures",
+        gridHeight,
+        gridWidth,
+        across,
+        count);
+    return new Dimension((int) gridWidth, (int) gridHeight);
   }
 
   /**
@@ -161,7 +247,7 @@ public final class Images {
    *
    * @param index in [0, n)
    * @param file replaced if it exists
-   * @throws IllegalStateException if the pictures are neither grey nor RGB
+   * @throws IllegalStateException if the pictures are neither gray nor RGB
    */
   public void writePng(int index, Path file) throws IOException {
     writePng(toBufferedImage(index), file);
@@ -171,7 +257,7 @@ public final class Images {
    * Writes all pictures as one PNG, as nearly square as their number allows.
    *
    * @param file replaced if it exists
-   * @throws IllegalStateException if there is none, or they are neither grey nor RGB
+   * @throws IllegalStateException if there is none, or they are neither gray nor RGB
    */
   public void writeGrid(Path file) throws IOException {
     writePng(toGrid(Math.max(1, (int) Math.ceil(Math.sqrt(count)))), file);
@@ -207,12 +293,14 @@ public final class Images {
         file,
         out -> {
           out.write(header.array());
-          int size = height * width * channels;
-          ByteBuffer picture =
-              ByteBuffer.allocate(size * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-          for (int i = 0; i < count; i++) {
-            picture.asFloatBuffer().put(values, i * size, size);
-            out.write(picture.array());
+          ByteBuffer chunk =
+              ByteBuffer.allocate(CHUNK * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+          FloatBuffer rest = values();
+          while (rest.hasRemaining()) {
+            int next = Math.min(CHUNK, rest.remaining());
+            chunk.asFloatBuffer().put(rest.slice().limit(next));
+            out.write(chunk.array(), 0, next * Float.BYTES);
+            rest.position(rest.position() + next);
           }
         });
   }
@@ -250,14 +338,14 @@ public final class Images {
   }
 
   private void draw(int index, BufferedImage onto, int left, int top) {
-    int size = height * width * channels;
-    int[] pixels = new int[size];
-    for (int i = 0; i < size; i++) {
-      pixels[i] =
-          (int) Math.max(0, Math.min(255, Math.round((values[index * size + i] + 1) * 127.5)));
+    int[] row = new int[width * channels];
+    for (int y = 0, at = index * height * width * channels; y < height; y++) {
+      for (int i = 0; i < row.length; i++) {
+        row[i] = (int) Math.max(0, Math.min(255, Math.round((values[at++] + 1) * 127.5)));
+      }
+      // The raster, not setRGB, which would put gray through a color profile.
+      onto.getRaster().setPixels(left, top + y, width, 1, row);
     }
-    // The raster, not setRGB, which would put grey through a color profile.
-    onto.getRaster().setPixels(left, top, width, height, pixels);
   }
 
   private static void writePng(BufferedImage picture, Path file) throws IOException {
@@ -270,7 +358,7 @@ public final class Images {
         });
   }
 
-  /** The position of the first value that is not finite; -1 if all are. */
+  /** Returns the position of the first value that is not finite; -1 if all are. */
   static int firstNotFinite(float... values) {
     for (int i = 0; i < values.length; i++) {
       if (!Float.isFinite(values[i])) {

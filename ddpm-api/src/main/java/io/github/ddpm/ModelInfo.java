@@ -7,11 +7,12 @@ import static java.util.Objects.requireNonNull;
 import java.util.List;
 
 /**
- * What a model is: everything that sampling has to know about a network without running it.
+ * What a model is: everything that sampling has to know about a network without running it. Who
+ * implements {@link Predictor} finds the checks here that all models share.
  *
  * @param height of an image in pixels, at least 1
  * @param width of an image in pixels, at least 1
- * @param channels of an image, at least 1: 1 is grey, 3 is RGB
+ * @param channels of an image, at least 1: 1 is gray, 3 is RGB
  * @param classes number of classes its labels choose from; 0 for a model without labels
  * @param nullLabel whether the label {@code classes} stands for "no label", so that the model also
  *     samples without labels and with guidance
@@ -63,7 +64,7 @@ public record ModelInfo(
         spacingExponent);
   }
 
-  /** A model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
+  /** Describes a model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
   public ModelInfo(
       int height,
       int width,
@@ -76,7 +77,7 @@ public record ModelInfo(
   }
 
   /**
-   * This model with plans that are {@linkplain Spacing#power spaced by a power}.
+   * Returns this model with plans that are {@linkplain Spacing#power spaced by a power}.
    *
    * @param exponent in [0.1, 1]; 1 is evenly
    * @throws IllegalArgumentException if it is not in that range
@@ -87,8 +88,8 @@ public record ModelInfo(
   }
 
   /**
-   * The plan for a number of timesteps, spaced as suits this model: evenly, or by its exponent. All
-   * T are all, whatever the exponent.
+   * Returns the plan for a number of timesteps, spaced as suits this model: evenly, or by its
+   * exponent. All T are all, whatever the exponent.
    *
    * <p>With an exponent below 1 the plan of a model that predicts ε starts where x holds a signal
    * of at least 1/32. Beyond, x0 = (x - noise·ε)/signal multiplies the network's error by more than
@@ -107,7 +108,7 @@ public record ModelInfo(
         power.timesteps(Math.min(trainTimesteps, Math.max(n, timestepsWithSignal())));
   }
 
-  /** How many timesteps from 0 up have the signal that x0 can be told by. */
+  /** Counts the timesteps from 0 up that have the signal that x0 can be told by. */
   private int timestepsWithSignal() {
     int timesteps = schedule.timesteps();
     if (predictionType == PredictionType.EPSILON) {
@@ -118,13 +119,13 @@ public record ModelInfo(
     return timesteps;
   }
 
-  /** Floats in one image: height · width · channels. */
+  /** Returns the number of floats in one image: height · width · channels. */
   public int imageSize() {
     return height * width * channels;
   }
 
   /**
-   * Pictures that the model made.
+   * Makes pictures of what the model returned.
    *
    * @param values [n, height, width, channels]; copied
    * @throws IllegalStateException if a value is not finite, so that the model is broken
@@ -140,8 +141,44 @@ public record ModelInfo(
     return Images.of(values.length / imageSize(), height, width, channels, values);
   }
 
-  /** Refuses labels and guidance that this model doesn't know. */
+  /**
+   * Checks the arguments of {@link Predictor#predict}, for whoever implements it.
+   *
+   * @param x noisy images [n, height, width, channels]
+   * @param timestep in [0, T-1]
+   * @param labels n labels, in [0, classes), or {@code classes} where there is a null label; empty
+   *     for a model without labels
+   * @return n
+   * @throws IllegalArgumentException if an argument is not of that shape or range
+   */
+  public int checkInput(float[] x, double timestep, int... labels) {
+    int count = x.length / imageSize();
+    checkArgument(
+        x.length % imageSize() == 0,
+        "x must be whole images of %s values, got %s values",
+        imageSize(),
+        x.length);
+    schedule.checkTimestep(timestep);
+    int expected = classes == 0 ? 0 : count;
+    checkArgument(
+        labels.length == expected,
+        "the model has %s classes, so %s images need %s labels, got %s",
+        classes,
+        count,
+        expected,
+        labels.length);
+    int last = nullLabel ? classes : classes - 1;
+    for (int label : labels) {
+      checkArgument(label >= 0 && label <= last, "labels must be in [0, %s], got %s", last, label);
+    }
+    return count;
+  }
+
+  /** Refuses timesteps, labels and guidance that this model doesn't know. */
   void check(DenoiseRequest request) {
+    for (Step step : request.steps()) {
+      schedule.checkTimestep(step.timestep());
+    }
     checkArgument(
         (long) request.count() * imageSize() <= Integer.MAX_VALUE,
         "one request can have at most %s images of this size, got %s; ask for the others with first(…)",

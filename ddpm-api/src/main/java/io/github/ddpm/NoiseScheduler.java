@@ -3,8 +3,8 @@ package io.github.ddpm;
 import java.util.List;
 
 /**
- * A solver: turns a schedule and a plan of timesteps into rows of numbers, once, in double. Running
- * the rows is somebody else's work ({@link Predictor#denoise}).
+ * A solver: it turns a schedule and a plan of timesteps into rows of numbers, once, in double.
+ * Running the rows is somebody else's work ({@link Predictor#denoise}).
  *
  * <p>A new solver is a function that returns rows; implement this interface and hand it to {@link
  * Sampler#of}.
@@ -12,7 +12,7 @@ import java.util.List;
 @FunctionalInterface
 public interface NoiseScheduler {
   /**
-   * The table for a plan.
+   * Makes the table for a plan.
    *
    * @param schedule the model's schedule
    * @param type what the model predicts
@@ -25,30 +25,31 @@ public interface NoiseScheduler {
   List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps);
 
   /**
-   * The number of timesteps when the user asks for none.
+   * Returns the number of timesteps when the user asks for none.
    *
    * @param trainTimesteps T, the model's training timesteps
    * @return in [1, T]
-   * @implSpec 50, or T if that is less
+   * @implSpec The default is 50, or T if that is less.
    */
   default int defaultSteps(int trainTimesteps) {
     return Math.min(50, trainTimesteps);
   }
 
   /**
-   * The plan when the user asks for a number of timesteps and no more.
+   * Returns the plan when the user asks for a number of timesteps and no more.
    *
    * @param n number of timesteps, at least 1
    * @param model what is sampled
-   * @implSpec {@linkplain ModelInfo#spacing as suits the model}, evenly unless that says otherwise
+   * @implSpec The default is spaced {@linkplain ModelInfo#spacing as suits the model}, evenly
+   *     unless that says otherwise.
    */
   default Spacing spacing(int n, ModelInfo model) {
     return model.spacing(n);
   }
 
   /**
-   * DDIM (Song et al. 2021, "Denoising Diffusion Implicit Models", eq. 12), with ε re-derived from
-   * the clipped x0, so that η = 1 is DDPM whether anything was clipped or not.
+   * Makes a solver of DDIM (Song et al. 2021, "Denoising Diffusion Implicit Models", eq. 12), with
+   * ε re-derived from the clipped x0, so that η = 1 is DDPM whether anything was clipped or not.
    *
    * @param eta share of DDPM's variance, in [0, 1]: σ² = η·β̃. 0 is deterministic, 1 is {@link
    *     #ddpm()}. The paper's η (and diffusers') multiplies σ, so it is the square root of this
@@ -59,24 +60,27 @@ public interface NoiseScheduler {
   }
 
   /**
-   * DPM-Solver++(2M) (Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion
-   * Probabilistic Models", algorithm 2): without noise, and of second order, so that few steps do
-   * what takes {@link #ddim DDIM} several times as many. A step costs the same; by default there
-   * are 20.
+   * Makes a solver of DPM-Solver++(2M) (Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided
+   * Sampling of Diffusion Probabilistic Models", algorithm 2). It adds no noise and is of second
+   * order, so that few steps do what takes {@link #ddim DDIM} several times as many. A step costs
+   * the same; by default there are 20.
    */
   static NoiseScheduler dpmSolver() {
     return new DpmSolver();
   }
 
   /**
-   * DDPM (Ho et al. 2020, eq. 6 and 7) with the posterior variance β̃, by default on all of the
-   * model's timesteps.
+   * Makes a solver of DDPM (Ho et al. 2020, eq. 6 and 7) with the posterior variance β̃, by default
+   * on all of the model's timesteps.
    */
   static NoiseScheduler ddpm() {
     return new Ddpm(false);
   }
 
-  /** DDPM with the larger of the variances that Ho et al. 2020 (section 3.2) allow, σ² = β. */
+  /**
+   * Makes a solver of DDPM with the larger of the variances that Ho et al. 2020 (section 3.2)
+   * allow, σ² = β.
+   */
   static NoiseScheduler ddpmLarge() {
     return new Ddpm(true);
   }

@@ -6,12 +6,13 @@ package io.github.ddpm;
  * float32 in all.
  */
 public enum Precision {
-  /** 24 significant bits: the reference. */
+  /** Numbers of 24 significant bits: the reference. */
   FLOAT32,
 
   /**
-   * 8 significant bits with float32's range: half the memory for hidden images. The fastest on CPUs
-   * with AVX512-BF16; others multiply what is stored in 8 bits as float32.
+   * Numbers of 8 significant bits with float32's range: they take half the memory for hidden
+   * images, and are the fastest on CPUs with AVX512-BF16; others multiply what is stored in 8 bits
+   * as float32.
    */
   BFLOAT16
 }

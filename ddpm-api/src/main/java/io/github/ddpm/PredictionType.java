@@ -3,7 +3,7 @@ package io.github.ddpm;
 import static com.google.common.base.Preconditions.checkArgument;
 
 /**
- * What a network was trained to predict from {@code x = signal·x0 + noise·ε}: always {@code
+ * What a network was trained to predict from {@code x = signal·x0 + noise·ε}. It is always {@code
  * fromNoise·ε + fromX0·x0}, two numbers per timestep, where signal is √ᾱ and noise is √(1-ᾱ).
  */
 public enum PredictionType {
@@ -55,19 +55,21 @@ public enum PredictionType {
     this.configName = configName;
   }
 
-  /** The weight of ε in the target. */
+  /** Returns the weight of ε in the target. */
   public abstract double fromNoise(double signal, double noise);
 
-  /** The weight of x0 in the target. */
+  /** Returns the weight of x0 in the target. */
   public abstract double fromX0(double signal, double noise);
 
-  /** The name in a diffusers {@code scheduler_config.json}, such as {@code v_prediction}. */
+  /**
+   * Returns the name in a diffusers {@code scheduler_config.json}, such as {@code v_prediction}.
+   */
   public String configName() {
     return configName;
   }
 
   /**
-   * The type with that name in a configuration file.
+   * Returns the type with that name in a configuration file.
    *
    * @throws IllegalArgumentException if there is none; the message lists those that exist
    */
@@ -81,7 +83,7 @@ public enum PredictionType {
         "prediction type must be epsilon, v_prediction or sample, got " + configName);
   }
 
-  /** Whether x0 can be had from this prediction where x holds no signal. */
+  /** Refuses a timestep where x0 can't be had from this prediction, because x holds no signal. */
   void checkSignal(double signal, double timestep) {
     checkArgument(
         this != EPSILON || signal > 0,

@@ -1,17 +1,20 @@
 package io.github.ddpm;
 
+import static java.util.Objects.requireNonNull;
+
+import io.github.ddpm.spi.PredictorProvider;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
 
 /**
- * A trained network, ready to be called. Thread-safe; who opens one closes it.
+ * A trained network, ready to be called by any number of threads. Whoever opens one closes it.
  *
  * <p>To run a network of another kind with these samplers, implement {@link #info} and {@link
- * #predict}.
+ * #predict}, whose arguments {@link ModelInfo#checkInput} checks.
  */
 public interface Predictor extends AutoCloseable {
-  /** What the model is. */
+  /** Returns what the model is. */
   ModelInfo info();
 
   /**
@@ -28,27 +31,31 @@ public interface Predictor extends AutoCloseable {
   float[] predict(float[] x, double timestep, int... labels);
 
   /**
-   * A sampler with this model, set up as the model comes: for a loaded one, as its {@code
+   * Makes a sampler with this model, set up as the model comes: for a loaded one, as its {@code
    * scheduler_config.json} and pipeline have it in Python, but that timesteps are spaced by the
    * {@linkplain ModelInfo#spacingExponent exponent} of a model that has one. Any other sampler
    * works as well.
    *
-   * @implSpec {@code Sampler.ddim(0).with(this)}
+   * @implSpec The default is {@code Sampler.ddim(0).with(this)}.
    */
   default Sampler sampler() {
     return Sampler.ddim(0).with(this);
   }
 
   /**
-   * Makes images of noise by running the rows of a table.
+   * Makes images of noise by running the rows of a table. Each row ends in {@link
+   * DenoiseRequest#report}, so that a listener is told of it, and a listener or an interrupt ends
+   * sampling there.
    *
    * @return {@code request.count()} images
    * @throws IllegalArgumentException if the request doesn't fit the model
-   * @throws java.util.concurrent.CancellationException if the listener asks for it
+   * @throws java.util.concurrent.CancellationException after a row, if the listener asks for it or
+   *     this thread is interrupted, which it stays
    * @throws IllegalStateException after {@link #close}, or if the network returned a number that is
    *     not finite
-   * @implSpec calls {@link #predict} once per row, twice with guidance, for all images together. An
-   *     override may be faster but must give the same images up to float rounding.
+   * @implSpec The default calls {@link #predict} once per row, twice with guidance, for all images
+   *     together. An override may be faster but must give the same images up to float rounding, and
+   *     must report each row.
    */
   default Images denoise(DenoiseRequest request) {
     ModelInfo model = info();
@@ -83,7 +90,8 @@ public interface Predictor extends AutoCloseable {
                     + step.fromOlderX0() * olderX0[i]
                     + step.fromNoise() * z[i]);
       }
-      request.report(row, model.images(x0));
+      float[] estimates = x0;
+      request.report(row, () -> model.images(estimates));
       x = next;
       float[] spare = olderX0;
       olderX0 = previousX0;
@@ -94,7 +102,7 @@ public interface Predictor extends AutoCloseable {
   }
 
   /**
-   * Frees what the model holds, once nobody samples from it any more. Closing twice does nothing.
+   * Frees what the model holds, once nobody samples from it any more. A second call does nothing.
    *
    * @throws IllegalStateException from a listener of this model's own sampling; cancel first
    */
@@ -102,11 +110,16 @@ public interface Predictor extends AutoCloseable {
   void close();
 
   /**
-   * {@link #load(Path, Precision)} in the precision that is fastest on this machine. Ask for {@link
-   * Precision#FLOAT32} where the same images are wanted on all machines.
+   * Opens a saved model in the precision that is fastest on this machine; see {@link #load(Path,
+   * Precision)}. Ask for {@link Precision#FLOAT32} where the same images are wanted on all
+   * machines.
+   *
+   * @throws IOException as that method does
+   * @throws IllegalStateException as that method does
    */
   static Predictor load(Path folder) throws IOException {
-    return load(folder, Predictors.provider().fastestPrecision());
+    PredictorProvider provider = Predictors.provider();
+    return provider.load(folder, provider.fastestPrecision());
   }
 
   /**
@@ -119,22 +132,35 @@ public interface Predictor extends AutoCloseable {
    * @param precision what to compute in, whatever the weights are stored in
    * @throws IOException if the folder can't be read or isn't a model; the message names the file
    *     and what is wrong
-   * @throws IllegalStateException if nothing on the class path can run models; the message says
-   *     what to add
+   * @throws IllegalStateException if nothing on the class path or module path can run models; the
+   *     message says what to add
    */
   static Predictor load(Path folder, Precision precision) throws IOException {
-    return Predictors.provider().load(folder, precision);
+    return Predictors.provider().load(folder, requireNonNull(precision, "precision"));
   }
 
   /**
-   * The digits model that comes with the library: 28x28, grey, classes 0 to 9 and a null label, so
-   * it draws digits of all kinds unless told which. Loaded when it is first asked for and shared
-   * from then on; closing it does nothing.
+   * Opens the digits model in the precision that is fastest on this machine; see {@link
+   * #pretrained(Precision)}.
    *
-   * @throws IllegalStateException if there is none on the class path, in which case the message
-   *     says what to add, or if its files are damaged, in which case it says which and how
+   * @throws IllegalStateException as that method does
    */
   static Predictor pretrained() {
-    return Predictors.provider().pretrained();
+    PredictorProvider provider = Predictors.provider();
+    return provider.pretrained(provider.fastestPrecision());
+  }
+
+  /**
+   * Opens the digits model that comes with the library: 28x28, gray, classes 0 to 9 and a null
+   * label, so it draws digits of all kinds unless told which. It is loaded when it is first asked
+   * for in a precision and shared from then on, so closing it does nothing.
+   *
+   * @param precision what to compute in
+   * @throws IllegalStateException if there is none on the class path or module path, in which case
+   *     the message says what to add, or if its files are damaged, in which case it says which and
+   *     how
+   */
+  static Predictor pretrained(Precision precision) {
+    return Predictors.provider().pretrained(requireNonNull(precision, "precision"));
   }
 }

@@ -16,7 +16,7 @@ import java.util.stream.IntStream;
 @FunctionalInterface
 public interface Spacing {
   /**
-   * The plan for a model with that many training timesteps.
+   * Returns the plan for a model with that many training timesteps.
    *
    * @param trainTimesteps T, at least 1
    * @return timesteps in [0, T-1], strictly falling; whole or fractional
@@ -25,8 +25,8 @@ public interface Spacing {
   double[] timesteps(int trainTimesteps);
 
   /**
-   * From the last training timestep down in even strides: t_i = rint(T - i·T/n) - 1, halves to
-   * even. For T = 1000 and n = 5: 999, 799, 599, 399, 199.
+   * Makes plans that go down from the last training timestep in even strides: t_i = rint(T - i·T/n)
+   * - 1, halves to even. For T = 1000 and n = 5: 999, 799, 599, 399, 199.
    *
    * @param n number of timesteps, in [1, T]
    */
@@ -39,7 +39,8 @@ public interface Spacing {
   }
 
   /**
-   * Down to timestep 0 in strides of ⌊T/n⌋. For T = 1000 and n = 5: 800, 600, 400, 200, 0.
+   * Makes plans that go down to timestep 0 in strides of ⌊T/n⌋. For T = 1000 and n = 5: 800, 600,
+   * 400, 200, 0.
    *
    * @param n number of timesteps, in [2, T]: one alone would be timestep 0, where nothing is left
    *     to remove
@@ -56,8 +57,8 @@ public interface Spacing {
   }
 
   /**
-   * Both ends and evenly between: t_i = rint((n-1-i)·(T-1)/(n-1)), halves to even. For T = 1000 and
-   * n = 5: 999, 749, 500, 250, 0.
+   * Makes plans that have both ends and are even between them: t_i = rint((n-1-i)·(T-1)/(n-1)),
+   * halves to even. For T = 1000 and n = 5: 999, 749, 500, 250, 0.
    *
    * @param n number of timesteps, in [2, T]: one alone would be timestep 0, where nothing is left
    *     to remove
@@ -74,10 +75,10 @@ public interface Spacing {
   }
 
   /**
-   * From the last training timestep down by a power: t_i = T·((n-i)/n)^p - 1, not rounded. With p =
-   * 1 this is {@link #trailing} but for the rounding; below, more steps go to where there is much
-   * noise and the picture is decided, above, to where there is little. For T = 1000, n = 5 and p =
-   * 0.5: 999, 893.4, 773.6, 631.5, 446.2.
+   * Makes plans that go down from the last training timestep by a power: t_i = T·((n-i)/n)^p - 1,
+   * not rounded. With p = 1 this is {@link #trailing} but for the rounding; below, more steps go to
+   * where there is much noise and the picture is decided, above, to where there is little. For T =
+   * 1000, n = 5 and p = 0.5: 999, 893.4, 773.6, 631.5, 446.2.
    *
    * @param n number of timesteps, in [1, T]
    * @param exponent p, above 0; with more than 1, n^p must be at most T, so that the last timestep
@@ -104,7 +105,7 @@ public interface Spacing {
   }
 
   /**
-   * Exactly these timesteps.
+   * Makes the plan of exactly these timesteps.
    *
    * @param timesteps at least one, strictly falling, each in [0, T-1]; whole or fractional
    */

@@ -6,6 +6,9 @@ import static com.google.common.base.Preconditions.checkArgument;
  * One row of a sampler's table: everything that happens between one call of the network and the
  * next.
  *
+ * <p>A row is not a timestep of the plan: most solvers make one row of each timestep, but a solver
+ * may need several, so a table for n timesteps has n rows or more.
+ *
  * <p>With x the current noisy image, out what the network makes of it at {@link #timestep}, and z
  * fresh N(0, 1) noise:
  *
@@ -28,7 +31,8 @@ import static com.google.common.base.Preconditions.checkArgument;
  * @param fromX0 weight of this row's clipped estimate of the image in the next x
  * @param fromPreviousX0 weight of the estimate one row ago
  * @param fromOlderX0 weight of the estimate two rows ago
- * @param fromNoise weight of fresh noise; 0 where the row is deterministic
+ * @param fromNoise weight of fresh noise, at least 0, because the noise has no sign; 0 where the
+ *     row is deterministic
  */
 public record Step(
     double timestep,
@@ -44,7 +48,8 @@ public record Step(
     double fromNoise) {
 
   /**
-   * Checks that every weight is finite.
+   * Checks that every weight is finite and in its range above. A row doesn't know T: whether the
+   * timestep is too large, {@link Predictor#denoise} checks.
    *
    * @throws IllegalArgumentException if one is not
    */
@@ -64,11 +69,15 @@ public record Step(
         Double.isFinite(sum + fromNoise),
         "every weight of a step must be finite at timestep %s",
         timestep);
+    checkArgument(timestep >= 0, "timestep must be at least 0, got %s", timestep);
+    checkArgument(signal >= 0 && signal < 1, "signal must be in [0, 1), got %s", signal);
+    checkArgument(noise > 0 && noise <= 1, "noise must be in (0, 1], got %s", noise);
+    checkArgument(fromNoise >= 0, "fromNoise must be at least 0, got %s", fromNoise);
   }
 
   /**
-   * A row that only estimates the image: the weights of x and out in x0 for that prediction type,
-   * all others 0.
+   * Makes a row that only estimates the image: it has the weights of x and out in x0 for that
+   * prediction type, and all others are 0.
    *
    * <p>From x = signal·x0 + noise·ε and out = p·ε + q·x0 follows x0 = (p·x - noise·out)/(signal·p -
    * noise·q).
@@ -90,13 +99,17 @@ public record Step(
   }
 
   /**
-   * This row with the next x made of x, of this row's estimate of the image, and of fresh noise.
+   * Returns this row with the next x made of x, of this row's estimate of the image, and of fresh
+   * noise.
    */
   public Step to(double fromX, double fromX0, double fromNoise) {
     return to(fromX, fromX0, 0, fromNoise);
   }
 
-  /** The same with the estimate one row ago, too. */
+  /**
+   * Returns this row with the next x made of x, of the estimates of this row and of the one before
+   * it, and of fresh noise.
+   */
   public Step to(double fromX, double fromX0, double fromPreviousX0, double fromNoise) {
     return new Step(
         timestep,

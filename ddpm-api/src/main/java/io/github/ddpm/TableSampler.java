@@ -12,7 +12,7 @@ import java.util.function.Function;
 import java.util.function.Predicate;
 
 /**
- * The one sampler there is: turns its settings into a table of rows and has the model run it.
+ * The one sampler there is: it turns its settings into a table of rows and has the model run it.
  *
  * @param spacing which timesteps of a model to visit
  * @param model empty for the pretrained one, which is looked for only when images are wanted
@@ -32,10 +32,19 @@ record TableSampler(
 
   private static final SecureRandom SEEDS = new SecureRandom();
 
+  /** Refuses what no request can be made of, or none that fits the model. */
+  TableSampler {
+    labels = List.copyOf(labels);
+    Optional<ModelInfo> info = model.map(Predictor::info);
+    List<Step> rows = info.map(known -> table(scheduler, spacing, known)).orElse(List.of());
+    DenoiseRequest none = new DenoiseRequest(rows, 0, 0, first, labels, guidance, clip, listener);
+    info.ifPresent(known -> known.check(none));
+  }
+
   static Sampler of(NoiseScheduler scheduler) {
     return new TableSampler(
         requireNonNull(scheduler, "scheduler"),
-        model -> scheduler.spacing(scheduler.defaultSteps(model.schedule().timesteps()), model),
+        info -> scheduler.spacing(scheduler.defaultSteps(info.schedule().timesteps()), info),
         Optional.empty(),
         List.of(),
         1,
@@ -48,109 +57,70 @@ record TableSampler(
   @Override
   public Sampler steps(int n) {
     checkArgument(n >= 1, "steps must be at least 1, got %s", n);
-    return withSpacing(info -> scheduler.spacing(n, info));
+    return visiting(info -> scheduler.spacing(n, info));
   }
 
   @Override
   public Sampler spacing(Spacing plan) {
     requireNonNull(plan, "spacing");
-    return withSpacing(info -> plan);
+    return visiting(info -> plan);
   }
 
-  private Sampler withSpacing(Function<ModelInfo, Spacing> spaced) {
-    return new TableSampler(scheduler, spaced, model, labels, guidance, seed, first, clip, listener)
-        .checked();
+  private Sampler visiting(Function<ModelInfo, Spacing> plan) {
+    return new TableSampler(scheduler, plan, model, labels, guidance, seed, first, clip, listener);
   }
 
   @Override
   public Sampler with(Predictor predictor) {
-    return new TableSampler(
-            scheduler,
-            spacing,
-            Optional.of(predictor),
-            labels,
-            guidance,
-            seed,
-            first,
-            clip,
-            listener)
-        .checked();
+    Optional<Predictor> one = Optional.of(predictor);
+    return new TableSampler(scheduler, spacing, one, labels, guidance, seed, first, clip, listener);
   }
 
   @Override
   public Sampler labels(int... cycle) {
-    return new TableSampler(
-            scheduler,
-            spacing,
-            model,
-            List.copyOf(Ints.asList(cycle)),
-            guidance,
-            seed,
-            first,
-            clip,
-            listener)
-        .checked();
+    List<Integer> all = Ints.asList(cycle);
+    return new TableSampler(scheduler, spacing, model, all, guidance, seed, first, clip, listener);
   }
 
   @Override
   public Sampler guidance(double w) {
-    return new TableSampler(scheduler, spacing, model, labels, w, seed, first, clip, listener)
-        .checked();
+    return new TableSampler(scheduler, spacing, model, labels, w, seed, first, clip, listener);
   }
 
   @Override
   public Sampler seed(long value) {
+    OptionalLong one = OptionalLong.of(value);
     return new TableSampler(
-        scheduler, spacing, model, labels, guidance, OptionalLong.of(value), first, clip, listener);
+        scheduler, spacing, model, labels, guidance, one, first, clip, listener);
   }
 
   @Override
   public Sampler first(long k) {
-    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, k, clip, listener)
-        .checked();
+    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, k, clip, listener);
   }
 
   @Override
   public Sampler clip(double limit) {
     return new TableSampler(
-            scheduler, spacing, model, labels, guidance, seed, first, limit, listener)
-        .checked();
+        scheduler, spacing, model, labels, guidance, seed, first, limit, listener);
   }
 
   @Override
   public Sampler listener(Predicate<Progress> told) {
-    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, first, clip, told)
-        .checked();
+    return new TableSampler(scheduler, spacing, model, labels, guidance, seed, first, clip, told);
   }
 
   @Override
   public Images sample(int n) {
     Predictor predictor = model.orElseGet(Predictor::pretrained);
+    List<Step> rows = table(scheduler, spacing, predictor.info());
     return predictor.denoise(
-        request(n, seed.orElseGet(SEEDS::nextLong), Optional.of(predictor.info())));
+        new DenoiseRequest(
+            rows, n, seed.orElseGet(SEEDS::nextLong), first, labels, guidance, clip, listener));
   }
 
-  /** This sampler, if a request can be made of it. */
-  private TableSampler checked() {
-    Optional<ModelInfo> info = model.map(Predictor::info);
-    DenoiseRequest request = request(0, 0, info);
-    info.ifPresent(known -> known.check(request));
-    return this;
-  }
-
-  private DenoiseRequest request(int n, long drawnSeed, Optional<ModelInfo> info) {
-    return new DenoiseRequest(
-        info.map(this::table).orElse(List.of()),
-        n,
-        drawnSeed,
-        first,
-        labels,
-        guidance,
-        clip,
-        listener);
-  }
-
-  private List<Step> table(ModelInfo info) {
+  private static List<Step> table(
+      NoiseScheduler scheduler, Function<ModelInfo, Spacing> spacing, ModelInfo info) {
     BetaSchedule schedule = info.schedule();
     double[] timesteps = spacing.apply(info).timesteps(schedule.timesteps());
     return scheduler.steps(schedule, info.predictionType(), timesteps);

@@ -56,9 +56,10 @@ class DenoiseTest {
   }
 
   private static Step randomRow(Random random) {
-    double[] w = random.doubles(8, -0.7, 0.7).toArray();
+    double[] w = random.doubles(7, -0.7, 0.7).toArray();
+    double fresh = random.nextDouble() * 0.7;
     double timestep = random.nextDouble() * 999;
-    return new Step(timestep, 0.6, 0.8, w[0], w[1], w[2], w[3], w[4], w[5], w[6], Math.abs(w[7]));
+    return new Step(timestep, 0.6, 0.8, w[0], w[1], w[2], w[3], w[4], w[5], w[6], fresh);
   }
 
   private double[] doubles(int stream) {

@@ -1,6 +1,5 @@
 package io.github.ddpm;
 
-import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
 /**
@@ -17,7 +16,7 @@ class FormulaPredictor implements Predictor {
     this.info = info;
   }
 
-  /** 10 classes and a null label, 3x2 grey. */
+  /** 10 classes and a null label, 3x2 gray. */
   static FormulaPredictor withLabels() {
     return new FormulaPredictor(
         new ModelInfo(3, 2, 1, 10, true, BetaSchedule.cosine(), PredictionType.V_PREDICTION));
@@ -29,7 +28,7 @@ class FormulaPredictor implements Predictor {
         new ModelInfo(2, 2, 3, 10, false, BetaSchedule.linear(), PredictionType.SAMPLE));
   }
 
-  /** No labels, 3x3 grey. */
+  /** No labels, 3x3 gray. */
   static FormulaPredictor withoutLabels() {
     return new FormulaPredictor(
         new ModelInfo(3, 3, 1, 0, false, BetaSchedule.linear(), PredictionType.EPSILON));
@@ -43,16 +42,9 @@ class FormulaPredictor implements Predictor {
   @Override
   public float[] predict(float[] x, double timestep, int... labels) {
     checkState(!closed, "the model is closed");
+    info.checkInput(x, timestep, labels);
     int size = info.imageSize();
-    checkArgument(
-        x.length % size == 0, "x must be whole images of %s values, got %s", size, x.length);
     double alphaBar = info.schedule().alphaBar(timestep);
-    int expected = info.classes() == 0 ? 0 : x.length / size;
-    checkArgument(labels.length == expected, "%s labels expected, got %s", expected, labels.length);
-    int last = info.nullLabel() ? info.classes() : info.classes() - 1;
-    for (int label : labels) {
-      checkArgument(label >= 0 && label <= last, "labels must be in [0, %s], got %s", last, label);
-    }
     double signal = Math.sqrt(alphaBar);
     double noise = Math.sqrt(1 - alphaBar);
     double fromNoise = info.predictionType().fromNoise(signal, noise);

@@ -6,10 +6,12 @@ import static org.assertj.core.api.Assertions.assertThatIOException;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
+import java.awt.Dimension;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -66,6 +68,25 @@ class ImagesTest {
             53, 53, 0, 0, 54, 54, 0, 0, 0, 0);
     assertThat(images.toGrid(9).getWidth()).isEqualTo(5 * 2 + 4 * 2);
     assertThat(images.toGrid(1).getHeight()).isEqualTo(5 * 1 + 4 * 2);
+    BufferedImage row = images.toGrid(Integer.MAX_VALUE);
+    assertThat(row.getHeight()).isEqualTo(1);
+    assertThat(pixels(row)).containsExactly(pixels(images.toGrid(5)));
+  }
+
+  /** AWT makes no picture of more. */
+  @Test
+  void gridOfTooManyPixelsIsRefused() {
+    assertThat(Images.gridSize(2, 1, 14, 71_582_788)).isEqualTo(new Dimension(71_582_788, 30));
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Images.gridSize(2, 1, 14, 71_582_789))
+        .withMessage(
+            "a grid must have fewer than 2^31 - 1 pixels, got 30x71582789 with 1 columns of 2"
+                + " pictures");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Images.gridSize(2_000_000_000, 1_500_000_000, 1, 1))
+        .withMessageContaining("got 4x4499999998 with 1500000000 columns of 2000000000 pictures");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Images.gridSize(1, 1, Integer.MAX_VALUE, Integer.MAX_VALUE));
   }
 
   /** Image k has the gray level 50 + k. */
@@ -84,6 +105,18 @@ class ImagesTest {
     BufferedImage read = ImageIO.read(file.toFile());
     assertThat(read.getWidth()).isEqualTo(3 * 2 + 2 * 2);
     assertThat(read.getHeight()).isEqualTo(2 * 1 + 2);
+  }
+
+  /** More values than are written at a time, and not a multiple of them. */
+  @Test
+  void npyHasAllValues() throws IOException {
+    Images images = Images.of(3, 90, 91, 1, filled(3, 90 * 91));
+    Path file = folder.resolve("images.npy");
+    images.writeNpy(file);
+    ByteBuffer written =
+        ByteBuffer.wrap(Files.readAllBytes(file)).position(128).order(ByteOrder.LITTLE_ENDIAN);
+    assertThat(written.slice().order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer())
+        .isEqualTo(images.values());
   }
 
   /** The layout of NumPy's format description, version 1.0, written out by hand. */
@@ -109,6 +142,8 @@ class ImagesTest {
     Path file = folder.resolve("none.npy");
     none.writeNpy(file);
     assertThat(file).hasSize(128);
+    Images.of(0, 30_000, 30_000, 3).writeNpy(file);
+    assertThat(file).hasSize(128);
     assertThatIllegalStateException()
         .isThrownBy(() -> none.writeGrid(folder.resolve("none.png")))
         .withMessage("a grid needs at least 1 picture, got 0");
@@ -126,6 +161,16 @@ class ImagesTest {
   }
 
   @Test
+  void valuesAreReadOnlyAndEachBufferHasItsOwnPosition() {
+    Images images = Images.of(2, 1, 2, 1, 0, 0.25f, 0.5f, 1);
+    FloatBuffer values = images.values();
+    assertThat(values.isReadOnly()).isTrue();
+    assertThat(values.get()).isZero();
+    assertThat(images.values()).isEqualTo(FloatBuffer.wrap(images.toArray()));
+    assertThat(images.slice(1, 2).values()).isEqualTo(FloatBuffer.wrap(new float[] {0.5f, 1}));
+  }
+
+  @Test
   void badValuesAreRefused() {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Images.of(2, 1, 2, 1, 0, 0, 0, Float.NaN))
@@ -136,6 +181,10 @@ class ImagesTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Images.of(2, 1, 2, 1, 0, 0, 0))
         .withMessage("2x1x2x1 images have 4 values, got 3");
+    // 2^64 values, which is 0 to a long.
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Images.of(1 << 16, 1 << 16, 1 << 16, 1 << 16))
+        .withMessageContaining("got 0");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Images.of(1, 0, 2, 1))
         .withMessage("images need a count of at least 0 and sizes of at least 1, got 1x0x2x1");

@@ -4,17 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
-import io.github.ddpm.spi.PredictorProvider;
-import java.net.URL;
-import java.net.URLClassLoader;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -283,52 +277,6 @@ class SamplerTest {
     assertThatIllegalStateException()
         .isThrownBy(() -> DDIM.with(broken).sample(3))
         .withMessage("the model made a value that is not finite in image 2 of 3: NaN");
-  }
-
-  @Test
-  void withoutAModelTheErrorSaysWhatToAdd() {
-    for (Runnable call : List.<Runnable>of(() -> DDIM.sample(1), Predictor::pretrained)) {
-      assertThatIllegalStateException()
-          .isThrownBy(call::run)
-          .withMessageContaining("io.github.ddpm:ddpm-tf")
-          .withMessageContaining("with(…)");
-    }
-    assertThatIllegalStateException()
-        .isThrownBy(() -> Predictor.load(Path.of("model")))
-        .withMessageContaining("io.github.ddpm:ddpm-tf");
-  }
-
-  @Test
-  void providerOfTheThreadsClassLoaderIsFound(@TempDir Path folder) throws Exception {
-    Path services = Files.createDirectories(folder.resolve("META-INF/services"));
-    Files.writeString(
-        services.resolve(PredictorProvider.class.getName()), Provider.class.getName());
-    Thread thread = Thread.currentThread();
-    ClassLoader before = thread.getContextClassLoader();
-    try (URLClassLoader loader = new URLClassLoader(new URL[] {folder.toUri().toURL()}, before)) {
-      thread.setContextClassLoader(loader);
-      assertThat(DDIM.sample(2).count()).isEqualTo(2);
-    } finally {
-      thread.setContextClassLoader(before);
-    }
-  }
-
-  /** Made by {@link java.util.ServiceLoader}. */
-  public static final class Provider implements PredictorProvider {
-    @Override
-    public Precision fastestPrecision() {
-      return Precision.FLOAT32;
-    }
-
-    @Override
-    public Predictor load(Path folder, Precision precision) {
-      throw new AssertionError(folder);
-    }
-
-    @Override
-    public Predictor pretrained() {
-      return FormulaPredictor.withoutLabels();
-    }
   }
 
   /** Keeps what it was asked for. */

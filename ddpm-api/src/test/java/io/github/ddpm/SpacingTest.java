@@ -91,7 +91,7 @@ class SpacingTest {
   }
 
   @Test
-  void powerIsTrailingBentTowardsNoise() {
+  void powerIsTrailingBentTowardNoise() {
     assertThat(Spacing.power(4, 0.5).timesteps(1000))
         .containsExactly(
             new double[] {999, 500 * Math.sqrt(3) - 1, 500 * Math.sqrt(2) - 1, 499}, within(1e-9));

@@ -6,16 +6,17 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 /**
- * Runs models: what stands behind {@link Predictor#load} and {@link Predictor#pretrained}. Found by
- * {@link java.util.ServiceLoader}, so an implementation is named in {@code META-INF/services}.
+ * Runs models: what stands behind {@link Predictor#load} and {@link Predictor#pretrained}. The
+ * {@link java.util.ServiceLoader} finds it, so a jar that has one names it in {@code
+ * META-INF/services} and, if it is a module, in its {@code provides}.
  */
 public interface PredictorProvider {
-  /** The precision that models run fastest in on this machine. */
+  /** Returns the precision that models run fastest in on this machine. */
   Precision fastestPrecision();
 
-  /** See {@link Predictor#load(Path, Precision)}. */
+  /** Does what {@link Predictor#load(Path, Precision)} says. */
   Predictor load(Path folder, Precision precision) throws IOException;
 
-  /** See {@link Predictor#pretrained}. */
-  Predictor pretrained();
+  /** Does what {@link Predictor#pretrained(Precision)} says. */
+  Predictor pretrained(Precision precision);
 }

@@ -267,7 +267,7 @@ public final class Trainer implements AutoCloseable {
   public double step(Images batch, int... classes) {
     checkOpen();
     graph.check(batch, classes);
-    return step(FloatBuffer.wrap(batch.toArray()), classes);
+    return step(batch.values(), classes);
   }
 
   private double step(FloatBuffer batch, int... classes) {

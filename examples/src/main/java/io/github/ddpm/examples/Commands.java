@@ -66,11 +66,8 @@ final class Commands {
    * @param precision null for the one that is fastest on this machine
    */
   static Predictor open(Path model, Precision precision) throws IOException {
-    if (model == null && precision != null) {
-      throw new IllegalArgumentException("--precision needs --model");
-    }
     if (model == null) {
-      return Predictor.pretrained();
+      return precision == null ? Predictor.pretrained() : Predictor.pretrained(precision);
     }
     return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
   }

@@ -92,7 +92,7 @@ public final class MeasureQuality implements Callable<Integer> {
 
   @Option(
       names = "--precision",
-      description = "float32 or bfloat16, with --model; by default the faster one on this machine")
+      description = "float32 or bfloat16; by default the faster one on this machine")
   private Precision precision;
 
   @Option(names = "--seed", defaultValue = "0", description = "of all randomness")

@@ -19,6 +19,7 @@ import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -365,10 +366,20 @@ class CommandsTest {
   }
 
   @Test
+  void thePrecisionIsThatOfTheModelInTheLibraryToo() throws IOException {
+    List<byte[]> written = new ArrayList<>();
+    for (String precision : List.of("float32", "bfloat16")) {
+      Path out = folder.resolve(precision + ".npy");
+      String options = "--steps=2 --count=2 --seed=5 --precision=" + precision + " --out=" + out;
+      assertThat(run(new GenerateDigits(), options.split(" ")).code()).isZero();
+      written.add(Files.readAllBytes(out));
+    }
+    assertThat(written.get(0)).isNotEqualTo(written.get(1));
+  }
+
+  @Test
   void whatWouldBeIgnoredIsRefused() throws IOException {
     String digits = "--out=" + folder.resolve("digits.png");
-    assertError(
-        run(new GenerateDigits(), digits, "--precision=float32"), "--precision needs --model");
     assertError(
         run(new GenerateDigits(), digits, "--spacing-exponent=0.5"),
         "--spacing-exponent spaces --steps");

@@ -94,7 +94,6 @@ class MeasureQualityTest {
     assertError(measure(model, "--eta=2"), "eta must be in [0, 1], got 2");
     assertError(measure(model, "--guidance=NaN"), "guidance");
     assertError(measure("--card"), "--card needs --model");
-    assertError(measure("--precision=float32"), "--precision needs --model");
     assertError(
         measure(model, "--asked=0", "--guidance=2"),
         "--guidance is for the images of --asked, of which there are none, got 2.0");

@@ -1,6 +1,5 @@
 package io.github.ddpm.tf.sampling;
 
-import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.primitives.Ints;
@@ -72,28 +71,7 @@ public final class TfPredictor implements Predictor {
 
   @Override
   public float[] predict(float[] x, double timestep, int... labels) {
-    int count = x.length / info.imageSize();
-    checkArgument(
-        x.length % info.imageSize() == 0,
-        "x must be whole images of %s values, got %s values",
-        info.imageSize(),
-        x.length);
-    checkArgument(
-        timestep >= 0 && timestep <= info.schedule().timesteps() - 1,
-        "timestep must be in [0, %s], got %s",
-        info.schedule().timesteps() - 1,
-        String.valueOf(timestep));
-    checkArgument(
-        labels.length == (info.classes() == 0 ? 0 : count),
-        "the model has %s classes, so %s images need %s labels, got %s",
-        info.classes(),
-        count,
-        info.classes() == 0 ? 0 : count,
-        labels.length);
-    int last = info.nullLabel() ? info.classes() : info.classes() - 1;
-    for (int label : labels) {
-      checkArgument(label >= 0 && label <= last, "labels must be in [0, %s], got %s", last, label);
-    }
+    int count = info.checkInput(x, timestep, labels);
     if (count == 0) {
       return whileOpen(() -> new float[0]);
     }
@@ -146,9 +124,8 @@ public final class TfPredictor implements Predictor {
         x = recent.peek().get(0);
         olderX0 = previousX0;
         previousX0 = recent.peek().get(1);
-        if (request.isWatched()) {
-          request.report(i, info.images(SamplingGraph.values(previousX0)));
-        }
+        Tensor estimate = previousX0;
+        request.report(i, () -> info.images(SamplingGraph.values(estimate)));
         if (recent.size() > 2) {
           recent.removeLast().close();
         }

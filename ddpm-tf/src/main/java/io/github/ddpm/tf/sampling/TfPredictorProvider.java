@@ -13,14 +13,14 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.EnumMap;
 import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 
 /** Runs models on TensorFlow. It is made by {@link java.util.ServiceLoader}. */
 public final class TfPredictorProvider implements PredictorProvider {
   /** The digits models that were asked for so far. */
-  private static final Map<Precision, Predictor> DIGITS = new EnumMap<>(Precision.class);
+  private static final Map<Precision, Predictor> DIGITS = new ConcurrentHashMap<>();
 
   /** Makes a provider, for the service loader. */
   public TfPredictorProvider() {}
@@ -35,18 +35,12 @@ public final class TfPredictorProvider implements PredictorProvider {
     return open(folder, precision);
   }
 
+  /** Returns the digits model, loaded when it is first asked for in that precision. */
   @Override
-  public Predictor pretrained() {
-    return pretrained(fastestPrecision());
-  }
-
-  /** The digits model, loaded when it is first asked for. */
-  private static Predictor pretrained(Precision precision) {
-    synchronized (DIGITS) {
-      return DIGITS.computeIfAbsent(
-          precision,
-          wanted -> pretrained(TfPredictorProvider.class::getResourceAsStream, "digits", wanted));
-    }
+  public Predictor pretrained(Precision precision) {
+    return DIGITS.computeIfAbsent(
+        precision,
+        wanted -> pretrained(TfPredictorProvider.class::getResourceAsStream, "digits", wanted));
   }
 
   private static Predictor open(Path folder, Precision precision) throws IOException {

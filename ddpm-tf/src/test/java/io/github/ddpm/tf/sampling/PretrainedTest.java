@@ -98,6 +98,22 @@ class PretrainedTest {
     assertThat(Sampler.ddim(0).steps(1).sample(1).count()).isEqualTo(1);
   }
 
+  /** The two round differently, and each is the same model. */
+  @Test
+  void eachPrecisionIsSharedToo() {
+    Predictor exact = Predictor.pretrained(Precision.FLOAT32);
+    Predictor rounded = Predictor.pretrained(Precision.BFLOAT16);
+    assertThat(Predictor.pretrained(Precision.FLOAT32)).isSameAs(exact);
+    assertThat(Predictor.pretrained(Precision.BFLOAT16)).isSameAs(rounded);
+    assertThat(Predictor.pretrained()).isIn(exact, rounded);
+    float[] x = new float[exact.info().imageSize()];
+    for (int i = 0; i < x.length; i++) {
+      x[i] = (float) Math.sin(i);
+    }
+    float[] out = exact.predict(x, 500, 7);
+    assertThat(rounded.predict(x, 500, 7)).isNotEqualTo(out).containsExactly(out, within(0.1f));
+  }
+
   @Test
   void noLabelsAreTheNullLabel() {
     Predictor model = Predictor.pretrained();

@@ -1,0 +1,42 @@
+package io.github.ddpm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+
+import org.junit.jupiter.api.Test;
+
+class ModelInfoTest {
+  /** Three models of 10 classes and a null label, of 10 classes, and without labels. */
+  private static final ModelInfo WITH = FormulaPredictor.withLabels().info();
+
+  private static final ModelInfo NEEDING = FormulaPredictor.needingLabels().info();
+  private static final ModelInfo WITHOUT = FormulaPredictor.withoutLabels().info();
+
+  @Test
+  void inputIsCounted() {
+    assertThat(WITH.checkInput(new float[12], 999, 10, 0)).isEqualTo(2);
+    assertThat(NEEDING.checkInput(new float[12], 0, 9)).isEqualTo(1);
+    assertThat(WITHOUT.checkInput(new float[27], 0.5)).isEqualTo(3);
+    assertThat(WITHOUT.checkInput(new float[0], 0)).isZero();
+  }
+
+  @Test
+  void inputThatDoesNotFitIsRefused() {
+    refused(WITH, 7, 0, "x must be whole images of 6 values, got 7 values", 1);
+    refused(WITH, 6, -0.5, "timestep must be in [0, 999], got -0.5", 1);
+    refused(WITH, 6, 999.5, "timestep must be in [0, 999], got 999.5", 1);
+    refused(WITH, 6, Double.NaN, "timestep must be in [0, 999], got NaN", 1);
+    refused(WITH, 12, 0, "the model has 10 classes, so 2 images need 2 labels, got 1", 1);
+    refused(WITHOUT, 9, 0, "the model has 0 classes, so 1 images need 0 labels, got 1", 1);
+    refused(WITH, 6, 0, "labels must be in [0, 10], got 11", 11);
+    refused(NEEDING, 12, 0, "labels must be in [0, 9], got 10", 10);
+    refused(NEEDING, 12, 0, "labels must be in [0, 9], got -1", -1);
+  }
+
+  private static void refused(
+      ModelInfo model, int values, double timestep, String message, int... labels) {
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> model.checkInput(new float[values], timestep, labels))
+        .withMessage(message);
+  }
+}
