@@ -1,7 +1,10 @@
 package io.github.ddpm.tf;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.Optional;
@@ -39,6 +42,21 @@ final class Deepening implements WeightSource {
     this.layers = layers;
     this.initial = initial;
     this.more = more;
+  }
+
+  /**
+   * The deeper network.
+   *
+   * @param layersPerBlock at least as many as there are
+   */
+  static UNetConfig network(UNetConfig network, int layersPerBlock) {
+    int layers = network.levels().layersPerBlock();
+    checkArgument(
+        layersPerBlock >= layers,
+        "a deeper network needs at least the %s residual blocks a level that the model has, got %s",
+        layers,
+        layersPerBlock);
+    return network.withLayersPerBlock(layersPerBlock);
   }
 
   @Override

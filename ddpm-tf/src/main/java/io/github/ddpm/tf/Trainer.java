@@ -138,13 +138,7 @@ public final class Trainer implements AutoCloseable {
   public static Trainer deepen(Path folder, int layersPerBlock, TrainingOptions options)
       throws IOException {
     ModelFolder saved = ModelFolder.read(folder);
-    int layers = saved.model().network().levels().layersPerBlock();
-    checkArgument(
-        layersPerBlock >= layers,
-        "a deeper network needs at least the %s residual blocks a level that the model has, got %s",
-        layers,
-        layersPerBlock);
-    UNetConfig deeper = saved.model().network().withLayersPerBlock(layersPerBlock);
+    UNetConfig deeper = Deepening.network(saved.model().network(), layersPerBlock);
     return start(folder, saved, deeper, options, Optional.empty());
   }
 

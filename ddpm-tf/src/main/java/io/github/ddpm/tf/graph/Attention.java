@@ -32,7 +32,7 @@ record Attention(int heads) {
 
   <T extends TFloating> Operand<T> byKernel(
       Ops tf, Operand<T> query, Operand<T> key, Operand<T> value) {
-    return TensorFlowRuntime.builder(tf, KERNEL)
+    return Kernels.builder(tf, KERNEL)
         .addInput(query.asOutput())
         .addInput(key.asOutput())
         .addInput(value.asOutput())
@@ -43,7 +43,7 @@ record Attention(int heads) {
 
   /** The gradient of {@link #byKernel}; see {@link Convolution#gradient}. */
   static List<Operand<?>> gradient(Ops tf, GraphOperation op, List<Output<?>> gradients) {
-    OperationBuilder builder = TensorFlowRuntime.builder(tf, "DdpmAttentionGrad");
+    OperationBuilder builder = Kernels.builder(tf, "DdpmAttentionGrad");
     for (int i = 0; i < 3; i++) {
       builder.addInput(op.input(i));
     }

@@ -20,7 +20,7 @@ final class Concat {
 
   static <T extends TFloating> Operand<T> apply(Ops tf, Operand<T> a, Operand<T> b) {
     return TensorFlowRuntime.hasKernels()
-        ? TensorFlowRuntime.builder(tf, KERNEL)
+        ? Kernels.builder(tf, KERNEL)
             .addInput(a.asOutput())
             .addInput(b.asOutput())
             .setAttr("first", Tensors.channels(a))
@@ -32,7 +32,7 @@ final class Concat {
   /** The gradient of our operation; see {@link Convolution#gradient}. */
   static List<Operand<?>> gradient(Ops tf, GraphOperation op, List<Output<?>> gradients) {
     Operation gradient =
-        TensorFlowRuntime.builder(tf, "DdpmConcatGrad")
+        Kernels.builder(tf, "DdpmConcatGrad")
             .addInput(gradients.get(0))
             .setAttr("first", op.attributes().getAttrInt("first"))
             .build();

@@ -152,7 +152,7 @@ record Convolution(int padding, int down, int up) {
         tf.zeros(tf.constant(new long[] {0, Tensors.channels(x)}), TFloat32.class);
     Operand<T> nothing = tf.zeros(tf.constant(new long[] {0, 1, 1, 1}), x.type());
     Operation op =
-        TensorFlowRuntime.builder(
+        Kernels.builder(
                 tf, down == 2 ? HALVING_KERNEL : up == 2 ? DOUBLING_KERNEL : KERNEL)
             .addInput(x.asOutput())
             .addInput(in.shift().orElse(none).asOutput())
@@ -184,12 +184,12 @@ record Convolution(int padding, int down, int up) {
     Output<?> ofX = gradients.get(2);
     Operation images =
         attributes(
-                TensorFlowRuntime.builder(tf, "DdpmConvGradImages")
+                Kernels.builder(tf, "DdpmConvGradImages")
                     .addInput(op.input(4))
                     .addInput(ofY),
                 op)
             .build();
-    OperationBuilder filter = TensorFlowRuntime.builder(tf, "DdpmConvGradFilter");
+    OperationBuilder filter = Kernels.builder(tf, "DdpmConvGradFilter");
     for (int i = 0; i < 4; i++) {
       filter.addInput(op.input(i));
     }
@@ -197,7 +197,7 @@ record Convolution(int padding, int down, int up) {
         attributes(filter.addInput(op.output(1)).addInput(op.input(4)).addInput(ofY), op).build();
     List<Operand<?>> result = new ArrayList<>();
     if (op.attributes().getAttrInt("groups") > 0) {
-      OperationBuilder norm = TensorFlowRuntime.builder(tf, "DdpmGroupNormGrad");
+      OperationBuilder norm = Kernels.builder(tf, "DdpmGroupNormGrad");
       for (int i = 0; i < 4; i++) {
         norm.addInput(op.input(i));
       }
@@ -288,7 +288,7 @@ record Convolution(int padding, int down, int up) {
   }
 
   private static Output<?> empty(Ops tf, Output<?> like) {
-    return TensorFlowRuntime.builder(tf, "Slice")
+    return Kernels.builder(tf, "Slice")
         .addInput(like)
         .addInput(tf.constant(new int[4]).asOutput())
         .addInput(tf.constant(new int[4]).asOutput())

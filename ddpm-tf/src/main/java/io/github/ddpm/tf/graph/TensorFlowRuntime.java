@@ -2,17 +2,12 @@ package io.github.ddpm.tf.graph;
 
 import io.github.ddpm.Precision;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Map;
-import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 import org.tensorflow.DeviceSpec;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
-import org.tensorflow.OperationBuilder;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.TensorFlow;
@@ -32,21 +27,18 @@ import org.tensorflow.types.TFloat32;
  * #ops} and {@link #session}: if another graph comes first, TensorFlow is loaded without these
  * settings, which makes it slower and chattier.
  *
- * <p>Our code in C++ ({@code src/main/cpp}) is in the jar for some platforms: settings, and
- * operations that compute the same as TensorFlow's in fewer passes over memory. Without it nothing
- * is missing but speed. The system property {@code io.github.ddpm.tf.kernels} turns it off when it
- * is {@code false}.
+ * <p>System properties, which are read once:
+ *
+ * <ul>
+ *   <li>{@code io.github.ddpm.tf.kernels}: {@code false} does without our own operations and
+ *       settings. Nothing is missing then but speed.
+ *   <li>{@code io.github.ddpm.tf.threads}: the number of {@link #threads}.
+ *   <li>{@code io.github.ddpm.tf.instructions}: what our operations compute with, one of {@code
+ *       base}, {@code avx2}, {@code avx512} and {@code avx512bf16}; by default the last that the
+ *       processor has.
+ * </ul>
  */
 public final class TensorFlowRuntime {
-  private static final String KERNELS = "io.github.ddpm.tf.kernels";
-  private static final String THREADS = "io.github.ddpm.tf.threads";
-
-  /** Set once our settings are, for another class loader of the process, which can't load them. */
-  private static final String SETTINGS_LOADED = "io.github.ddpm.tf.settings.loaded";
-
-  private static final String SETTINGS = "libddpm_environment.so";
-  private static final String OPERATIONS = "libddpm.so";
-
   private TensorFlowRuntime() {}
 
   /**
@@ -70,31 +62,25 @@ public final class TensorFlowRuntime {
 
   /** Opens a session on a graph; who opens one closes it. */
   public static Session session(Graph graph) {
+    load();
     return new Session(graph, Config.PROTO);
   }
 
   /** Whether TensorFlow sees a GPU, which graphs run on then. */
   public static boolean hasGpu() {
+    load();
     return Gpu.VISIBLE;
   }
 
   /**
    * The number of threads that one operation is computed with, at least 1: the processors that the
    * process may use, which the quota of a container bounds, unless the system property {@code
-   * io.github.ddpm.tf.threads} says otherwise. It is read once.
+   * io.github.ddpm.tf.threads} says otherwise.
    *
-   * @throws IllegalStateException if the property is no whole number from 1 up
+   * @throws IllegalStateException if the property is no whole number in [1, 9999]
    */
   public static int threads() {
-    String property = System.getProperty(THREADS);
-    if (property == null) {
-      return Runtime.getRuntime().availableProcessors();
-    }
-    if (!property.matches("[1-9]\\d{0,3}")) {
-      throw new IllegalStateException(
-          "the system property " + THREADS + " must be in [1, 9999], got " + property);
-    }
-    return Integer.parseInt(property);
+    return Kernels.threads();
   }
 
   /**
@@ -102,85 +88,77 @@ public final class TensorFlowRuntime {
    * multiplies pairs of it, float32 elsewhere.
    */
   public static Precision fastestPrecision() {
-    return hasKernels() && Bfloat16.SUPPORTED ? Precision.BFLOAT16 : Precision.FLOAT32;
+    return hasKernels() && Kernels.multiplyBfloat16() ? Precision.BFLOAT16 : Precision.FLOAT32;
   }
 
   /** Whether networks are built of our own operations; the first call loads them. */
   public static boolean hasKernels() {
-    return Kernels.LOADED;
-  }
-
-  /** An operation of ours, or of TensorFlow by its name. */
-  static OperationBuilder builder(Ops tf, String operation) {
-    return tf.scope().opBuilder(operation, operation);
+    load();
+    return Operations.LOADED;
   }
 
   /** Tells TensorFlow the gradients of our operations, by the operations' names. */
   static void register(Map<String, RawCustomGradient> gradients) {
     if (hasKernels()) {
-      // False means that another class loader of this process has told them, which is as good.
-      gradients.forEach(TensorFlow::registerCustomGradient);
+      // It answers false for those that it was told before.
+      gradients.forEach(
+          (operation, gradient) ->
+              TensorFlow.registerCustomGradient(Kernels.name(operation), gradient));
     }
   }
 
+  /** Loads TensorFlow, and refuses what must not fail in the initializer of a class. */
   private static void load() {
-    if (!Library.PROBLEM.isEmpty()) {
-      throw new IllegalStateException(Library.PROBLEM);
+    threads();
+    if (!Library.LOADED.problem().isEmpty()) {
+      throw new IllegalStateException(Library.LOADED.problem());
+    }
+    if (Library.LOADED.settings()) {
+      Kernels.instructions();
     }
   }
 
-  private static String resource(String library) {
-    return "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
-  }
-
-  /** The file of a library in the cache; empty if there is none for this platform, or by choice. */
-  private static String cached(String library) throws IOException {
-    boolean there =
-        !"false".equals(System.getProperty(KERNELS))
-            && TensorFlowRuntime.class.getResource(resource(library)) != null;
-    return there ? Loader.cacheResource(TensorFlowRuntime.class, resource(library)).getPath() : "";
-  }
-
-  private static void warn(String library, Throwable problem) {
-    System.getLogger(TensorFlowRuntime.class.getName())
-        .log(Level.WARNING, library + " could not be loaded; computing will be slower", problem);
+  private static void warn(String message) {
+    System.getLogger(TensorFlowRuntime.class.getName()).log(Level.WARNING, message);
   }
 
   /** Loads our settings, then TensorFlow, which reads them. */
   private static final class Library {
-    /** Why TensorFlow can't be loaded; empty if it is. */
-    static final String PROBLEM = problem();
+    static final Loaded LOADED = loaded();
 
-    private static String problem() {
-      Throwable withoutSettings = loadSettings();
+    /**
+     * What came of it.
+     *
+     * @param settings whether our settings are loaded
+     * @param problem why TensorFlow can't be; empty if it is
+     */
+    record Loaded(boolean settings, String problem) {}
+
+    private static Loaded loaded() {
+      boolean settings = false;
+      String withoutSettings = "";
+      try {
+        settings = Kernels.loadSettings();
+      } catch (IOException | UnsatisfiedLinkError e) {
+        withoutSettings = e.getMessage();
+      }
       try {
         // Any call loads it.
         TensorFlow.version();
       } catch (LinkageError e) {
-        return "TensorFlow's native libraries can't be loaded: "
-            + cause(e)
-            + "; they are unpacked to "
-            + cache()
-            + ", where running code must be allowed (no noexec): the system property org.bytedeco.javacpp.cachedir"
-            + " names another folder";
+        return new Loaded(
+            settings,
+            "TensorFlow's native libraries can't be loaded: "
+                + cause(e)
+                + "; they are unpacked to "
+                + cache()
+                + ", where running code must be allowed (no noexec): the system property"
+                + " org.bytedeco.javacpp.cachedir names another folder");
       }
-      if (withoutSettings != null) {
-        warn(SETTINGS, withoutSettings);
+      if (!withoutSettings.isEmpty()) {
+        warn("ddpm's own operations can't be loaded, computing will be slower: " + withoutSettings);
       }
-      return "";
-    }
-
-    private static Throwable loadSettings() {
-      try {
-        String file = System.getProperty(SETTINGS_LOADED) == null ? cached(SETTINGS) : "";
-        if (!file.isEmpty()) {
-          System.load(file);
-          System.setProperty(SETTINGS_LOADED, "true");
-        }
-        return null;
-      } catch (IOException | UnsatisfiedLinkError e) {
-        return e;
-      }
+      return new Loaded(settings, "");
     }
 
     /** What happened first: JavaCPP and class initialization wrap it. */
@@ -216,17 +194,17 @@ public final class TensorFlowRuntime {
     static final boolean VISIBLE = visible();
 
     private static boolean visible() {
+      // Asked of the class loader, because a class sees the resources of its own module alone.
+      String natives = "org/tensorflow/internal/c_api/" + Loader.getPlatform() + "-gpu/";
+      ClassLoader loader = TensorFlowRuntime.class.getClassLoader();
+      if (loader.getResource(natives + "libtensorflow_cc.so.2") == null) {
+        return false;
+      }
       if (seen()) {
         return true;
       }
       // TensorFlow's own message is a screenful, and doesn't say what happens now.
-      // Asked of the class loader, because a class sees the resources of its own module alone.
-      String natives = "org/tensorflow/internal/c_api/" + Loader.getPlatform() + "-gpu/";
-      ClassLoader loader = TensorFlowRuntime.class.getClassLoader();
-      if (loader.getResource(natives + "libtensorflow_cc.so.2") != null) {
-        System.getLogger(TensorFlowRuntime.class.getName())
-            .log(Level.WARNING, "TensorFlow's GPU library sees no GPU: computing on the CPU");
-      }
+      warn("TensorFlow's GPU library sees no GPU: computing on the CPU");
       return false;
     }
 
@@ -247,33 +225,15 @@ public final class TensorFlowRuntime {
     }
   }
 
-  private static final class Kernels {
+  private static final class Operations {
     // They are for CPUs: a GPU would have to wait for the images to come and go.
     static final boolean LOADED = !hasGpu() && loaded();
 
     private static boolean loaded() {
-      load();
       try {
-        String file = cached(OPERATIONS);
-        if (!file.isEmpty()) {
-          TensorFlow.loadLibrary(file);
-        }
-        return !file.isEmpty();
+        return Library.LOADED.settings() && Kernels.loadOperations();
       } catch (IOException | UnsatisfiedLinkError e) {
-        warn(OPERATIONS, e);
-        return false;
-      }
-    }
-  }
-
-  private static final class Bfloat16 {
-    static final boolean SUPPORTED = supported();
-
-    private static boolean supported() {
-      try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
-        return lines.anyMatch(line -> line.startsWith("flags") && line.contains(" avx512_bf16"));
-      } catch (IOException | UncheckedIOException e) {
-        // Not Linux.
+        warn("ddpm's own operations can't be loaded, computing will be slower: " + e.getMessage());
         return false;
       }
     }

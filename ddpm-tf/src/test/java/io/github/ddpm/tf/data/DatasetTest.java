@@ -3,8 +3,16 @@ package io.github.ddpm.tf.data;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
@@ -134,6 +142,67 @@ class DatasetTest {
             i ->
                 assertThat(shared.batch(i % 120, 30, i % 3))
                     .containsExactly(of(50).batch(i % 120, 30, i % 3)));
+  }
+
+  /** A model that is off by a half everywhere, whatever it is asked. */
+  @Test
+  void theLossIsTheMeanSquaredErrorAtTimestepsThatAreEvenlySpaced() {
+    List<Double> timesteps = new ArrayList<>();
+    Predictor off =
+        new Predictor() {
+          @Override
+          public ModelInfo info() {
+            return new ModelInfo(
+                1, 2, 1, 5, false, BetaSchedule.cosine(), PredictionType.SAMPLE);
+          }
+
+          @Override
+          public float[] predict(float[] x, double timestep, int... labels) {
+            timesteps.add(timestep);
+            assertThat(labels).containsExactly(TWO.label(timesteps.size() - 1));
+            float[] out = TWO.images(timesteps.size() - 1).toArray();
+            for (int i = 0; i < out.length; i++) {
+              out[i] += 0.5f;
+            }
+            return out;
+          }
+
+          @Override
+          public void close() {}
+        };
+    assertThat(TWO.loss(off, 2, 1)).isCloseTo(0.25, within(1e-7));
+    assertThat(timesteps).containsExactly(250.0, 750.0);
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> TWO.loss(off, 2, 2))
+        .withMessage("pictures per timestep must be in [1, 1], got 2");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> TWO.loss(off, 0, 1))
+        .withMessage("timesteps must be in [1, 1000], got 0");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Dataset.of(1, 1, 1, new byte[1][1]).loss(off, 1, 1))
+        .withMessage("the model is for pictures of 1x2x1, these are 1x1x1");
+  }
+
+  @Test
+  void aPictureOfOnesOwnMustHaveItsValues() {
+    Dataset less =
+        new Dataset(1, 1, 2, 1, 3) {
+          @Override
+          protected void read(int index, FloatBuffer into) {
+            into.put(0);
+          }
+
+          @Override
+          protected int readLabel(int index) {
+            return 3;
+          }
+        };
+    assertThatThrownBy(() -> less.images(0))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessage("picture 0 must have 2 values, got 1");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> less.label(0))
+        .withMessage("labels must be in [0, 3), got 3");
   }
 
   private static Dataset of(int n) {

@@ -1,0 +1,153 @@
+package io.github.ddpm.tf.graph;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.List;
+import java.util.function.Consumer;
+import org.bytedeco.javacpp.Loader;
+import org.tensorflow.OperationBuilder;
+import org.tensorflow.TensorFlow;
+import org.tensorflow.op.Ops;
+
+/**
+ * Our own code in C++ ({@code src/main/cpp}), where the jar has it for the platform: settings that
+ * TensorFlow reads while it is loaded, and operations that compute the same as TensorFlow's in
+ * fewer passes over memory. {@link TensorFlowRuntime} has the system properties that it goes by.
+ *
+ * <p>A native library belongs to the class loader that loads it, and TensorFlow knows one gradient
+ * of each operation in a process. So each further class loader, such as that of a web application
+ * that is deployed anew, loads a copy of ours, whose operations have names of their own.
+ */
+final class Kernels {
+  static final String PROPERTY = "io.github.ddpm.tf.kernels";
+  static final String THREADS = "io.github.ddpm.tf.threads";
+  static final String INSTRUCTIONS = "io.github.ddpm.tf.instructions";
+
+  /** Counts the class loaders of this process that have this class. */
+  private static final String LOADERS = "io.github.ddpm.tf.loaders";
+
+  private static final String SETTINGS = "libddpm_environment.so";
+  private static final String OPERATIONS = "libddpm.so";
+  private static final String BFLOAT16 = "avx512bf16";
+
+  /** All that our operations may be compiled for, by their numbers in {@code instructions.h}. */
+  private static final List<String> ALL_INSTRUCTIONS = List.of("base", "avx2", "avx512", BFLOAT16);
+
+  /** The number of our class loader; 0 for the first of the process. */
+  private static final int LOADER = count();
+
+  private Kernels() {}
+
+  private static int count() {
+    synchronized (System.class) {
+      int before = Integer.getInteger(LOADERS, 0);
+      System.setProperty(LOADERS, String.valueOf(before + 1));
+      return before;
+    }
+  }
+
+  /**
+   * Loads our settings, before TensorFlow is loaded.
+   *
+   * @return whether they are there for this platform, and wanted
+   * @throws IOException if they can't be unpacked
+   * @throws UnsatisfiedLinkError if they can't be loaded
+   */
+  static boolean loadSettings() throws IOException {
+    return load(SETTINGS, System::load);
+  }
+
+  /**
+   * Loads our operations, after our settings and TensorFlow.
+   *
+   * @return whether they are there for this platform, and wanted
+   * @throws IOException if they can't be unpacked
+   * @throws UnsatisfiedLinkError if they can't be loaded
+   * @throws IllegalStateException if a system property is not what it may be
+   */
+  static boolean loadOperations() throws IOException {
+    // Another class loader may be about to do the same.
+    synchronized (System.class) {
+      configure(ALL_INSTRUCTIONS.indexOf(instructions()), threads(), LOADER);
+      return load(OPERATIONS, TensorFlow::loadLibrary);
+    }
+  }
+
+  private static boolean load(String library, Consumer<String> loader) throws IOException {
+    String resource = "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
+    if ("false".equals(System.getProperty(PROPERTY))
+        || Kernels.class.getResource(resource) == null) {
+      return false;
+    }
+    File cached = Loader.cacheResource(Kernels.class, resource);
+    if (LOADER == 0) {
+      loader.accept(cached.getPath());
+      return true;
+    }
+    Path copy = Files.createTempFile("ddpm", ".so");
+    try {
+      Files.copy(cached.toPath(), copy, StandardCopyOption.REPLACE_EXISTING);
+      loader.accept(copy.toString());
+    } finally {
+      Files.delete(copy);
+    }
+    return true;
+  }
+
+  /** The number of threads that compute; see {@link TensorFlowRuntime#threads}. */
+  static int threads() {
+    String property = System.getProperty(THREADS);
+    if (property == null) {
+      return Runtime.getRuntime().availableProcessors();
+    }
+    if (!property.matches("[1-9]\\d{0,3}")) {
+      throw new IllegalStateException(
+          "the system property " + THREADS + " must be in [1, 9999], got " + property);
+    }
+    return Integer.parseInt(property);
+  }
+
+  /** Whether our operations multiply pairs of bfloat16; they must be loaded. */
+  static boolean multiplyBfloat16() {
+    return instructions().equals(BFLOAT16);
+  }
+
+  /** What our operations can compute with on this processor, from the least; once settings are. */
+  static List<String> usableInstructions() {
+    return ALL_INSTRUCTIONS.stream().filter(name -> has(ALL_INSTRUCTIONS.indexOf(name))).toList();
+  }
+
+  /** What our operations compute with; settings must be loaded. */
+  static String instructions() {
+    List<String> usable = usableInstructions();
+    String value = System.getProperty(INSTRUCTIONS, usable.get(usable.size() - 1));
+    if (!usable.contains(value)) {
+      throw new IllegalStateException(
+          "the system property "
+              + INSTRUCTIONS
+              + " must be one of "
+              + usable
+              + " on this processor, got "
+              + value);
+    }
+    return value;
+  }
+
+  /** The name of an operation of ours, in this class loader. */
+  static String name(String operation) {
+    return LOADER == 0 ? operation : operation.replaceFirst("^Ddpm", "Ddpm" + LOADER);
+  }
+
+  /** An operation of ours, or of TensorFlow by its name. */
+  static OperationBuilder builder(Ops tf, String operation) {
+    return tf.scope().opBuilder(name(operation), operation);
+  }
+
+  // In environment.cc.
+  private static native boolean has(int instructions);
+
+  private static native void configure(int instructions, int threads, int loader);
+}
