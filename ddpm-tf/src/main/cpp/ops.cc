@@ -1,10 +1,8 @@
 // Registers the operations with TensorFlow when this library is loaded.
 #include <cstdlib>
 
+#include "instructions.h"
 #include "op_context.h"
-
-// absl::SetMinLogLevel, as TensorFlow 2.18 has it; null in others.
-extern "C" void _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE(int) __attribute__((weak));
 
 namespace ddpm {
 namespace {
@@ -13,15 +11,28 @@ namespace {
 const Kernels* kernels = &kKernelsBase;
 
 void ChooseKernels() {
-#ifdef __x86_64__
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl")) {
-    kernels = __builtin_cpu_supports("avx512bf16") ? &kKernelsAvx512Bf16 : &kKernelsAvx512;
-  } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    kernels = &kKernelsAvx2;
+  const char* chosen = std::getenv("DDPM_INSTRUCTIONS");
+  int instructions = chosen == nullptr ? kAvx512Bf16 : std::atoi(chosen);
+  while (instructions > kBase && !Usable(instructions)) {
+    instructions--;
   }
+  switch (instructions) {
+#ifdef DDPM_AVX2
+    case kAvx2:
+      kernels = &kKernelsAvx2;
+      break;
 #endif
+#ifdef DDPM_AVX512
+    case kAvx512:
+      kernels = &kKernelsAvx512;
+      break;
+#endif
+#ifdef DDPM_AVX512BF16
+    case kAvx512Bf16:
+      kernels = &kKernelsAvx512Bf16;
+      break;
+#endif
+  }
 }
 
 }  // namespace
@@ -76,11 +87,6 @@ namespace {
 
 __attribute__((constructor)) void Register() {
   ChooseKernels();
-  // Some notes don't go by the variable that environment.cc sets.
-  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
-  if (level != nullptr && *level >= '1' && _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE != nullptr) {
-    _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE(1);
-  }
   TF_Status* status = TF_NewStatus();
   RegisterAttention(status);
   RegisterConcat(status);

@@ -1,14 +1,13 @@
 package io.github.ddpm.tf;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import io.github.ddpm.Precision;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.System.Logger.Level;
-import java.nio.file.Files;
-import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 import org.tensorflow.OperationBuilder;
 import org.tensorflow.TensorFlow;
@@ -24,6 +23,24 @@ final class Kernels {
   /** The system property that turns all of it off when it is {@code false}. */
   static final String PROPERTY = "io.github.ddpm.tf.kernels";
 
+  /**
+   * The system property that says how many threads compute, in our operations and in TensorFlow's.
+   * By default it is as many as the JVM sees processors, which knows the quota of a container.
+   */
+  static final String THREADS = "io.github.ddpm.tf.threads";
+
+  /**
+   * The system property that names the instructions that our operations compute with. By default it
+   * is the last of {@link #usableInstructions}.
+   */
+  static final String INSTRUCTIONS = "io.github.ddpm.tf.instructions";
+
+  private static final String BFLOAT16_INSTRUCTIONS = "avx512bf16";
+
+  /** All that our operations may be compiled for, by their numbers in {@code instructions.h}. */
+  private static final List<String> ALL_INSTRUCTIONS =
+      List.of("base", "avx2", "avx512", BFLOAT16_INSTRUCTIONS);
+
   private static final String OPERATIONS = "libddpm.so";
 
   /** Our operations that have a gradient. */
@@ -37,15 +54,22 @@ final class Kernels {
 
   private Kernels() {}
 
-  /** Does what must be done before TensorFlow is loaded; once, whoever calls. */
+  /**
+   * Does what must be done before TensorFlow is loaded; once, whoever calls.
+   *
+   * @throws IllegalArgumentException if a system property is not what it may be
+   */
   static void beforeTensorFlow() {
-    // Initializing the class is all there is to do.
-    boolean loaded = Environment.LOADED;
-    System.getLogger(Kernels.class.getName()).log(Level.DEBUG, "environment set: {0}", loaded);
+    int threads = threads();
+    if (Environment.LOADED) {
+      configure(ALL_INSTRUCTIONS.indexOf(instructions()), threads);
+    }
   }
 
   /** Whether graphs may use our operations; the first call loads them. */
   static boolean available() {
+    // First here, because an exception in the initializer of a class would hide its message.
+    beforeTensorFlow();
     return Operations.LOADED;
   }
 
@@ -54,8 +78,47 @@ final class Kernels {
    * processor multiplies pairs of it, float32 elsewhere. Doesn't load TensorFlow.
    */
   static Precision fastestPrecision() {
-    return Fastest.PRECISION;
+    return Environment.LOADED && instructions().equals(BFLOAT16_INSTRUCTIONS)
+        ? Precision.BFLOAT16
+        : Precision.FLOAT32;
   }
+
+  /** How many threads compute. */
+  static int threads() {
+    String value = System.getProperty(THREADS);
+    if (value == null) {
+      return Runtime.getRuntime().availableProcessors();
+    }
+    // Null if it is not a number.
+    Integer threads = Integer.getInteger(THREADS);
+    checkArgument(
+        threads != null && threads >= 1,
+        "%s must be a whole number of at least 1, got %s",
+        THREADS,
+        value);
+    return threads;
+  }
+
+  /** What our operations compute with; they must be there. */
+  private static String instructions() {
+    List<String> usable = usableInstructions();
+    String value = System.getProperty(INSTRUCTIONS, usable.get(usable.size() - 1));
+    checkArgument(
+        usable.contains(value), "%s must be one of %s here, got %s", INSTRUCTIONS, usable, value);
+    return value;
+  }
+
+  /** What our operations can compute with on this processor, from the least; empty without them. */
+  static List<String> usableInstructions() {
+    return Environment.LOADED
+        ? ALL_INSTRUCTIONS.stream().filter(name -> has(ALL_INSTRUCTIONS.indexOf(name))).toList()
+        : List.of();
+  }
+
+  // In environment.cc.
+  private static native boolean has(int instructions);
+
+  private static native void configure(int instructions, int threads);
 
   static OperationBuilder builder(Ops tf, String operation) {
     return tf.scope().opBuilder(operation, operation);
@@ -86,20 +149,6 @@ final class Kernels {
 
   private static final class Environment {
     static final boolean LOADED = load("libddpm_environment.so", System::load);
-  }
-
-  private static final class Fastest {
-    static final Precision PRECISION =
-        isThere(OPERATIONS) && hasBfloat16() ? Precision.BFLOAT16 : Precision.FLOAT32;
-
-    private static boolean hasBfloat16() {
-      try (Stream<String> lines = Files.lines(Path.of("/proc/cpuinfo"))) {
-        return lines.anyMatch(line -> line.startsWith("flags") && line.contains(" avx512_bf16"));
-      } catch (IOException | UncheckedIOException e) {
-        // Not Linux.
-        return false;
-      }
-    }
   }
 
   private static final class Operations {

@@ -18,12 +18,6 @@ import org.tensorflow.types.TFloat32;
  * memory only as needed.
  */
 final class Sessions {
-  private static final ConfigProto CONFIG =
-      ConfigProto.newBuilder()
-          .setAllowSoftPlacement(true)
-          .setGpuOptions(GPUOptions.newBuilder().setAllowGrowth(true))
-          .build();
-
   private Sessions() {}
 
   /** Whether TensorFlow sees a GPU. */
@@ -40,7 +34,16 @@ final class Sessions {
   }
 
   static Session open(Graph graph) {
-    return new Session(graph, CONFIG);
+    return new Session(graph, config(true));
+  }
+
+  private static ConfigProto config(boolean softPlacement) {
+    return ConfigProto.newBuilder()
+        .setAllowSoftPlacement(softPlacement)
+        .setIntraOpParallelismThreads(Kernels.threads())
+        .setInterOpParallelismThreads(Kernels.threads())
+        .setGpuOptions(GPUOptions.newBuilder().setAllowGrowth(true))
+        .build();
   }
 
   private static final class Gpu {
@@ -64,8 +67,7 @@ final class Sessions {
       DeviceSpec gpu =
           DeviceSpec.newBuilder().deviceType(DeviceSpec.DeviceType.GPU).deviceIndex(0).build();
       try (Graph graph = graph();
-          Session session =
-              new Session(graph, CONFIG.toBuilder().setAllowSoftPlacement(false).build())) {
+          Session session = new Session(graph, config(false))) {
         Operand<TFloat32> one = Ops.create(graph).withDevice(gpu).constant(1f);
         try (Result result = session.runner().fetch(one).run()) {
           return result.size() == 1;
