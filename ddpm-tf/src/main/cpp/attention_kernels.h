@@ -154,13 +154,17 @@ void Softmax(const Matrix& m, long rows, long columns) {
 }
 
 template <typename T>
-void Attend(const Attention<T>& op, long image, long head) {
+bool Attend(const Attention<T>& op, long image, long head) {
   const long n = op.pixels;
   const long d = op.channels / op.heads;
   const long start = image * n * op.channels + head * d;
   const long block = n < kBlockRows ? n : kBlockRows;
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
-  Matrices matrices(Scratch(0, Matrices::Size(2 * n + 2 * block, d) + Matrices::Size(d + block, n)));
+  float* memory = Scratch(0, Matrices::Size(2 * n + 2 * block, d) + Matrices::Size(d + block, n));
+  if (memory == nullptr) {
+    return false;
+  }
+  Matrices matrices(memory);
   const Matrix key = matrices.Add(n, d);
   const Matrix value = matrices.Add(n, d);
   const Matrix query = matrices.Add(block, d);
@@ -179,19 +183,24 @@ void Attend(const Attention<T>& op, long image, long head) {
     Multiply(shares, value, rows, n, d, false, y);
     WriteRows(y, rows, d, 1, op.y + at, op.channels);
   }
+  return true;
 }
 
 // With P the shares, S what they are the softmax of: dvalue = P' dy, dP = dy value', dS = P (dP - the sum of P dP over
 // the row), dquery = dS key / sqrt(d), dkey = dS' query / sqrt(d).
 template <typename T>
-void AttendBackward(const AttentionGradient<T>& op, long image, long head) {
+bool AttendBackward(const AttentionGradient<T>& op, long image, long head) {
   const Attention<T>& forward = op.forward;
   const long n = forward.pixels;
   const long d = forward.channels / forward.heads;
   const long start = image * n * forward.channels + head * d;
   const long block = n < kBlockRows ? n : kBlockRows;
   const float scale = static_cast<float>(1 / std::sqrt(static_cast<double>(d)));
-  Matrices matrices(Scratch(0, Matrices::Size(4 * n + 3 * block, d) + Matrices::Size(2 * d + 2 * block, n)));
+  float* memory = Scratch(0, Matrices::Size(4 * n + 3 * block, d) + Matrices::Size(2 * d + 2 * block, n));
+  if (memory == nullptr) {
+    return false;
+  }
+  Matrices matrices(memory);
   const Matrix key = matrices.Add(n, d);
   const Matrix value = matrices.Add(n, d);
   const Matrix dkey = matrices.Add(n, d);
@@ -234,6 +243,7 @@ void AttendBackward(const AttentionGradient<T>& op, long image, long head) {
   }
   WriteRows(dkey, n, d, 1, op.dkey + start, forward.channels);
   WriteRows(dvalue, n, d, 1, op.dvalue + start, forward.channels);
+  return true;
 }
 
 }  // namespace

@@ -5,17 +5,9 @@ namespace ddpm {
 namespace {
 
 void* Create(TF_OpKernelConstruction* construction) {
-  auto* heads = static_cast<int64_t*>(std::calloc(1, sizeof(int64_t)));
-  if (heads == nullptr) {
-    std::abort();
-  }
-  TF_Status* status = TF_NewStatus();
-  TF_OpKernelConstruction_GetAttrInt64(construction, "heads", heads, status);
-  if (TF_GetCode(status) != TF_OK) {
-    TF_OpKernelConstruction_Failure(construction, status);
-  }
-  TF_DeleteStatus(status);
-  return heads;
+  return NewAttributes<int64_t>(construction, [&](int64_t* heads, TF_Status* status) {
+    TF_OpKernelConstruction_GetAttrInt64(construction, "heads", heads, status);
+  });
 }
 
 void Destroy(void* heads) { std::free(heads); }
@@ -25,17 +17,14 @@ template <typename T>
 Attention<T> Read(Context& context, long heads, int64_t* dims) {
   Attention<T> op = {};
   const T* inputs[3] = {};
-  for (int i = 0; i < 3 && context.ok(); i++) {
-    TF_Tensor* tensor = context.Input(i);
-    if (!context.ok()) {
-      break;
+  for (int i = 0; i < 3; i++) {
+    const Tensor tensor = context.Input(i);
+    context.Check(tensor.rank == 4, "query, key and value must be [images, height, width, channels]");
+    for (int d = 0; d < 4; d++) {
+      dims[d] = i == 0 ? tensor.dims[d] : dims[d];
+      context.Check(dims[d] == tensor.dims[d], "query, key and value must have one shape");
     }
-    context.Check(TF_NumDims(tensor) == 4, "query, key and value must be [images, height, width, channels]");
-    for (int d = 0; d < 4 && context.ok(); d++) {
-      dims[d] = i == 0 ? TF_Dim(tensor, d) : dims[d];
-      context.Check(dims[d] == TF_Dim(tensor, d), "query, key and value must have one shape");
-    }
-    inputs[i] = static_cast<const T*>(TF_TensorData(tensor));
+    inputs[i] = tensor.values<const T>();
   }
   if (context.ok()) {
     context.Check(heads > 0 && dims[3] > 0 && dims[3] % heads == 0 && dims[1] * dims[2] > 0,
@@ -47,17 +36,11 @@ Attention<T> Read(Context& context, long heads, int64_t* dims) {
 }
 
 template <typename Op, typename T>
-void ForAllHeads(void (*function)(const Op&, long image, long head), const Op& op, const Attention<T>& shape,
+bool ForAllHeads(bool (*function)(const Op&, long image, long head), const Op& op, const Attention<T>& shape,
                  long images) {
-  auto work = [&](long i) { function(op, i / shape.heads, i % shape.heads); };
+  auto work = [&](long i) { return function(op, i / shape.heads, i % shape.heads); };
   const double products = 2.0 * shape.pixels * shape.pixels * shape.channels * images;
-  if (products < kSerialProducts) {
-    for (long i = 0; i < images * shape.heads; i++) {
-      work(i);
-    }
-  } else {
-    ParallelFor(images * shape.heads, work);
-  }
+  return For(images * shape.heads, products >= kSerialProducts, work);
 }
 
 template <typename T>
@@ -65,12 +48,10 @@ void Compute(void* heads, TF_OpKernelContext* tf_context) {
   Context context(tf_context);
   int64_t dims[4] = {};
   Attention<T> op = Read<T>(context, *static_cast<int64_t*>(heads), dims);
-  TF_Tensor* y = context.Output(0, kDataType<T>, sizeof(T), dims, 4);
-  if (!context.ok()) {
-    return;
+  op.y = context.Output(0, kDataType<T>, sizeof(T), dims, 4).template values<T>();
+  if (context.ok()) {
+    context.CheckMemory(ForAllHeads(KernelsFor<T>().attention, op, op, dims[0]));
   }
-  op.y = static_cast<T*>(TF_TensorData(y));
-  ForAllHeads(KernelsFor<T>().attention, op, op, dims[0]);
 }
 
 template <typename T>
@@ -79,24 +60,16 @@ void ComputeGradient(void* heads, TF_OpKernelContext* tf_context) {
   int64_t dims[4] = {};
   AttentionGradient<T> op = {};
   op.forward = Read<T>(context, *static_cast<int64_t*>(heads), dims);
-  TF_Tensor* dy = context.Input(3);
-  if (!context.ok()) {
-    return;
-  }
-  context.Check(Context::Size(dy) == dims[0] * dims[1] * dims[2] * dims[3], "dy must have the shape of query");
-  T* gradients[3] = {};
+  const Tensor dy = context.Input(3);
+  context.Check(dy.size == dims[0] * dims[1] * dims[2] * dims[3], "dy must have the shape of query");
+  op.dy = dy.values<const T>();
+  T** const gradients[] = {&op.dquery, &op.dkey, &op.dvalue};
   for (int i = 0; i < 3; i++) {
-    TF_Tensor* tensor = context.Output(i, kDataType<T>, sizeof(T), dims, 4);
-    gradients[i] = tensor == nullptr ? nullptr : static_cast<T*>(TF_TensorData(tensor));
+    *gradients[i] = context.Output(i, kDataType<T>, sizeof(T), dims, 4).template values<T>();
   }
-  if (!context.ok()) {
-    return;
+  if (context.ok()) {
+    context.CheckMemory(ForAllHeads(KernelsFor<T>().attention_gradient, op, op.forward, dims[0]));
   }
-  op.dy = static_cast<const T*>(TF_TensorData(dy));
-  op.dquery = gradients[0];
-  op.dkey = gradients[1];
-  op.dvalue = gradients[2];
-  ForAllHeads(KernelsFor<T>().attention_gradient, op, op.forward, dims[0]);
 }
 
 template <int kOutputs>

@@ -10,17 +10,9 @@ namespace {
 constexpr long kPixels = 4096;
 
 void* Create(TF_OpKernelConstruction* construction) {
-  auto* first = static_cast<int64_t*>(std::calloc(1, sizeof(int64_t)));
-  if (first == nullptr) {
-    std::abort();
-  }
-  TF_Status* status = TF_NewStatus();
-  TF_OpKernelConstruction_GetAttrInt64(construction, "first", first, status);
-  if (TF_GetCode(status) != TF_OK) {
-    TF_OpKernelConstruction_Failure(construction, status);
-  }
-  TF_DeleteStatus(status);
-  return first;
+  return NewAttributes<int64_t>(construction, [&](int64_t* first, TF_Status* status) {
+    TF_OpKernelConstruction_GetAttrInt64(construction, "first", first, status);
+  });
 }
 
 void Destroy(void* first) { std::free(first); }
@@ -33,34 +25,30 @@ void ForAllPixels(long pixels, F copy) {
     for (long pixel = i * kPixels; pixel < end; pixel++) {
       copy(pixel);
     }
+    return true;
   };
-  ParallelFor((pixels + kPixels - 1) / kPixels, part);
+  For((pixels + kPixels - 1) / kPixels, true, part);
 }
 
 template <typename T>
 void Compute(void*, TF_OpKernelContext* tf_context) {
   Context context(tf_context);
-  TF_Tensor* a = context.Input(0);
-  TF_Tensor* b = context.Input(1);
+  const Tensor a = context.Input(0);
+  const Tensor b = context.Input(1);
+  context.Check(a.rank == 4 && b.rank == 4, "both must be [images, height, width, channels]");
+  for (int d = 0; d < 3; d++) {
+    context.Check(a.dims[d] == b.dims[d], "both must have one shape but for the channels");
+  }
+  const long first = a.dims[3];
+  const long second = b.dims[3];
+  const int64_t dims[] = {a.dims[0], a.dims[1], a.dims[2], first + second};
+  const Tensor y = context.Output(0, kDataType<T>, sizeof(T), dims, 4);
   if (!context.ok()) {
     return;
   }
-  context.Check(TF_NumDims(a) == 4 && TF_NumDims(b) == 4, "both must be [images, height, width, channels]");
-  int64_t dims[4] = {};
-  for (int d = 0; d < 4 && context.ok(); d++) {
-    dims[d] = TF_Dim(a, d);
-    context.Check(d == 3 || dims[d] == TF_Dim(b, d), "both must have one shape but for the channels");
-  }
-  const long first = dims[3];
-  const long second = context.ok() ? TF_Dim(b, 3) : 0;
-  dims[3] += second;
-  TF_Tensor* y = context.Output(0, kDataType<T>, sizeof(T), dims, 4);
-  if (!context.ok()) {
-    return;
-  }
-  const auto* from_a = static_cast<const T*>(TF_TensorData(a));
-  const auto* from_b = static_cast<const T*>(TF_TensorData(b));
-  auto* to = static_cast<T*>(TF_TensorData(y));
+  const auto* from_a = a.values<const T>();
+  const auto* from_b = b.values<const T>();
+  auto* to = y.values<T>();
   ForAllPixels(dims[0] * dims[1] * dims[2], [&](long i) {
     std::memcpy(to + i * (first + second), from_a + i * first, first * sizeof(T));
     std::memcpy(to + i * (first + second) + first, from_b + i * second, second * sizeof(T));
@@ -71,31 +59,21 @@ template <typename T>
 void ComputeGradient(void* attribute, TF_OpKernelContext* tf_context) {
   const long first = *static_cast<int64_t*>(attribute);
   Context context(tf_context);
-  TF_Tensor* dy = context.Input(0);
+  const Tensor dy = context.Input(0);
+  context.Check(dy.rank == 4, "dy must be [images, height, width, channels]");
+  context.Check(first >= 0 && first <= dy.dims[3], "the first must not have more channels than both");
+  const long second = dy.dims[3] - first;
+  const int64_t first_dims[] = {dy.dims[0], dy.dims[1], dy.dims[2], first};
+  const int64_t second_dims[] = {dy.dims[0], dy.dims[1], dy.dims[2], second};
+  const Tensor da = context.Output(0, kDataType<T>, sizeof(T), first_dims, 4);
+  const Tensor db = context.Output(1, kDataType<T>, sizeof(T), second_dims, 4);
   if (!context.ok()) {
     return;
   }
-  context.Check(TF_NumDims(dy) == 4, "dy must be [images, height, width, channels]");
-  context.Check(context.ok() && first >= 0 && first <= TF_Dim(dy, 3), "the first must not have more channels than both");
-  if (!context.ok()) {
-    return;
-  }
-  int64_t dims[4];
-  for (int d = 0; d < 4; d++) {
-    dims[d] = TF_Dim(dy, d);
-  }
-  const long second = dims[3] - first;
-  dims[3] = first;
-  TF_Tensor* da = context.Output(0, kDataType<T>, sizeof(T), dims, 4);
-  dims[3] = second;
-  TF_Tensor* db = context.Output(1, kDataType<T>, sizeof(T), dims, 4);
-  if (!context.ok()) {
-    return;
-  }
-  const auto* from = static_cast<const T*>(TF_TensorData(dy));
-  auto* to_a = static_cast<T*>(TF_TensorData(da));
-  auto* to_b = static_cast<T*>(TF_TensorData(db));
-  ForAllPixels(dims[0] * dims[1] * dims[2], [&](long i) {
+  const auto* from = dy.values<const T>();
+  auto* to_a = da.values<T>();
+  auto* to_b = db.values<T>();
+  ForAllPixels(dy.dims[0] * dy.dims[1] * dy.dims[2], [&](long i) {
     std::memcpy(to_a + i * first, from + i * (first + second), first * sizeof(T));
     std::memcpy(to_b + i * second, from + i * (first + second) + first, second * sizeof(T));
   });

@@ -57,10 +57,10 @@ struct Plan {
   long height;
   long width;
   long channels;
+  // Of each phase; the last ones may have one less.
+  long rows;
+  long columns;
 
-  // Rows of each phase; columns alike. The last phases may have one less.
-  long Rows() const { return (height + axis.period - 1) / axis.period; }
-  long Columns() const { return (width + axis.period - 1) / axis.period; }
   // Multiplications of one image.
   double Products() const;
 };
@@ -101,10 +101,11 @@ struct ConvKernels {
   size_t (*packed_size)(const Plan&);
   // From [kernel, kernel, in, out] to the order in which the convolution reads them.
   void (*pack)(const Plan&, const float* weights, void* packed);
-  // The destination's rows [from, to) of each phase.
-  void (*run)(const Conv<T>&, long image, long from, long to);
+  // The destination's rows [from, to) of each phase. This and the next return whether they had the memory that they
+  // need.
+  bool (*run)(const Conv<T>&, long image, long from, long to);
   // Adds the gradients of images [from, to) to [kernel, kernel, in, out] and [out].
-  void (*gradient)(const ConvWeights<T>&, long from, long to, float* weights, float* bias);
+  bool (*gradient)(const ConvWeights<T>&, long from, long to, float* weights, float* bias);
 };
 
 }  // namespace ddpm

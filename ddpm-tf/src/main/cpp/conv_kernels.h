@@ -9,7 +9,6 @@
 #ifndef DDPM_CONV_KERNELS_H_
 #define DDPM_CONV_KERNELS_H_
 
-
 #include <cstdlib>
 #include <cstring>
 
@@ -90,7 +89,7 @@ struct Band {
       : plan(p), from(first), to(last), pairs(paired) {
     const Axis& axis = plan.axis;
     rows = to - from + axis.high - axis.low;
-    long pixels = plan.Columns() + axis.high - axis.low;
+    long pixels = plan.columns + axis.high - axis.low;
     columns = pairs ? pixels / 2 + 1 : pixels;
     row = columns * kUnits;
     pairing = pairs ? rows * row : 0;
@@ -240,15 +239,13 @@ void CopyBand(const Band& band, const T* images, const Activation& activation, l
   }
 }
 
-// Units are pairs of neighbors, in two pairings.
+// Units are pairs of neighbors, in two pairings. A row as it is activated goes through `line`.
 template <typename T>
-void CopyPairs(const Band& band, const T* images, const Activation& activation, long index, float* to) {
+void CopyPairs(const Band& band, const T* images, const Activation& activation, long index, float* line, float* to) {
   const Plan& plan = band.plan;
   const T* image = images + index * plan.source_height * plan.source_width * plan.source_channels;
   const long distance = plan.axis.stride * plan.source_channels;
   const long pixels = 2 * band.columns;
-  // A row as it is activated.
-  float* line = Scratch(3, pixels * kUnits);
   for (long b = 0; b < band.blocks; b++) {
     const Channels<T, kUnits> channels(activation, index, plan.source_channels, b * kUnits);
     ForEachRow(band, image + b * kUnits, pixels, to + b * band.block,
@@ -477,11 +474,14 @@ inline void Finish(const float* sums, const float* bias, const T* added, long co
 }
 
 template <typename T>
-void Run(const Conv<T>& conv, long image, long from, long to) {
+bool Run(const Conv<T>& conv, long image, long from, long to) {
   using A = Arithmetic<T>;
   const Plan& plan = conv.plan;
   const Band band(plan, from, to, A::kValues, false);
   float* copy = Scratch(0, band.size());
+  if (copy == nullptr) {
+    return false;
+  }
   CopyBand<A>(band, conv.source, conv.activation, image, copy);
 
   const Packed<A> layout(plan);
@@ -528,6 +528,7 @@ void Run(const Conv<T>& conv, long image, long from, long to) {
       }
     }
   }
+  return true;
 }
 
 // ---- The gradient by the weights.
@@ -641,26 +642,33 @@ inline void SumPixelsNarrow(const float* source, long source_row, const float* g
 }
 
 template <typename T>
-void Gradient(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
+bool Gradient(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
   using A = Arithmetic<T>;
   constexpr bool kPairs = A::kValues == 2;
   const Plan& plan = op.plan;
+  if (plan.rows == 0 || plan.columns == 0) {
+    return true;
+  }
   const int period = plan.axis.period;
   const int kernels = plan.geometry.kernel * plan.geometry.kernel;
-  const long most_rows = Min(plan.Rows(), Divide(kGradientPixels, plan.Columns()));
+  const long most_rows = Min(plan.rows, Divide(kGradientPixels, plan.columns));
   const long blocks = Divide(plan.channels, kBlock);
   const bool narrow = plan.channels <= kNarrow;
   const Band largest(plan, 0, most_rows, 1, kPairs);
   float* copy = Scratch(1, largest.size());
-  const long most_units = Divide(plan.Columns(), A::kValues);
+  const long most_units = Divide(plan.columns, A::kValues);
   float* gradient = Scratch(2, blocks * most_rows * most_units * kBlock);
+  float* line = kPairs ? Scratch(3, 2 * largest.columns * kUnits) : copy;
+  if (copy == nullptr || gradient == nullptr || line == nullptr) {
+    return false;
+  }
   alignas(64) float sums[kGradientUnits * kBlock];
   for (long image = from; image < to; image++) {
     const T* output = op.gradient + image * plan.height * plan.width * plan.channels;
-    for (long first = 0; first < plan.Rows(); first += most_rows) {
-      const Band band(plan, first, Min(first + most_rows, plan.Rows()), 1, kPairs);
+    for (long first = 0; first < plan.rows; first += most_rows) {
+      const Band band(plan, first, Min(first + most_rows, plan.rows), 1, kPairs);
       if constexpr (kPairs) {
-        CopyPairs(band, op.source, op.activation, image, copy);
+        CopyPairs(band, op.source, op.activation, image, line, copy);
       } else {
         CopyBand<A>(band, op.source, op.activation, image, copy);
       }
@@ -697,7 +705,7 @@ void Gradient(const ConvWeights<T>& op, long from, long to, float* weights, floa
                     const long channels = Min(kGradientUnits, plan.source_channels - channel);
                     float* target = weights + (k * plan.source_channels + channel) * plan.channels + b * kBlock;
                     for (long i = 0; i < channels; i++) {
-#pragma GCC ivdep
+DDPM_INDEPENDENT
                       for (long c = 0; c < count; c++) {
                         target[i * plan.channels + c] += sums[i * kBlock + c];
                       }
@@ -711,6 +719,7 @@ void Gradient(const ConvWeights<T>& op, long from, long to, float* weights, floa
       }
     }
   }
+  return true;
 }
 
 }  // namespace

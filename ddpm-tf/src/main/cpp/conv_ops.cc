@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "group_norm_ops.h"
@@ -43,62 +44,58 @@ struct Filter {
   bool linear;
 };
 
+const char kImages[] = "x must be [images, height, width, channels]";
+const char kGradients[] = "dy must be [images, height, width, channels]";
+const char kFilterTakesX[] = "the filter must take the channels of x";
+const char kEven[] = "height and width must be even to be halved";
+
 const char* const kAttributes[] = {"padding: int",   "down: int",  "up: int",      "groups: int",
                                    "epsilon: float", "silu: bool", "frozen: bool", nullptr};
 
 void* Create(TF_OpKernelConstruction* construction) {
-  auto* attributes = static_cast<Attributes*>(std::calloc(1, sizeof(Attributes)));
-  if (attributes == nullptr) {
-    std::abort();
-  }
-  pthread_mutex_init(&attributes->mutex, nullptr);
-  TF_Status* status = TF_NewStatus();
-  auto read = [&](auto function, const char* name, auto* value) {
-    if (TF_GetCode(status) == TF_OK) {
-      function(construction, name, value, status);
+  return NewAttributes<Attributes>(construction, [&](Attributes* attributes, TF_Status* status) {
+    pthread_mutex_init(&attributes->mutex, nullptr);
+    auto ok = [&]() { return TF_GetCode(status) == TF_OK; };
+    auto read = [&](auto function, const char* name, auto* value) {
+      if (ok()) {
+        function(construction, name, value, status);
+      }
+    };
+    read(TF_OpKernelConstruction_GetAttrInt64, "padding", &attributes->padding);
+    read(TF_OpKernelConstruction_GetAttrInt64, "down", &attributes->down);
+    read(TF_OpKernelConstruction_GetAttrInt64, "up", &attributes->up);
+    read(TF_OpKernelConstruction_GetAttrInt64, "groups", &attributes->groups);
+    read(TF_OpKernelConstruction_GetAttrFloat, "epsilon", &attributes->epsilon);
+    read(TF_OpKernelConstruction_GetAttrBool, "silu", &attributes->silu);
+    read(TF_OpKernelConstruction_GetAttrBool, "frozen", &attributes->frozen);
+    if (ok() && !(attributes->padding >= 0 && attributes->padding <= 1 && attributes->down >= 1 &&
+                  attributes->down <= 2 && attributes->up >= 1 && attributes->up <= 2)) {
+      TF_SetStatus(status, TF_INVALID_ARGUMENT, "padding must be 0 or 1, down and up 1 or 2");
     }
-  };
-  read(TF_OpKernelConstruction_GetAttrInt64, "padding", &attributes->padding);
-  read(TF_OpKernelConstruction_GetAttrInt64, "down", &attributes->down);
-  read(TF_OpKernelConstruction_GetAttrInt64, "up", &attributes->up);
-  read(TF_OpKernelConstruction_GetAttrInt64, "groups", &attributes->groups);
-  read(TF_OpKernelConstruction_GetAttrFloat, "epsilon", &attributes->epsilon);
-  read(TF_OpKernelConstruction_GetAttrBool, "silu", &attributes->silu);
-  read(TF_OpKernelConstruction_GetAttrBool, "frozen", &attributes->frozen);
-  if (TF_GetCode(status) == TF_OK && !(attributes->padding >= 0 && attributes->padding <= 1 && attributes->down >= 1 &&
-                                       attributes->down <= 2 && attributes->up >= 1 && attributes->up <= 2)) {
-    TF_SetStatus(status, TF_INVALID_ARGUMENT, "padding must be 0 or 1, down and up 1 or 2");
-  }
-  if (TF_GetCode(status) != TF_OK) {
-    TF_OpKernelConstruction_Failure(construction, status);
-  }
-  TF_DeleteStatus(status);
-  return attributes;
+  });
 }
 
 void Destroy(void* state) {
   auto* attributes = static_cast<Attributes*>(state);
-  std::free(attributes->packed);
-  pthread_mutex_destroy(&attributes->mutex);
-  std::free(attributes);
+  if (attributes != nullptr) {
+    std::free(attributes->packed);
+    pthread_mutex_destroy(&attributes->mutex);
+    std::free(attributes);
+  }
 }
 
 Filter ReadFilter(Context& context, int input) {
-  TF_Tensor* tensor = context.Input(input);
-  if (!context.ok()) {
-    return {};
-  }
-  const bool linear = TF_NumDims(tensor) == 2;
-  context.Check(linear || (TF_NumDims(tensor) == 4 && TF_Dim(tensor, 0) == TF_Dim(tensor, 1) &&
-                           TF_Dim(tensor, 0) >= 1 && TF_Dim(tensor, 0) <= 3),
+  const Tensor tensor = context.Input(input);
+  const int64_t* dims = tensor.dims;
+  const bool linear = tensor.rank == 2;
+  context.Check(linear || (tensor.rank == 4 && dims[0] == dims[1] && dims[0] >= 1 && dims[0] <= 3),
                 "the filter must be [kernel, kernel, in, out] with a kernel of 1 to 3, or [out, in]");
   if (!context.ok()) {
     return {};
   }
-  const auto* values = static_cast<const float*>(TF_TensorData(tensor));
-  return linear ? Filter{values, 1, static_cast<long>(TF_Dim(tensor, 1)), static_cast<long>(TF_Dim(tensor, 0)), true}
-                : Filter{values, static_cast<int>(TF_Dim(tensor, 0)), static_cast<long>(TF_Dim(tensor, 2)),
-                         static_cast<long>(TF_Dim(tensor, 3)), false};
+  const auto* values = tensor.values<const float>();
+  return linear ? Filter{values, 1, dims[1], dims[0], true}
+                : Filter{values, static_cast<int>(dims[0]), dims[2], dims[3], false};
 }
 
 // [rows, columns] to [columns, rows].
@@ -110,12 +107,6 @@ void Transpose(const float* from, long rows, long columns, float* to) {
   }
 }
 
-void CheckImages(Context& context, TF_Tensor* images, const char* message) {
-  if (context.ok()) {
-    context.Check(TF_NumDims(images) == 4, message);
-  }
-}
-
 // Normalization and activation of what a convolution reads.
 struct Prologue {
   bool has;
@@ -123,16 +114,11 @@ struct Prologue {
   Activation activation;
 };
 
-template <typename T>
-Prologue ReadPrologue(Context& context, const Attributes& attributes, TF_Tensor* x, long* images) {
+Prologue ReadPrologue(Context& context, const Attributes& attributes, const Tensor& x) {
   Prologue prologue = {};
   prologue.has = attributes.groups > 0;
-  CheckImages(context, x, "x must be [images, height, width, channels]");
-  if (context.ok()) {
-    *images = TF_Dim(x, 0);
-  }
   if (prologue.has) {
-    prologue.norm = ReadNorm(context, x, attributes.groups, attributes.epsilon, attributes.silu != 0, images);
+    prologue.norm = ReadNorm(context, x, attributes.groups, attributes.epsilon, attributes.silu != 0);
     prologue.activation.silu = attributes.silu != 0;
   }
   return prologue;
@@ -155,7 +141,7 @@ const void* Pack(Context& context, Attributes* attributes, const Plan& plan, con
       }
       KernelsFor<T>().conv.pack(plan, values, packed);
     }
-    context.Check(packed != nullptr, "out of memory");
+    context.CheckMemory(packed != nullptr);
     return packed;
   };
   if (!attributes->frozen) {
@@ -170,69 +156,56 @@ const void* Pack(Context& context, Attributes* attributes, const Plan& plan, con
 }
 
 // Works off all images in bands of rows, calling before(image) first where a band is a whole image; else
-// `before_all()` does that.
+// `before_all()` does that. Both return whether they had the memory that they need, as this does.
 template <typename T, typename Before, typename BeforeAll>
-void RunAll(const Conv<T>& conv, long images, Before before, BeforeAll before_all) {
+bool RunAll(const Conv<T>& conv, long images, Before before, BeforeAll before_all) {
   const Plan& plan = conv.plan;
-  const long rows = plan.Rows();
   const double bytes = static_cast<double>(plan.source_height) * plan.source_width * plan.source_channels * 4;
   long bands = std::max(1L, static_cast<long>(bytes / kBandBytes));
   const bool serial = plan.Products() * images < kSerialProducts;
   if (!serial && images < 4 * Parallelism()) {
     bands = std::max(bands, static_cast<long>(Parallelism()));
   }
-  bands = std::min(bands, rows);
-  if (bands > 1) {
-    before_all();
+  bands = std::min(bands, plan.rows);
+  if (bands > 1 && !before_all()) {
+    return false;
   }
   auto work = [&](long i) {
     const long image = i / bands;
     const long band = i % bands;
-    if (bands == 1) {
-      before(image);
-    }
-    KernelsFor<T>().conv.run(conv, image, band * rows / bands, (band + 1) * rows / bands);
+    return (bands > 1 || before(image)) &&
+           KernelsFor<T>().conv.run(conv, image, band * plan.rows / bands, (band + 1) * plan.rows / bands);
   };
-  if (serial) {
-    for (long i = 0; i < images * bands; i++) {
-      work(i);
-    }
-  } else {
-    ParallelFor(images * bands, work);
-  }
+  return For(images * bands, !serial, work);
 }
 
 template <typename T>
 void ComputeConv(void* state, TF_OpKernelContext* tf_context) {
   auto* attributes = static_cast<Attributes*>(state);
   Context context(tf_context);
-  long images = 0;
-  TF_Tensor* x = context.Input(0);
-  Prologue prologue = ReadPrologue<T>(context, *attributes, x, &images);
+  const Tensor x = context.Input(0);
+  const long images = x.dims[0];
+  context.Check(x.rank == 4, kImages);
+  Prologue prologue = ReadPrologue(context, *attributes, x);
   const Filter filter = ReadFilter(context, 4);
-  TF_Tensor* bias = context.Input(5);
-  TF_Tensor* added = context.Input(6);
+  const Tensor bias = context.Input(5);
+  const Tensor added = context.Input(6);
+  context.Check(filter.in == x.dims[3], kFilterTakesX);
+  context.Check(bias.rank == 1 && bias.dims[0] == filter.out, "the bias must have the channels of the filter");
+  context.Check(x.dims[1] % attributes->down == 0 && x.dims[2] % attributes->down == 0, kEven);
   if (!context.ok()) {
     return;
   }
-  context.Check(filter.in == TF_Dim(x, 3), "the filter must take the channels of x");
-  context.Check(TF_NumDims(bias) == 1 && TF_Dim(bias, 0) == filter.out, "the bias must have the channels of the filter");
-  context.Check(TF_Dim(x, 1) % attributes->down == 0 && TF_Dim(x, 2) % attributes->down == 0,
-                "height and width must be even to be halved");
-  if (!context.ok()) {
-    return;
-  }
-  const Plan plan =
-      ForwardPlan(attributes->geometry(filter.kernel), TF_Dim(x, 1), TF_Dim(x, 2), filter.in, filter.out);
+  const Plan plan = ForwardPlan(attributes->geometry(filter.kernel), x.dims[1], x.dims[2], filter.in, filter.out);
   const int64_t dims[] = {images, plan.height, plan.width, plan.channels};
   const int64_t values = images * plan.height * plan.width * plan.channels;
-  const bool adds = Context::Size(added) > 0;
-  context.Check(!adds || (TF_NumDims(added) == 4 && Context::Size(added) == values),
-                "what is added must have the shape of the output");
-  context.Pass(2, x);
-  TF_Tensor* y = adds ? context.OutputFrom(0, 6, dims) : context.Output(0, kDataType<T>, sizeof(T), dims, 4);
+  const bool adds = added.size > 0;
+  context.Check(!adds || (added.rank == 4 && added.size == values), "what is added must have the shape of the output");
+  context.Pass(2, 0);
+  // In the memory of what is added, if may be: each value is read just before the sum is written.
+  const Tensor y = adds ? context.OutputFrom(0, 6, dims) : context.Output(0, kDataType<T>, sizeof(T), dims, 4);
   const int64_t statistics_dims[] = {prologue.has ? images : 0, attributes->groups, 2};
-  TF_Tensor* statistics_tensor = context.Output(1, TF_FLOAT, sizeof(float), statistics_dims, 3);
+  const Tensor statistics_tensor = context.Output(1, TF_FLOAT, sizeof(float), statistics_dims, 3);
   const long per_channel = prologue.has ? images * plan.source_channels : 0;
   Memory<float> coefficients(context, 2 * per_channel);
   void* temporary = nullptr;
@@ -247,31 +220,36 @@ void ComputeConv(void* state, TF_OpKernelContext* tf_context) {
     prologue.activation.scale = scale;
     prologue.activation.offset = offset;
   }
-  const auto* source = static_cast<const T*>(TF_TensorData(x));
   const Conv<T> conv = {plan,
-                        source,
+                        x.values<const T>(),
                         prologue.activation,
                         packed,
-                        static_cast<const float*>(TF_TensorData(bias)),
-                        adds ? static_cast<const T*>(TF_TensorData(added)) : nullptr,
-                        static_cast<T*>(TF_TensorData(y))};
-  const Statistics<T> statistics = {prologue.norm, source, static_cast<float*>(TF_TensorData(statistics_tensor))};
-  RunAll(
+                        bias.values<const float>(),
+                        adds ? added.values<const T>() : nullptr,
+                        y.values<T>()};
+  const Statistics<T> statistics = {prologue.norm, x.values<const T>(), statistics_tensor.values<float>()};
+  context.CheckMemory(RunAll(
       conv, images,
       [&](long image) {
         if (prologue.has) {
-          KernelsFor<T>().statistics(statistics, image, 0, prologue.norm.groups);
+          if (!KernelsFor<T>().statistics(statistics, image, 0, prologue.norm.groups)) {
+            return false;
+          }
           Coefficients(prologue.norm, statistics.statistics, image, scale, offset);
         }
+        return true;
       },
       [&]() {
         if (prologue.has) {
-          ForAllImages(KernelsFor<T>().statistics, statistics, images);
+          if (!ForAllImages(KernelsFor<T>().statistics, statistics, images)) {
+            return false;
+          }
           for (long image = 0; image < images; image++) {
             Coefficients(prologue.norm, statistics.statistics, image, scale, offset);
           }
         }
-      });
+        return true;
+      }));
   std::free(temporary);
 }
 
@@ -280,24 +258,28 @@ void ComputeGradImages(void* state, TF_OpKernelContext* tf_context) {
   auto* attributes = static_cast<Attributes*>(state);
   Context context(tf_context);
   const Filter filter = ReadFilter(context, 0);
-  TF_Tensor* dy = context.Input(1);
-  CheckImages(context, dy, "dy must be [images, height, width, channels]");
+  const Tensor dy = context.Input(1);
+  const long images = dy.dims[0];
+  context.Check(dy.rank == 4, kGradients);
+  context.Check(filter.out == dy.dims[3], "dy must have the channels that the filter makes");
+  const int64_t height = dy.dims[1] * attributes->down;
+  const int64_t width = dy.dims[2] * attributes->down;
+  context.Check(height % attributes->up == 0 && width % attributes->up == 0,
+                "dy must have an even height and width, as what is doubled has");
   if (!context.ok()) {
     return;
   }
-  context.Check(filter.out == TF_Dim(dy, 3), "dy must have the channels that the filter makes");
-  const long images = TF_Dim(dy, 0);
-  const Plan plan =
-      BackwardPlan(attributes->geometry(filter.kernel), TF_Dim(dy, 1) * attributes->down / attributes->up,
-                   TF_Dim(dy, 2) * attributes->down / attributes->up, filter.in, filter.out);
+  const Plan plan = BackwardPlan(attributes->geometry(filter.kernel), height / attributes->up, width / attributes->up,
+                                 filter.in, filter.out);
   const int64_t dims[] = {images, plan.height, plan.width, plan.channels};
-  TF_Tensor* dx = context.Output(0, kDataType<T>, sizeof(T), dims, 4);
+  const Tensor dx = context.Output(0, kDataType<T>, sizeof(T), dims, 4);
   void* temporary = nullptr;
   const void* packed = Pack<T>(context, attributes, plan, filter, &temporary);
   if (context.ok()) {
-    const Conv<T> conv = {plan,    static_cast<const T*>(TF_TensorData(dy)), {nullptr, nullptr, false}, packed, nullptr,
-                          nullptr, static_cast<T*>(TF_TensorData(dx))};
-    RunAll(conv, images, [](long) {}, []() {});
+    const Conv<T> conv = {plan,    dy.values<const T>(), {nullptr, nullptr, false}, packed, nullptr,
+                          nullptr, dx.values<T>()};
+    auto nothing = [](auto...) { return true; };
+    context.CheckMemory(RunAll(conv, images, nothing, nothing));
   }
   std::free(temporary);
 }
@@ -306,28 +288,30 @@ template <typename T>
 void ComputeGradFilter(void* state, TF_OpKernelContext* tf_context) {
   const auto* attributes = static_cast<Attributes*>(state);
   Context context(tf_context);
-  long images = 0;
-  TF_Tensor* x = context.Input(0);
-  Prologue prologue = ReadPrologue<T>(context, *attributes, x, &images);
-  TF_Tensor* statistics = context.Input(4);
+  const Tensor x = context.Input(0);
+  const long images = x.dims[0];
+  context.Check(x.rank == 4, kImages);
+  Prologue prologue = ReadPrologue(context, *attributes, x);
+  const Tensor statistics = context.Input(4);
   const Filter filter = ReadFilter(context, 5);
-  TF_Tensor* dy = context.Input(6);
-  CheckImages(context, dy, "dy must be [images, height, width, channels]");
+  const Tensor dy = context.Input(6);
+  context.Check(dy.rank == 4, kGradients);
+  context.Check(filter.in == x.dims[3], kFilterTakesX);
+  context.Check(x.dims[1] % attributes->down == 0 && x.dims[2] % attributes->down == 0, kEven);
   if (!context.ok()) {
     return;
   }
-  const Plan plan = ForwardPlan(attributes->geometry(filter.kernel), TF_Dim(x, 1), TF_Dim(x, 2), filter.in, filter.out);
-  context.Check(TF_Dim(dy, 0) == images && TF_Dim(dy, 1) == plan.height && TF_Dim(dy, 2) == plan.width,
+  const Plan plan = ForwardPlan(attributes->geometry(filter.kernel), x.dims[1], x.dims[2], filter.in, filter.out);
+  context.Check(dy.dims[0] == images && dy.dims[1] == plan.height && dy.dims[2] == plan.width &&
+                    dy.dims[3] == plan.channels,
                 "dy must have the shape of the output");
-  context.Check(filter.in == TF_Dim(x, 3) && filter.out == TF_Dim(dy, 3),
-                "the filter must take the channels of x and make those of dy");
-  context.Check(!prologue.has || Context::Size(statistics) == 2 * images * attributes->groups,
+  context.Check(!prologue.has || statistics.size == 2 * images * attributes->groups,
                 "statistics must be those of the forward pass");
   const int64_t conv_dims[] = {filter.kernel, filter.kernel, filter.in, filter.out};
   const int64_t linear_dims[] = {filter.out, filter.in};
-  TF_Tensor* weights = filter.linear ? context.Output(0, TF_FLOAT, sizeof(float), linear_dims, 2)
-                                     : context.Output(0, TF_FLOAT, sizeof(float), conv_dims, 4);
-  TF_Tensor* bias = context.Output(1, TF_FLOAT, sizeof(float), &conv_dims[3], 1);
+  const Tensor weights = filter.linear ? context.Output(0, TF_FLOAT, sizeof(float), linear_dims, 2)
+                                       : context.Output(0, TF_FLOAT, sizeof(float), conv_dims, 4);
+  const Tensor bias = context.Output(1, TF_FLOAT, sizeof(float), &conv_dims[3], 1);
   const long per_channel = prologue.has ? images * plan.source_channels : 0;
   Memory<float> coefficients(context, 2 * per_channel);
   const long chunks = std::max(1L, std::min(kChunks, images));
@@ -341,19 +325,21 @@ void ComputeGradFilter(void* state, TF_OpKernelContext* tf_context) {
     float* scale = coefficients.get();
     float* offset = scale + per_channel;
     for (long image = 0; image < images; image++) {
-      Coefficients(prologue.norm, static_cast<const float*>(TF_TensorData(statistics)), image, scale, offset);
+      Coefficients(prologue.norm, statistics.values<const float>(), image, scale, offset);
     }
     prologue.activation.scale = scale;
     prologue.activation.offset = offset;
   }
-  const ConvWeights<T> op = {plan, static_cast<const T*>(TF_TensorData(x)), prologue.activation,
-                             static_cast<const T*>(TF_TensorData(dy))};
+  const ConvWeights<T> op = {plan, x.values<const T>(), prologue.activation, dy.values<const T>()};
   auto chunk = [&](long i) {
     float* to = sums.get() + i * size;
     std::memset(to, 0, size * sizeof(float));
-    KernelsFor<T>().conv.gradient(op, i * images / chunks, (i + 1) * images / chunks, to, to + filter_size);
+    return KernelsFor<T>().conv.gradient(op, i * images / chunks, (i + 1) * images / chunks, to, to + filter_size);
   };
-  ParallelFor(chunks, chunk);
+  context.CheckMemory(For(chunks, true, chunk));
+  if (!context.ok()) {
+    return;
+  }
   float* total = sums.get();
   for (long i = 1; i < chunks; i++) {
     const float* part = total + i * size;
@@ -361,13 +347,13 @@ void ComputeGradFilter(void* state, TF_OpKernelContext* tf_context) {
       total[j] += part[j];
     }
   }
-  auto* to = static_cast<float*>(TF_TensorData(weights));
+  auto* to = weights.values<float>();
   if (filter.linear) {
     Transpose(total, filter.in, filter.out, to);
   } else {
     std::memcpy(to, total, filter_size * sizeof(float));
   }
-  std::memcpy(TF_TensorData(bias), total + filter_size, filter.out * sizeof(float));
+  std::memcpy(bias.data, total + filter_size, filter.out * sizeof(float));
 }
 
 // The shape of x with height and width times kUp / kDown and the channels of the filter.

@@ -4,16 +4,20 @@
 #ifndef DDPM_GROUP_NORM_H_
 #define DDPM_GROUP_NORM_H_
 
-
 namespace ddpm {
 
 // Rows of one float per channel: one row for each image, or one row for all, or none at all.
 struct PerChannel {
   const float* values;
   long stride;  // between the rows of two images; 0 if they share one
-
-  const float* row(long image) const { return values + image * stride; }
 };
+
+namespace {
+
+// With internal linkage, because the sources of two instruction sets must not share code.
+inline const float* RowOf(const PerChannel& rows, long image) { return rows.values + image * rows.stride; }
+
+}  // namespace
 
 // z = gamma * xhat + beta, xhat = (x + shift - mean) * rstd; y = silu ? z * sigmoid(z) : z.
 struct GroupNorm {

@@ -4,7 +4,6 @@
 #ifndef DDPM_GROUP_NORM_KERNELS_H_
 #define DDPM_GROUP_NORM_KERNELS_H_
 
-
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -67,20 +66,22 @@ template <typename T>
 class Arrays {
  public:
   Arrays(long count, long length)
-      : length_(length), values_(static_cast<T*>(std::calloc(count * length, sizeof(T)))) {
-    if (values_ == nullptr) {
-      std::abort();
-    }
-  }
+      : length_(length),
+        values_(static_cast<T*>(std::calloc(count * length, sizeof(T)))),
+        ok_(values_ != nullptr || count * length == 0) {}
   ~Arrays() { std::free(values_); }
   Arrays(const Arrays&) = delete;
   Arrays& operator=(const Arrays&) = delete;
+
+  // Whether there was memory for them.
+  bool ok() const { return ok_; }
 
   T* operator[](long i) { return values_ + i * length_; }
 
  private:
   long length_;
   T* values_;
+  bool ok_;
 };
 
 // Sums per value of a row, in float for a few rows and in double beyond.
@@ -88,6 +89,8 @@ template <int N>
 class Sums {
  public:
   explicit Sums(const Rows& rows) : rows_(rows), floats_(N, rows.length), doubles_(N, rows.length) {}
+
+  bool ok() const { return floats_.ok() && doubles_.ok(); }
 
   float* operator[](int i) { return floats_[i]; }
 
@@ -128,12 +131,16 @@ class Sums {
 };
 
 template <typename T>
-void ComputeStatistics(const Statistics<T>& op, long image, long from, long to) {
+bool ComputeStatistics(const Statistics<T>& op, long image, long from, long to) {
   const GroupNorm& norm = op.norm;
   const Rows rows(norm, image, from, to);
   const long per_group = norm.channels / norm.groups;
   const long first_channel = from * per_group;
   Arrays<float> arrays(1, rows.length);
+  Sums<2> sums(rows);
+  if (!arrays.ok() || !sums.ok()) {
+    return false;
+  }
 
   // Mean and variance of each channel in one pass, as differences from its first pixel: without them the variance
   // would be a small difference of large numbers where the mean is far from zero.
@@ -142,13 +149,12 @@ void ComputeStatistics(const Statistics<T>& op, long image, long from, long to) 
     pivot[c] = Load(op.x[rows.first + c]);
   }
   rows.Repeat(pivot);
-  Sums<2> sums(rows);
   rows.ForEach([&](long start, long length) {
     const T* __restrict x = op.x + start;
     const float* __restrict origin = pivot;
     float* __restrict sum = sums[0];
     float* __restrict squares = sums[1];
-#pragma GCC ivdep
+DDPM_INDEPENDENT
     for (long i = 0; i < length; i++) {
       float difference = Load(x[i]) - origin[i];
       sum[i] += difference;
@@ -158,7 +164,7 @@ void ComputeStatistics(const Statistics<T>& op, long image, long from, long to) 
   });
   sums.Finish();
 
-  const float* shift = norm.shift.values == nullptr ? nullptr : norm.shift.row(image) + first_channel;
+  const float* shift = norm.shift.values == nullptr ? nullptr : RowOf(norm.shift, image) + first_channel;
   for (long group = from; group < to; group++) {
     const long begin = (group - from) * per_group;
     auto channel_mean = [&](long c) {
@@ -182,20 +188,27 @@ void ComputeStatistics(const Statistics<T>& op, long image, long from, long to) 
     statistics[0] = static_cast<float>(mean);
     statistics[1] = static_cast<float>(rstd);
   }
+  return true;
 }
 
 // With dz the gradient of z, and over the m values of a group A = sum(gamma * dz), B = sum(gamma * dz * xhat):
 // dx = rstd * (gamma * dz - (A + xhat * B) / m).
 template <typename T>
-void NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
+bool NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
   const GroupNorm& norm = op.norm;
   const Rows rows(norm, image, from, to);
   const long per_group = norm.channels / norm.groups;
   const long first_channel = from * per_group;
-  const float* gamma = norm.gamma.row(image) + first_channel;
-  const float* beta = norm.beta.row(image) + first_channel;
-  const float* shift = norm.shift.values == nullptr ? nullptr : norm.shift.row(image) + first_channel;
+  const float* gamma = RowOf(norm.gamma, image) + first_channel;
+  const float* beta = RowOf(norm.beta, image) + first_channel;
+  const float* shift = norm.shift.values == nullptr ? nullptr : RowOf(norm.shift, image) + first_channel;
   Arrays<float> arrays(7, rows.length);
+  // dz is needed twice. In float32 it fits where dx will be.
+  Arrays<float> scratch(sizeof(T) == sizeof(float) ? 0 : rows.count * rows.length + rows.tail, 1);
+  Sums<3> sums(rows);
+  if (!arrays.ok() || !scratch.ok() || !sums.ok()) {
+    return false;
+  }
   float* rstd = arrays[0];
   float* offset = arrays[1];
   float* weight = arrays[2];
@@ -212,8 +225,6 @@ void NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
     rows.Repeat(arrays[i]);
   }
 
-  // dz is needed twice. In float32 it fits where dx will be.
-  Arrays<float> scratch(sizeof(T) == sizeof(float) ? 0 : rows.count * rows.length + rows.tail, 1);
   auto dz_at = [&](long start) {
     if constexpr (sizeof(T) == sizeof(float)) {
       return reinterpret_cast<float*>(op.dx + start);
@@ -221,7 +232,6 @@ void NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
       return scratch[0] + (start - rows.first) / rows.stride * rows.length;
     }
   };
-  Sums<3> sums(rows);
   rows.ForEach([&](long start, long length) {
     const T* __restrict x = op.x + start;
     const T* dy = op.dy + start;
@@ -234,7 +244,7 @@ void NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
     float* __restrict product = sums[1];
     float* __restrict normalized = sums[2];
     if (norm.silu) {
-#pragma GCC ivdep
+DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
         float xhat = Load(x[i]) * r[i] + o[i];
         float z = xhat * w[i] + b[i];
@@ -246,7 +256,7 @@ void NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
         dz[i] = d;
       }
     } else {
-#pragma GCC ivdep
+DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
         float xhat = Load(x[i]) * r[i] + o[i];
         float d = Load(dy[i]);
@@ -298,18 +308,19 @@ void NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
     const float* __restrict g = from_x;
     const float* __restrict k = constant;
     if (op.added == nullptr) {
-#pragma GCC ivdep
+DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
         Store(&dx[i], dz[i] * f[i] + (Load(x[i]) * g[i] + k[i]));
       }
     } else {
       const T* added = op.added + start;
-#pragma GCC ivdep
+DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
         Store(&dx[i], dz[i] * f[i] + (Load(x[i]) * g[i] + k[i]) + Load(added[i]));
       }
     }
   });
+  return true;
 }
 
 }  // namespace

@@ -19,15 +19,16 @@ struct Statistics;
 template <typename T>
 struct Backward;
 
-// For images of one type. Normalization works on the groups [from, to) of one image.
+// For images of one type. Normalization works on the groups [from, to) of one image. All return whether they had the
+// memory that they need.
 template <typename T>
 struct KernelsOf {
-  void (*statistics)(const Statistics<T>&, long image, long from, long to);
-  void (*backward)(const Backward<T>&, long image, long from, long to);
+  bool (*statistics)(const Statistics<T>&, long image, long from, long to);
+  bool (*backward)(const Backward<T>&, long image, long from, long to);
   ConvKernels<T> conv;
   // Of one head of one image.
-  void (*attention)(const Attention<T>&, long image, long head);
-  void (*attention_gradient)(const AttentionGradient<T>&, long image, long head);
+  bool (*attention)(const Attention<T>&, long image, long head);
+  bool (*attention_gradient)(const AttentionGradient<T>&, long image, long head);
 };
 
 struct Kernels {

@@ -24,7 +24,21 @@ inline constexpr TF_DataType kDataType<BFloat16> = TF_BFLOAT16;
 template <typename T>
 const KernelsOf<T>& KernelsFor();
 
-// A kernel's view of its operation: its tensors, freed at the end, and the first thing that went wrong.
+// A tensor of an operation that runs. No reference to its memory is held: the operation has one of each input and output
+// while it runs, and TensorFlow gives an input's memory to an output only where nobody else has one.
+struct Tensor {
+  int rank = 0;
+  int64_t dims[4] = {};  // the first of them
+  int64_t size = 0;
+  void* data = nullptr;
+
+  template <typename T>
+  T* values() const {
+    return static_cast<T*>(data);
+  }
+};
+
+// A kernel's view of its operation: its tensors, and the first thing that went wrong, after which they are empty.
 class Context {
  public:
   explicit Context(TF_OpKernelContext* context) : context_(context), status_(TF_NewStatus()) {}
@@ -33,9 +47,6 @@ class Context {
     if (!ok()) {
       TF_OpKernelContext_Failure(context_, status_);
     }
-    for (int i = 0; i < count_; i++) {
-      TF_DeleteTensor(tensors_[i]);
-    }
     TF_DeleteStatus(status_);
   }
   Context(const Context&) = delete;
@@ -43,87 +54,85 @@ class Context {
 
   bool ok() const { return TF_GetCode(status_) == TF_OK; }
 
-  void Check(bool condition, const char* message) {
-    if (ok() && !condition) {
-      TF_SetStatus(status_, TF_INVALID_ARGUMENT, message);
-    }
-  }
+  void Check(bool condition, const char* message) { Check(condition, TF_INVALID_ARGUMENT, message); }
 
-  TF_Tensor* Input(int i) {
-    TF_Tensor* tensor = nullptr;
-    if (ok()) {
-      TF_GetInput(context_, i, &tensor, status_);
-    }
-    return Keep(tensor);
-  }
+  void CheckMemory(bool enough) { Check(enough, TF_RESOURCE_EXHAUSTED, "out of memory"); }
 
-  TF_Tensor* Output(int i, TF_DataType type, size_t size, const int64_t* dims, int dim_count) {
+  Tensor Input(int i) { return Look(InputHandle(i)); }
+
+  Tensor Output(int i, TF_DataType type, size_t size, const int64_t* dims, int dim_count) {
     size_t bytes = size;
     for (int d = 0; d < dim_count; d++) {
       bytes *= dims[d];
     }
-    return Keep(ok() ? TF_AllocateOutput(context_, i, type, dims, dim_count, bytes, status_) : nullptr);
+    return Look(ok() ? TF_AllocateOutput(context_, i, type, dims, dim_count, bytes, status_) : nullptr);
   }
 
-  // An image output with the memory of an input of the same type, if that fits and nobody else needs it.
-  TF_Tensor* OutputFrom(int i, int input, const int64_t* dims) {
+  // An image output with the memory of an input of the same type, if that fits and nobody else needs it. Then each of
+  // the input's values may be read until the output's is written in its place.
+  Tensor OutputFrom(int i, int input, const int64_t* dims) {
     int forwarded;
-    return Keep(ok() ? TF_ForwardInputOrAllocateOutput(context_, &input, 1, i, dims, 4, &forwarded, status_) : nullptr);
+    return Look(ok() ? TF_ForwardInputOrAllocateOutput(context_, &input, 1, i, dims, 4, &forwarded, status_) : nullptr);
   }
 
-  TF_Tensor* OutputLike(int i, int input, TF_Tensor* like) {
-    int64_t dims[4];
-    for (int d = 0; ok() && d < 4; d++) {
-      dims[d] = TF_Dim(like, d);
-    }
-    return OutputFrom(i, input, dims);
-  }
-
-  static int64_t Size(const TF_Tensor* tensor) {
-    int64_t size = 1;
-    for (int d = 0; d < TF_NumDims(tensor); d++) {
-      size *= TF_Dim(tensor, d);
-    }
-    return size;
-  }
-
-  void Pass(int i, TF_Tensor* tensor) {
+  // Makes an input an output, too.
+  void Pass(int i, int input) {
+    TF_Tensor* handle = InputHandle(input);
     if (ok()) {
-      TF_SetOutput(context_, i, tensor, status_);
+      TF_SetOutput(context_, i, handle, status_);
     }
+    Look(handle);
   }
 
   // Rows of one float per channel: [1, channels] or [images, channels], or nothing at all if `optional`.
   PerChannel Rows(int input, long images, long channels, bool optional) {
-    TF_Tensor* tensor = Input(input);
-    if (!ok()) {
-      return {nullptr, 0};
-    }
-    Check(TF_NumDims(tensor) == 2, "shift, gamma and beta must be [images, channels]");
-    if (!ok()) {
-      return {nullptr, 0};
-    }
-    long rows = TF_Dim(tensor, 0);
+    const Tensor tensor = Input(input);
+    Check(tensor.rank == 2, "shift, gamma and beta must be [images, channels]");
+    const long rows = tensor.dims[0];
     if (optional && rows == 0) {
       return {nullptr, 0};
     }
     Check(rows == 1 || rows == images, "shift, gamma and beta must have one row or one for each image");
-    Check(TF_Dim(tensor, 1) == channels, "shift, gamma and beta must have the channels of x");
-    return {static_cast<const float*>(TF_TensorData(tensor)), rows == 1 ? 0 : channels};
+    Check(tensor.dims[1] == channels, "shift, gamma and beta must have the channels of x");
+    return {tensor.values<const float>(), rows == 1 ? 0 : channels};
   }
 
  private:
-  TF_Tensor* Keep(TF_Tensor* tensor) {
-    if (tensor != nullptr) {
-      tensors_[count_++] = tensor;
+  void Check(bool condition, TF_Code code, const char* message) {
+    if (ok() && !condition) {
+      TF_SetStatus(status_, code, message);
+    }
+  }
+
+  TF_Tensor* InputHandle(int i) {
+    TF_Tensor* handle = nullptr;
+    if (ok()) {
+      TF_GetInput(context_, i, &handle, status_);
+    }
+    return handle;
+  }
+
+  // What a handle stands for. The handle, which is a reference, is given back.
+  static Tensor Look(TF_Tensor* handle) {
+    Tensor tensor;
+    if (handle != nullptr) {
+      tensor.rank = TF_NumDims(handle);
+      tensor.size = 1;
+      for (int d = 0; d < tensor.rank; d++) {
+        const int64_t dim = TF_Dim(handle, d);
+        tensor.size *= dim;
+        if (d < 4) {
+          tensor.dims[d] = dim;
+        }
+      }
+      tensor.data = TF_TensorData(handle);
+      TF_DeleteTensor(handle);
     }
     return tensor;
   }
 
   TF_OpKernelContext* context_;
   TF_Status* status_;
-  TF_Tensor* tensors_[16];
-  int count_ = 0;
 };
 
 // Memory that an operation needs while it runs.
@@ -131,7 +140,7 @@ template <typename T>
 class Memory {
  public:
   Memory(Context& context, size_t count) : values_(static_cast<T*>(std::malloc(count * sizeof(T) + 1))) {
-    context.Check(values_ != nullptr, "out of memory");
+    context.CheckMemory(values_ != nullptr);
   }
   ~Memory() { std::free(values_); }
   Memory(const Memory&) = delete;
@@ -142,6 +151,24 @@ class Memory {
  private:
   T* values_;
 };
+
+// An operation's attributes, zeros until read(status) has set them; null, and the construction failed, if there is no
+// memory for them. To be freed.
+template <typename T, typename Read>
+T* NewAttributes(TF_OpKernelConstruction* construction, Read read) {
+  auto* attributes = static_cast<T*>(std::calloc(1, sizeof(T)));
+  TF_Status* status = TF_NewStatus();
+  if (attributes == nullptr) {
+    TF_SetStatus(status, TF_RESOURCE_EXHAUSTED, "out of memory");
+  } else {
+    read(attributes, status);
+  }
+  if (TF_GetCode(status) != TF_OK) {
+    TF_OpKernelConstruction_Failure(construction, status);
+  }
+  TF_DeleteStatus(status);
+  return attributes;
+}
 
 void Define(const char* name, const char* const* inputs, const char* const* outputs, const char* const* attributes,
             void (*shapes)(TF_ShapeInferenceContext*, TF_Status*), TF_Status* status);

@@ -1,10 +1,9 @@
 // Registers the operations with TensorFlow when this library is loaded.
+#include <cstdio>
 #include <cstdlib>
 
+#include "instructions.h"
 #include "op_context.h"
-
-// absl::SetMinLogLevel, as TensorFlow 2.18 has it; null in others.
-extern "C" void _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE(int) __attribute__((weak));
 
 namespace ddpm {
 namespace {
@@ -13,15 +12,28 @@ namespace {
 const Kernels* kernels = &kKernelsBase;
 
 void ChooseKernels() {
-#ifdef __x86_64__
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl")) {
-    kernels = __builtin_cpu_supports("avx512bf16") ? &kKernelsAvx512Bf16 : &kKernelsAvx512;
-  } else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    kernels = &kKernelsAvx2;
+  const char* chosen = std::getenv("DDPM_INSTRUCTIONS");
+  int instructions = chosen == nullptr ? kAvx512Bf16 : std::atoi(chosen);
+  while (instructions > kBase && !Usable(instructions)) {
+    instructions--;
   }
+  switch (instructions) {
+#ifdef DDPM_AVX2
+    case kAvx2:
+      kernels = &kKernelsAvx2;
+      break;
 #endif
+#ifdef DDPM_AVX512
+    case kAvx512:
+      kernels = &kKernelsAvx512;
+      break;
+#endif
+#ifdef DDPM_AVX512BF16
+    case kAvx512Bf16:
+      kernels = &kKernelsAvx512Bf16;
+      break;
+#endif
+  }
 }
 
 }  // namespace
@@ -36,12 +48,31 @@ const KernelsOf<BFloat16>& KernelsFor<BFloat16>() {
   return kernels->bfloat16;
 }
 
-void Define(const char* name, const char* const* inputs, const char* const* outputs, const char* const* attributes,
+namespace {
+
+// What an operation is called: "DdpmConv" in the first class loader of a process, "Ddpm1Conv" in the next, as the class
+// Kernels in Java has it.
+struct Name {
+  char text[64];
+
+  explicit Name(const char* operation) {
+    const char* loader = std::getenv("DDPM_LOADER");
+    if (loader == nullptr || std::atoi(loader) == 0) {
+      std::snprintf(text, sizeof text, "%s", operation);
+    } else {
+      std::snprintf(text, sizeof text, "Ddpm%d%s", std::atoi(loader), operation + sizeof "Ddpm" - 1);
+    }
+  }
+};
+
+}  // namespace
+
+void Define(const char* operation, const char* const* inputs, const char* const* outputs, const char* const* attributes,
             void (*shapes)(TF_ShapeInferenceContext*, TF_Status*), TF_Status* status) {
   if (TF_GetCode(status) != TF_OK) {
     return;
   }
-  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(name);
+  TF_OpDefinitionBuilder* op = TF_NewOpDefinitionBuilder(Name(operation).text);
   for (; *inputs != nullptr; inputs++) {
     TF_OpDefinitionBuilderAddInput(op, *inputs);
   }
@@ -60,15 +91,16 @@ void UnknownShapes(TF_ShapeInferenceContext* context, TF_Status* status) {
   TF_ShapeInferenceContextSetUnknownShape(context, status);
 }
 
-void Implement(const char* name, TF_DataType type, void* (*create)(TF_OpKernelConstruction*),
+void Implement(const char* operation, TF_DataType type, void* (*create)(TF_OpKernelConstruction*),
                void (*compute)(void*, TF_OpKernelContext*), void (*destroy)(void*), TF_Status* status) {
   if (TF_GetCode(status) != TF_OK) {
     return;
   }
-  TF_KernelBuilder* kernel = TF_NewKernelBuilder(name, "CPU", create, compute, destroy);
+  const Name name(operation);
+  TF_KernelBuilder* kernel = TF_NewKernelBuilder(name.text, "CPU", create, compute, destroy);
   TF_KernelBuilder_TypeConstraint(kernel, "T", type, status);
   if (TF_GetCode(status) == TF_OK) {
-    TF_RegisterKernelBuilder(name, kernel, status);
+    TF_RegisterKernelBuilder(name.text, kernel, status);
   }
 }
 
@@ -76,11 +108,6 @@ namespace {
 
 __attribute__((constructor)) void Register() {
   ChooseKernels();
-  // Some notes don't go by the variable that environment.cc sets.
-  const char* level = std::getenv("TF_CPP_MIN_LOG_LEVEL");
-  if (level != nullptr && *level >= '1' && _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE != nullptr) {
-    _ZN4absl12lts_2023080214SetMinLogLevelENS0_18LogSeverityAtLeastE(1);
-  }
   TF_Status* status = TF_NewStatus();
   RegisterAttention(status);
   RegisterConcat(status);

@@ -12,6 +12,8 @@ int Input(const Geometry& geometry, int phase, int weight) {
   return FloorDivide(phase * geometry.down + weight - geometry.padding, geometry.up);
 }
 
+long OfPhase(const Axis& axis, long size) { return (size + axis.period - 1) / axis.period; }
+
 }  // namespace
 
 void Axis::Add(int phase, int offset, int weight) {
@@ -69,13 +71,17 @@ Axis Axis::Backward(const Geometry& geometry) {
 }
 
 Plan ForwardPlan(const Geometry& geometry, long height, long width, long in, long out) {
-  return {geometry, Axis::Forward(geometry), false, height, width, in, geometry.Output(height), geometry.Output(width),
-          out};
+  const Axis axis = Axis::Forward(geometry);
+  const long to_height = geometry.Output(height);
+  const long to_width = geometry.Output(width);
+  return {geometry, axis, false, height, width, in, to_height, to_width, out,
+          OfPhase(axis, to_height), OfPhase(axis, to_width)};
 }
 
 Plan BackwardPlan(const Geometry& geometry, long height, long width, long in, long out) {
-  return {geometry, Axis::Backward(geometry), true, geometry.Output(height), geometry.Output(width), out, height, width,
-          in};
+  const Axis axis = Axis::Backward(geometry);
+  return {geometry, axis, true, geometry.Output(height), geometry.Output(width), out, height, width, in,
+          OfPhase(axis, height), OfPhase(axis, width)};
 }
 
 double Plan::Products() const {
@@ -83,7 +89,7 @@ double Plan::Products() const {
   for (int phase = 0; phase < axis.period; phase++) {
     taps += axis.counts[phase];
   }
-  return taps * taps * Rows() * Columns() * source_channels * channels;
+  return taps * taps * rows * columns * source_channels * channels;
 }
 
 }  // namespace ddpm

@@ -8,22 +8,23 @@
 namespace ddpm {
 namespace {
 
-// One of a thread's few buffers, aligned to cache lines. It grows to what is needed and is kept, because the kernel of
-// the system has to clear new memory.
+// One of a thread's few buffers, aligned to cache lines; null if there is no memory. It grows to what is needed and is
+// kept, because the kernel of the system has to clear new memory.
 float* Scratch(int which, size_t floats) {
-  static thread_local struct {
+  struct Buffer {
     float* memory;
     size_t floats;
-  } buffers[4];
-  auto& buffer = buffers[which];
-  if (buffer.floats < floats) {
+  };
+  static thread_local Buffer buffers[4];
+  Buffer& buffer = buffers[which];
+  if (buffer.memory == nullptr || buffer.floats < floats) {
     std::free(buffer.memory);
+    buffer = {};
     void* memory;
     if (posix_memalign(&memory, 64, floats * sizeof(float)) != 0) {
-      std::abort();
+      return nullptr;
     }
-    buffer.memory = static_cast<float*>(memory);
-    buffer.floats = floats;
+    buffer = {static_cast<float*>(memory), floats};
   }
   return buffer.memory;
 }

@@ -53,7 +53,7 @@ inline Vector LoadVector(const BFloat16* from) { return (Vector)(LoadBits(from) 
 // The nearest bfloat16, ties to even, in the lower halves.
 inline Bits Rounded(Vector v) {
 #ifdef __AVX512BF16__
-  return (Bits)_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)v));
+  return __builtin_convertvector((Halves)_mm512_cvtneps_pbh((__m512)v), Bits);
 #else
   Bits bits = (Bits)v;
   // Adding could carry a NaN over to zero.

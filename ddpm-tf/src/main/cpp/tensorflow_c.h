@@ -18,7 +18,7 @@ typedef struct TF_KernelBuilder TF_KernelBuilder;
 typedef struct TF_OpKernelConstruction TF_OpKernelConstruction;
 typedef struct TF_OpKernelContext TF_OpKernelContext;
 
-enum TF_Code { TF_OK = 0, TF_INVALID_ARGUMENT = 3 };
+enum TF_Code { TF_OK = 0, TF_INVALID_ARGUMENT = 3, TF_RESOURCE_EXHAUSTED = 8 };
 enum TF_DataType { TF_FLOAT = 1, TF_BFLOAT16 = 14 };
 
 TF_Status* TF_NewStatus(void);

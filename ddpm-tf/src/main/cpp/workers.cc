@@ -4,29 +4,37 @@
 #include <sched.h>
 
 #include <atomic>
+#include <cstdlib>
 
 namespace ddpm {
 namespace {
 
 struct Job {
   long count;
-  void (*work)(void*, long);
+  bool (*work)(void*, long);
   void* context;
   std::atomic<long> next{0};
+  std::atomic<bool> failed{false};
 
   void Run() {
     for (long i = next++; i < count; i = next++) {
-      work(context, i);
+      if (!work(context, i)) {
+        failed = true;
+      }
     }
   }
 };
 
-int Cores() {
+// As many as environment.cc was told; else one for each core that this process may run on.
+int Threads() {
+  const char* told = std::getenv("DDPM_THREADS");
+  if (told != nullptr) {
+    return std::atoi(told);
+  }
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-// Never destroyed: its threads end with the process.
 // How often a thread looks for work, or for the end of it, before it sleeps: some 20 microseconds. Waking a thread
 // takes longer than many an operation on one image.
 constexpr int kSpins = 1000;
@@ -41,11 +49,13 @@ inline void Pause() {
 class Pool {
  public:
   void Start() {
-    for (int i = 1; i < Cores(); i++) {
+    const int threads = Threads();
+    for (int i = 1; i < threads; i++) {
       pthread_t thread;
       if (pthread_create(&thread, nullptr, &Serve, this) != 0) {
         break;
       }
+      pthread_setname_np(thread, "ddpm");
       pthread_detach(thread);
       threads_++;
     }
@@ -132,7 +142,7 @@ Pool& Started() {
 
 }  // namespace
 
-void ParallelFor(long count, void (*work)(void*, long), void* context) {
+bool ParallelFor(long count, bool (*work)(void*, long), void* context) {
   Job job;
   job.count = count;
   job.work = work;
@@ -142,6 +152,7 @@ void ParallelFor(long count, void (*work)(void*, long), void* context) {
   } else {
     Started().Run(&job);
   }
+  return !job.failed;
 }
 
 int Parallelism() { return Started().threads() + 1; }

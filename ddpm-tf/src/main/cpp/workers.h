@@ -4,14 +4,22 @@
 
 namespace ddpm {
 
-// Calls work(context, i) for each i in [0, count), on this thread and on those of a pool that are idle; returns when
-// all are done. If another operation has the pool, this thread does all: the other cores are busy then.
-void ParallelFor(long count, void (*work)(void* context, long i), void* context);
+// Calls work(context, i) for each i in [0, count), on this thread and on those of a pool that are idle; returns, when
+// all are done, whether all of them returned true. If another operation has the pool, this thread does all: the other
+// cores are busy then.
+bool ParallelFor(long count, bool (*work)(void* context, long i), void* context);
 
-// The same with a function object.
+// The same with a function object, on this thread alone unless `parallel`.
 template <typename F>
-void ParallelFor(long count, F& work) {
-  ParallelFor(count, [](void* context, long i) { (*static_cast<F*>(context))(i); }, &work);
+bool For(long count, bool parallel, F& work) {
+  if (parallel) {
+    return ParallelFor(count, [](void* context, long i) { return (*static_cast<F*>(context))(i); }, &work);
+  }
+  bool all = true;
+  for (long i = 0; i < count; i++) {
+    all = work(i) && all;
+  }
+  return all;
 }
 
 // Threads that ParallelFor uses at most.

@@ -152,8 +152,7 @@ record Convolution(int padding, int down, int up) {
         tf.zeros(tf.constant(new long[] {0, Tensors.channels(x)}), TFloat32.class);
     Operand<T> nothing = tf.zeros(tf.constant(new long[] {0, 1, 1, 1}), x.type());
     Operation op =
-        Kernels.builder(
-                tf, down == 2 ? HALVING_KERNEL : up == 2 ? DOUBLING_KERNEL : KERNEL)
+        Kernels.builder(tf, down == 2 ? HALVING_KERNEL : up == 2 ? DOUBLING_KERNEL : KERNEL)
             .addInput(x.asOutput())
             .addInput(in.shift().orElse(none).asOutput())
             .addInput(in.gamma().orElse(none).asOutput())
@@ -184,10 +183,7 @@ record Convolution(int padding, int down, int up) {
     Output<?> ofX = gradients.get(2);
     Operation images =
         attributes(
-                Kernels.builder(tf, "DdpmConvGradImages")
-                    .addInput(op.input(4))
-                    .addInput(ofY),
-                op)
+                Kernels.builder(tf, "DdpmConvGradImages").addInput(op.input(4)).addInput(ofY), op)
             .build();
     OperationBuilder filter = Kernels.builder(tf, "DdpmConvGradFilter");
     for (int i = 0; i < 4; i++) {

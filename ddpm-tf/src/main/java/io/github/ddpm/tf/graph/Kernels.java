@@ -42,7 +42,7 @@ final class Kernels {
   private Kernels() {}
 
   private static int count() {
-    synchronized (System.class) {
+    synchronized (System.getProperties()) {
       int before = Integer.getInteger(LOADERS, 0);
       System.setProperty(LOADERS, String.valueOf(before + 1));
       return before;
@@ -70,7 +70,7 @@ final class Kernels {
    */
   static boolean loadOperations() throws IOException {
     // Another class loader may be about to do the same.
-    synchronized (System.class) {
+    synchronized (System.getProperties()) {
       configure(ALL_INSTRUCTIONS.indexOf(instructions()), threads(), LOADER);
       return load(OPERATIONS, TensorFlow::loadLibrary);
     }

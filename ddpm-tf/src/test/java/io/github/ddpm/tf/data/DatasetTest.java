@@ -152,8 +152,7 @@ class DatasetTest {
         new Predictor() {
           @Override
           public ModelInfo info() {
-            return new ModelInfo(
-                1, 2, 1, 5, false, BetaSchedule.cosine(), PredictionType.SAMPLE);
+            return new ModelInfo(1, 2, 1, 5, false, BetaSchedule.cosine(), PredictionType.SAMPLE);
           }
 
           @Override

@@ -81,11 +81,22 @@ class AttentionTest {
       Operand<TFloat32> wider = tf.ones(tf.constant(new int[] {2, 3, 4, 8}), TFloat32.class);
       Operand<TFloat32> heads = new Attention(3).byKernel(tf, x, x, x);
       Operand<TFloat32> shapes = new Attention(2).byKernel(tf, x, wider, x);
+      Operand<TFloat32> gradient =
+          Kernels.builder(tf, "DdpmAttentionGrad")
+              .addInput(x.asOutput())
+              .addInput(x.asOutput())
+              .addInput(x.asOutput())
+              .addInput(wider.asOutput())
+              .setAttr("heads", 2)
+              .build()
+              .output(0);
       try (Session session = TensorFlowRuntime.session(graph)) {
         assertThatThrownBy(() -> session.runner().fetch(heads).run())
             .hasMessageContaining("the heads must divide the channels");
         assertThatThrownBy(() -> session.runner().fetch(shapes).run())
             .hasMessageContaining("query, key and value must have one shape");
+        assertThatThrownBy(() -> session.runner().fetch(gradient).run())
+            .hasMessageContaining("dy must have the shape of query");
       }
     }
   }
@@ -97,7 +108,7 @@ class AttentionTest {
     final List<float[]> inputs = new ArrayList<>();
 
     final float[] y;
-    final List<float[]> gradients = new ArrayList<>();
+    final List<float[]> gradients;
 
     Attended(Case its, boolean byKernel) {
       this.its = its;
@@ -125,10 +136,10 @@ class AttentionTest {
                 tf.reduceSum(tf.math.mul(out, in.get(3)), tf.constant(new int[] {0, 1, 2, 3})),
                 in.subList(0, 3));
         try (Session session = TensorFlowRuntime.session(graph)) {
-          y = run(session, out);
-          for (int i = 0; i < 3; i++) {
-            gradients.add(run(session, all.dy(i)));
-          }
+          List<float[]> results =
+              run(session, List.of(out, all.dy(0), all.dy(1), all.<TFloat32>dy(2)));
+          y = results.get(0);
+          gradients = results.subList(1, 4);
         }
       }
     }

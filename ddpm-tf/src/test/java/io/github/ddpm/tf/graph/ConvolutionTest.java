@@ -1,7 +1,9 @@
 package io.github.ddpm.tf.graph;
 
 import static io.github.ddpm.tf.graph.Operands.assertClose;
+import static io.github.ddpm.tf.graph.Operands.memory;
 import static io.github.ddpm.tf.graph.Operands.run;
+import static io.github.ddpm.tf.graph.Operands.traced;
 import static io.github.ddpm.tf.graph.Operands.values;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -18,6 +20,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
+import org.tensorflow.Operation;
+import org.tensorflow.OperationBuilder;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
@@ -231,10 +235,161 @@ class ConvolutionTest {
     }
   }
 
+  /** Each of these would read or write beyond its images, or divide by zero. */
+  @Test
+  void gradientsThatDontFitAreRefused() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    try (Graph graph = TensorFlowRuntime.graph();
+        Session session = TensorFlowRuntime.session(graph)) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Operand<TFloat32> filter = ones(tf, 3, 3, 7, 7);
+      Operand<TFloat32> x = ones(tf, 2, 4, 6, 7);
+      assertRefused(
+          session,
+          ofFilter(tf, Convolution.halving(1), ones(tf, 2, 17, 1, 7), filter, ones(tf, 2, 8, 0, 7)),
+          "height and width must be even to be halved");
+      assertRefused(
+          session,
+          ofFilter(tf, Convolution.SAME, ones(tf, 2, 4, 6, 8), filter, ones(tf, 2, 4, 6, 7)),
+          "the filter must take the channels of x");
+      for (int[] shape :
+          new int[][] {{1, 4, 6, 7}, {2, 5, 6, 7}, {2, 4, 5, 7}, {2, 4, 6, 6}, {2, 0, 6, 7}}) {
+        assertRefused(
+            session,
+            ofFilter(tf, Convolution.SAME, x, filter, ones(tf, shape)),
+            "dy must have the shape of the output");
+      }
+      assertRefused(
+          session,
+          ofFilter(tf, Convolution.SAME, x, filter, ones(tf, 2, 4)),
+          "dy must be [images, height, width, channels]");
+      assertRefused(
+          session,
+          ofImages(tf, Convolution.SAME, filter, ones(tf, 2, 4, 6, 8)),
+          "dy must have the channels that the filter makes");
+      assertRefused(
+          session,
+          ofImages(tf, Convolution.DOUBLING, filter, ones(tf, 2, 4, 5, 7)),
+          "dy must have an even height and width");
+      assertRefused(
+          session,
+          ofImages(tf, Convolution.SAME, filter, ones(tf, 2, 4)),
+          "dy must be [images, height, width, channels]");
+    }
+  }
+
+  @Test
+  void theGradientsOfImagesWithoutPixelsAreZero() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    try (Graph graph = TensorFlowRuntime.graph();
+        Session session = TensorFlowRuntime.session(graph)) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Operand<TFloat32> filter = ones(tf, 3, 3, 7, 5);
+      Convolution halving = Convolution.halving(1);
+      Operation of =
+          ofFilter(tf, halving, ones(tf, 2, 16, 0, 7), filter, ones(tf, 2, 8, 0, 5)).op();
+      assertThat(run(session, of.<TFloat32>output(0))).hasSize(9 * 7 * 5).containsOnly(0);
+      assertThat(run(session, of.<TFloat32>output(1))).hasSize(5).containsOnly(0);
+      assertThat(run(session, ofImages(tf, halving, filter, ones(tf, 2, 8, 0, 5)))).isEmpty();
+    }
+  }
+
+  /** No image, but each would be too large for any address. */
+  @Test
+  void withoutMemoryTheOperationFailsAndNotTheProcess() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    try (Graph graph = TensorFlowRuntime.graph();
+        Session session = TensorFlowRuntime.session(graph)) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Operand<TFloat32> none =
+          tf.zeros(tf.constant(new long[] {0, 1, 1L << 48, 1}), TFloat32.class);
+      assertRefused(
+          session,
+          ofFilter(tf, Convolution.SAME, none, ones(tf, 3, 3, 1, 1), none),
+          "out of memory");
+    }
+  }
+
+  @Test
+  void theSumIsInTheMemoryOfWhatIsAddedUnlessThatIsNeeded() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    Shape shape = Shape.of(2, 6, 5, 8);
+    float[] numbers = random(new Random(1), (int) shape.size());
+    try (Graph graph = TensorFlowRuntime.graph();
+        TFloat32 fed = TFloat32.tensorOf(shape, DataBuffers.of(numbers))) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Placeholder<TFloat32> p = tf.placeholder(TFloat32.class, Placeholder.shape(shape));
+      Operand<TFloat32> added = tf.math.abs(p);
+      Operand<TFloat32> y =
+          Convolution.SAME
+              .byKernel(
+                  tf,
+                  GroupNorm.Input.of(p),
+                  tf.zeros(tf.constant(new int[] {3, 3, 8, 8}), TFloat32.class),
+                  tf.constant(new float[] {1, 1, 1, 1, 1, 1, 1, 1}),
+                  Optional.of(added))
+              .y();
+      Operand<TFloat32> later = tf.withControlDependencies(y).math.neg(added);
+      float[] sum = new float[numbers.length];
+      float[] negated = new float[numbers.length];
+      for (int i = 0; i < numbers.length; i++) {
+        sum[i] = Math.abs(numbers[i]) + 1;
+        negated[i] = -Math.abs(numbers[i]);
+      }
+      try (Session session = TensorFlowRuntime.session(graph)) {
+        try (Result alone = traced(session.runner().feed(p, fed).fetch(y))) {
+          assertThat(memory(alone, y)).isEqualTo(memory(alone, added));
+          assertThat(values(alone)).isEqualTo(sum);
+        }
+        try (Result both = traced(session.runner().feed(p, fed).fetch(later).fetch(y))) {
+          assertThat(memory(both, y)).isNotEqualTo(memory(both, added));
+          assertThat(values(both)).isEqualTo(negated);
+        }
+      }
+    }
+  }
+
+  private static Operand<TFloat32> ofFilter(
+      Ops tf,
+      Convolution convolution,
+      Operand<TFloat32> x,
+      Operand<TFloat32> filter,
+      Operand<TFloat32> dy) {
+    Operand<TFloat32> none = tf.zeros(tf.constant(new int[] {0, 0}), TFloat32.class);
+    return gradient(tf, "DdpmConvGradFilter", convolution, x, none, none, none, none, filter, dy);
+  }
+
+  private static Operand<TFloat32> ofImages(
+      Ops tf, Convolution convolution, Operand<TFloat32> filter, Operand<TFloat32> dy) {
+    return gradient(tf, "DdpmConvGradImages", convolution, filter, dy);
+  }
+
+  @SafeVarargs
+  private static Operand<TFloat32> gradient(
+      Ops tf, String operation, Convolution convolution, Operand<TFloat32>... inputs) {
+    OperationBuilder builder = Kernels.builder(tf, operation);
+    for (Operand<TFloat32> input : inputs) {
+      builder.addInput(input.asOutput());
+    }
+    return builder
+        .setAttr("padding", convolution.padding())
+        .setAttr("down", convolution.down())
+        .setAttr("up", convolution.up())
+        .setAttr("groups", 0)
+        .setAttr("epsilon", 0f)
+        .setAttr("silu", false)
+        .setAttr("frozen", false)
+        .build()
+        .output(0);
+  }
+
   private static void assertRefused(
       Session session, Convolution.Result<TFloat32> result, String message) {
-    assertThatThrownBy(() -> session.runner().fetch(result.y()).run())
-        .hasMessageContaining(message);
+    assertRefused(session, result.y(), message);
+  }
+
+  private static void assertRefused(Session session, Operand<TFloat32> y, String message) {
+    assertThatThrownBy(() -> run(session, y)).hasMessageContaining(message);
   }
 
   private static List<Operand<TFloat32>> gradients(
@@ -330,11 +485,13 @@ class ConvolutionTest {
                     tf.constant(new int[] {0, 1, 2, 3})),
                 by);
         try (Session session = TensorFlowRuntime.session(graph)) {
-          y = run(session, result);
-          ofX = run(session, all.dy(0));
-          ofFilter = run(session, all.dy(1));
-          ofBias = run(session, all.dy(2));
-          ofAdded = run(session, all.dy(3));
+          List<float[]> results =
+              run(session, List.of(result, all.dy(0), all.dy(1), all.dy(2), all.<TFloat32>dy(3)));
+          y = results.get(0);
+          ofX = results.get(1);
+          ofFilter = results.get(2);
+          ofBias = results.get(3);
+          ofAdded = results.get(4);
         }
       }
     }

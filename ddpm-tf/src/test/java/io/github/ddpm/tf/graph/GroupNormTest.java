@@ -1,6 +1,9 @@
 package io.github.ddpm.tf.graph;
 
+import static io.github.ddpm.tf.graph.Operands.memory;
 import static io.github.ddpm.tf.graph.Operands.run;
+import static io.github.ddpm.tf.graph.Operands.traced;
+import static io.github.ddpm.tf.graph.Operands.values;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -22,11 +25,14 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
+import org.tensorflow.OperationBuilder;
+import org.tensorflow.Result;
 import org.tensorflow.Session;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Gradients;
+import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.family.TFloating;
@@ -152,6 +158,50 @@ class GroupNormTest {
       assertThat(again.y).isEqualTo(first.y);
       for (int g = 0; g < first.gradients.size(); g++) {
         assertThat(again.gradients.get(g)).isEqualTo(first.gradients.get(g));
+      }
+    }
+  }
+
+  /** In either place come the same numbers. */
+  @Test
+  void theGradientIsInTheMemoryOfThatOfTheResultUnlessThatIsNeeded() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    Shape shape = Shape.of(2, 13, 11, 24);
+    Random random = new Random(1);
+    float[] numbers = Normalized.random(random, (int) shape.size(), 0, 1);
+    try (Graph graph = TensorFlowRuntime.graph();
+        TFloat32 fed = TFloat32.tensorOf(shape, DataBuffers.of(numbers))) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Placeholder<TFloat32> p = tf.placeholder(TFloat32.class, Placeholder.shape(shape));
+      Operand<TFloat32> dy = tf.math.abs(p);
+      Operand<TFloat32> row = tf.constant(new float[][] {Normalized.random(random, 24, 1, 0.5)});
+      Operand<TFloat32> none = tf.zeros(tf.constant(new int[] {0, 24}), TFloat32.class);
+      Operand<TFloat32> nothing = tf.zeros(tf.constant(new int[4]), TFloat32.class);
+      OperationBuilder builder = Kernels.builder(tf, "DdpmGroupNormGrad");
+      for (Operand<TFloat32> input :
+          List.of(
+              p,
+              none,
+              row,
+              row,
+              tf.ones(tf.constant(new int[] {2, 3, 2}), TFloat32.class),
+              dy,
+              nothing)) {
+        builder.addInput(input.asOutput());
+      }
+      Operand<TFloat32> dx = builder.setAttr("groups", 3).setAttr("silu", true).build().output(0);
+      Operand<TFloat32> later = tf.withControlDependencies(dx).math.neg(dy);
+      float[] negated = new float[numbers.length];
+      for (int i = 0; i < numbers.length; i++) {
+        negated[i] = -Math.abs(numbers[i]);
+      }
+      try (Session session = TensorFlowRuntime.session(graph);
+          Result alone = traced(session.runner().feed(p, fed).fetch(dx));
+          Result both = traced(session.runner().feed(p, fed).fetch(dx).fetch(later))) {
+        assertThat(memory(alone, dx)).isEqualTo(memory(alone, dy));
+        assertThat(memory(both, dx)).isNotEqualTo(memory(both, dy));
+        assertThat(values(alone, 0)).isEqualTo(values(both, 0));
+        assertThat(values(both, 1)).isEqualTo(negated);
       }
     }
   }
@@ -288,12 +338,14 @@ class GroupNormTest {
         Gradients all =
             tf.gradients(tf.reduceSum(weighted, tf.constant(new int[] {0, 1, 2, 3})), by);
         try (Session session = TensorFlowRuntime.session(graph)) {
-          x = run(session, rounded);
-          y = run(session, out);
-          gradients = new ArrayList<>();
+          List<Operand<TFloat32>> fetched = new ArrayList<>(List.of(rounded, out));
           for (int i = 0; i < by.size(); i++) {
-            gradients.add(run(session, all.<TFloat32>dy(i)));
+            fetched.add(all.dy(i));
           }
+          List<float[]> results = run(session, fetched);
+          x = results.get(0);
+          y = results.get(1);
+          gradients = results.subList(2, results.size());
         }
       }
     }

@@ -1,0 +1,181 @@
+package io.github.ddpm.tf;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code build.sh} with compilers that can't do all, which are scripts. */
+class KernelsBuildTest {
+  /** Makes the file after {@code -o} without a look at what it is made of. */
+  private static final String PRETEND =
+      """
+      while [ $# -gt 0 ]; do
+        if [ "$1" = -o ]; then : > "$2"; fi
+        shift
+      done
+      """;
+
+  @TempDir Path folder;
+
+  @BeforeEach
+  void onLinux() {
+    assumeTrue(
+        System.getProperty("os.name").equals("Linux")
+            && System.getProperty("os.arch").equals("amd64"));
+  }
+
+  @Test
+  void instructionsThatTheCompilerDoesntKnowAreLeftOutAlone() throws Exception {
+    Path log = folder.resolve("log");
+    Build build =
+        build(
+            """
+            echo "$@" >> "%s"
+            case "$*" in
+              *-mavx512bf16*) exit 1 ;;
+            esac
+            %s"""
+                .formatted(log, PRETEND));
+    assertThat(build.exitCode()).isZero();
+    assertThat(build.errors())
+        .singleElement()
+        .asString()
+        .startsWith("WARNING: ")
+        .contains(" doesn't know ", "-mavx512bf16", "without kernels for these instructions");
+    assertThat(build.libraries()).containsExactly("libddpm.so", "libddpm_environment.so");
+    assertThat(Files.readAllLines(log))
+        .filteredOn(line -> line.contains("ops.cc") || line.contains("environment.cc"))
+        .hasSize(6)
+        .allSatisfy(
+            line ->
+                assertThat(line)
+                    .contains("-DDDPM_AVX2 -DDDPM_AVX512")
+                    .doesNotContain("DDPM_AVX512BF16"));
+    assertThat(Files.readAllLines(log)).filteredOn(line -> line.contains("/kernels.cc")).hasSize(3);
+  }
+
+  @Test
+  void whatDoesntCompileFailsTheBuild() throws Exception {
+    Build build =
+        build(
+            """
+            case "$*" in
+              *kKernelsAvx512*-c*) echo "simd.h:1: error: what is this?" >&2; exit 1 ;;
+            esac
+            """
+                + PRETEND);
+    assertThat(build.exitCode()).isEqualTo(1);
+    assertThat(build.errors())
+        .contains("simd.h:1: error: what is this?")
+        .last()
+        .asString()
+        .startsWith("ERROR: ")
+        .contains("can't compile ddpm-tf's kernels");
+    assertThat(build.libraries()).isEmpty();
+  }
+
+  @Test
+  void whatDoesntLinkFailsTheBuild() throws Exception {
+    Build build =
+        build(
+            """
+            case "$*" in
+              -shared*) exit 1 ;;
+            esac
+            """
+                + PRETEND);
+    assertThat(build.exitCode()).isEqualTo(1);
+    assertThat(build.errors())
+        .singleElement()
+        .asString()
+        .contains("ERROR: ", "can't link ddpm-tf's kernels");
+    assertThat(build.libraries()).isEmpty();
+  }
+
+  @Test
+  void withoutACompilerTheLibraryDoesWithoutKernelsAndTheBuildSaysSo() throws Exception {
+    // What an earlier build made is not of these sources.
+    Files.createFile(
+        Files.createDirectories(folder.resolve("out/linux-x86_64")).resolve("libddpm.so"));
+    Files.setLastModifiedTime(
+        folder.resolve("out/linux-x86_64/libddpm.so"), FileTime.fromMillis(0));
+    Build build = run("no-such-compiler");
+    assertThat(build.exitCode()).isZero();
+    assertThat(build.errors())
+        .singleElement()
+        .asString()
+        .contains(
+            "WARNING: there is no C++ compiler (no-such-compiler)", "without its own kernels");
+    assertThat(build.libraries()).isEmpty();
+  }
+
+  /** A function that two of them had in common would be linked once, for one of them. */
+  @Test
+  void evenWithoutOptimizationInstructionSetsShareNoCode() throws Exception {
+    assumeTrue(which("c++") && which("nm"));
+    Path symbols = folder.resolve("symbols");
+    Build build =
+        build(
+            """
+            case "$*" in
+              *-fsyntax-only*) exec c++ "$@" ;;
+              */kernels.cc*)
+                c++ "$@" -O0 || exit 1
+                for last; do :; done
+                nm -g --defined-only "$last" >> "%s" ;;
+              *)
+            %s
+            esac
+            """
+                .formatted(symbols, PRETEND));
+    // The compiler has nothing to complain of, either.
+    assertThat(build.errors()).isEmpty();
+    assertThat(build.exitCode()).isZero();
+    assertThat(Files.readAllLines(symbols))
+        .isNotEmpty()
+        .allSatisfy(line -> assertThat(line).matches(".* _ZN4ddpm\\d+kKernels\\w+E"));
+  }
+
+  private static boolean which(String program) {
+    return Stream.of(System.getenv("PATH").split(":"))
+        .anyMatch(p -> Files.isExecutable(Path.of(p, program)));
+  }
+
+  /** By a compiler that does what the lines say. */
+  private Build build(String lines) throws Exception {
+    Path compiler = folder.resolve("compiler");
+    Files.writeString(compiler, "#!/bin/sh\n" + lines);
+    assertThat(compiler.toFile().setExecutable(true)).isTrue();
+    return run(compiler.toString());
+  }
+
+  private Build run(String compiler) throws IOException, InterruptedException {
+    Path out = folder.resolve("out");
+    Path errors = folder.resolve("errors");
+    ProcessBuilder builder =
+        new ProcessBuilder("sh", "src/main/cpp/build.sh", out.toString())
+            .redirectError(errors.toFile());
+    builder.environment().put("CXX", compiler);
+    int exitCode = builder.start().waitFor();
+    Path made = out.resolve("linux-x86_64");
+    List<String> libraries = List.of();
+    if (Files.exists(made)) {
+      try (Stream<Path> files = Files.list(made)) {
+        libraries = files.map(file -> file.getFileName().toString()).sorted().toList();
+      }
+    }
+    return new Build(exitCode, Files.readAllLines(errors), libraries);
+  }
+
+  /** What came of it. */
+  private record Build(int exitCode, List<String> errors, List<String> libraries) {}
+}
