@@ -44,7 +44,7 @@ final class LargeModel {
         new UNetConfig(
             new UNetConfig.Picture(256, 256, 3, false),
             new UNetConfig.Levels(channels, 2, 0),
-            new UNetConfig.Attention(
+            new UNetConfig.AttentionBlocks(
                 List.of(false, false, false, false, true, false),
                 true,
                 List.of(false, true, false, false, false, false),

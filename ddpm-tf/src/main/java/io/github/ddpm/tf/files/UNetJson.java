@@ -100,7 +100,7 @@ final class UNetJson {
                 Json.list(json, "block_out_channels").stream().map(UNetJson::width).toList(),
                 integer(json, "layers_per_block", 2),
                 integer(json, "downsample_padding", 1)),
-            new UNetConfig.Attention(
+            new UNetConfig.AttentionBlocks(
                 attention(json, "down_block_types", "DownBlock2D", "AttnDownBlock2D"),
                 bool(json, "add_attention", true),
                 attention(json, "up_block_types", "UpBlock2D", "AttnUpBlock2D"),

@@ -27,7 +27,7 @@ import java.util.OptionalInt;
 public record UNetConfig(
     Picture picture,
     Levels levels,
-    Attention attention,
+    AttentionBlocks attention,
     Normalization normalization,
     Timestep timestep,
     double dropout,
@@ -137,14 +137,14 @@ public record UNetConfig(
    * @param headDim channels of an attention head ({@code attention_head_dim}), at least 1; empty
    *     for one head
    */
-  public record Attention(
+  public record AttentionBlocks(
       List<Boolean> down, boolean middle, List<Boolean> up, OptionalInt headDim) {
     /**
      * Checks the size of a head.
      *
      * @throws IllegalArgumentException if it is below 1
      */
-    public Attention {
+    public AttentionBlocks {
       down = List.copyOf(down);
       up = List.copyOf(up);
       checkArgument(
@@ -154,12 +154,12 @@ public record UNetConfig(
     }
 
     /** Attention at the coarsest of so many levels; the rest as it is here. */
-    private Attention atCoarsest(int levels) {
+    private AttentionBlocks atCoarsest(int levels) {
       List<Boolean> coarsestLast = new ArrayList<>(Collections.nCopies(levels, false));
       if (levels > 0) {
         coarsestLast.set(levels - 1, true);
       }
-      return new Attention(coarsestLast, middle, Lists.reverse(coarsestLast), headDim);
+      return new AttentionBlocks(coarsestLast, middle, Lists.reverse(coarsestLast), headDim);
     }
 
     /** The number of heads for that many channels. */
@@ -249,7 +249,7 @@ public record UNetConfig(
     return new UNetConfig(
         new Picture(height, width, channels, false),
         new Levels(List.of(32, 64, 64), 1, 1),
-        new Attention(List.of(), true, List.of(), OptionalInt.empty()).atCoarsest(3),
+        new AttentionBlocks(List.of(), true, List.of(), OptionalInt.empty()).atCoarsest(3),
         new Normalization(8, 1e-5),
         new Timestep(false, true, 0),
         0,
@@ -295,7 +295,7 @@ public record UNetConfig(
    */
   public UNetConfig withAttentionHeadDim(int channels) {
     return withAttention(
-        new Attention(
+        new AttentionBlocks(
             attention.down(), attention.middle(), attention.up(), OptionalInt.of(channels)));
   }
 
@@ -310,7 +310,7 @@ public record UNetConfig(
   }
 
   /** This network with attention at other places. */
-  public UNetConfig withAttention(Attention other) {
+  public UNetConfig withAttention(AttentionBlocks other) {
     return new UNetConfig(picture, levels, other, normalization, timestep, dropout, labels);
   }
 
