@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <atomic>
+
 #include "instructions.h"
 
 namespace {
@@ -10,7 +12,7 @@ namespace {
 void Set(const char* name, int value) {
   char text[16];
   snprintf(text, sizeof text, "%d", value);
-  setenv(name, text, 0);
+  setenv(name, text, 1);
 }
 
 __attribute__((constructor)) void SetEnvironment() {
@@ -30,10 +32,14 @@ extern "C" {
 
 uint8_t KERNELS_METHOD(has)(void*, void*, int32_t instructions) { return ddpm::Usable(instructions) ? 1 : 0; }
 
-// For our other library; what was said first counts.
+// For our other library, which reads them once. What is said first counts; but not what was said to the process that
+// started this one.
 void KERNELS_METHOD(configure)(void*, void*, int32_t instructions, int32_t threads) {
-  Set("DDPM_INSTRUCTIONS", instructions);
-  Set("DDPM_THREADS", threads);
+  static std::atomic<bool> configured;
+  if (!configured.exchange(true)) {
+    Set("DDPM_INSTRUCTIONS", instructions);
+    Set("DDPM_THREADS", threads);
+  }
 }
 
 }  // extern "C"

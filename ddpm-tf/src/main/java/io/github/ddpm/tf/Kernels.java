@@ -100,7 +100,7 @@ final class Kernels {
   }
 
   /** What our operations compute with; they must be there. */
-  private static String instructions() {
+  static String instructions() {
     List<String> usable = usableInstructions();
     String value = System.getProperty(INSTRUCTIONS, usable.get(usable.size() - 1));
     checkArgument(

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -40,6 +41,7 @@ class AttentionTest {
         new Case(1, 4, 4, 8, 1, 20));
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @ParameterizedTest
   @MethodSource("cases")
   void theKernelFollowsTheDefinition(Case attention) {
@@ -55,6 +57,7 @@ class AttentionTest {
     assertClose(composed.y, composed.expected(), 1e-4);
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @ParameterizedTest
   @MethodSource("cases")
   void theGradientsAreThoseOfTensorFlowsOperations(Case attention) {

@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -78,6 +79,7 @@ class ConvolutionTest {
         new Case(Convolution.POINTWISE, 0, 1, 1, 1, 128, 64));
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @ParameterizedTest
   @MethodSource("cases")
   void theKernelFollowsTheDefinition(Case convolution) {
@@ -92,6 +94,7 @@ class ConvolutionTest {
     new Convolved(convolution, TFloat32.class, Convolution::composed).assertDefinition(1e-5);
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @ParameterizedTest
   @MethodSource("cases")
   void inBfloat16OnlyWhatComesOutIsRounded(Case convolution) {
@@ -120,6 +123,7 @@ class ConvolutionTest {
   }
 
   /** A border of zeros comes after the normalization, not before it. */
+  @Tag(KernelsTest.INSTRUCTIONS)
   @Test
   void normalizedImagesAreWhatTensorFlowNormalizes() {
     assumeTrue(Kernels.available());
@@ -289,6 +293,7 @@ class ConvolutionTest {
   }
 
   /** No image, but each would be too large for any address. */
+  @Tag(KernelsTest.INSTRUCTIONS)
   @Test
   void withoutMemoryTheOperationFailsAndNotTheProcess() {
     assumeTrue(Kernels.available());
@@ -304,6 +309,7 @@ class ConvolutionTest {
     }
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @Test
   void theSumIsInTheMemoryOfWhatIsAddedUnlessThatIsNeeded() {
     assumeTrue(Kernels.available());
