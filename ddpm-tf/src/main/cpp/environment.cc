@@ -7,10 +7,10 @@
 
 namespace {
 
-void Set(const char* name, int value, bool replace) {
+void Set(const char* name, int value) {
   char text[16];
   snprintf(text, sizeof text, "%d", value);
-  setenv(name, text, replace);
+  setenv(name, text, 1);
 }
 
 __attribute__((constructor)) void SetEnvironment() {
@@ -30,11 +30,12 @@ extern "C" {
 
 uint8_t KERNELS_METHOD(has)(void*, void*, int32_t instructions) { return ddpm::Usable(instructions) ? 1 : 0; }
 
-// For our other library, which is loaded next; of instructions and threads what was said first counts.
+// For our other library, which is loaded next and reads them once. Nothing that was said to the process that started this
+// one counts.
 void KERNELS_METHOD(configure)(void*, void*, int32_t instructions, int32_t threads, int32_t loader) {
-  Set("DDPM_INSTRUCTIONS", instructions, false);
-  Set("DDPM_THREADS", threads, false);
-  Set("DDPM_LOADER", loader, true);
+  Set("DDPM_INSTRUCTIONS", instructions);
+  Set("DDPM_THREADS", threads);
+  Set("DDPM_LOADER", loader);
 }
 
 }  // extern "C"

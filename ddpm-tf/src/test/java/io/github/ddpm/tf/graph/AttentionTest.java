@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -46,6 +47,7 @@ class AttentionTest {
         new Case(1, 4, 4, 8, 1, 20));
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @ParameterizedTest
   @MethodSource("cases")
   void theKernelFollowsTheDefinition(Case attention) {
@@ -61,6 +63,7 @@ class AttentionTest {
     assertClose(composed.y, composed.expected(), 1e-4);
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @ParameterizedTest
   @MethodSource("cases")
   void theGradientsAreThoseOfTensorFlowsOperations(Case attention) {

@@ -15,6 +15,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -84,6 +85,7 @@ class ConvolutionTest {
         new Case(Convolution.POINTWISE, 0, 1, 1, 1, 128, 64));
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @ParameterizedTest
   @MethodSource("cases")
   void theKernelFollowsTheDefinition(Case convolution) {
@@ -98,6 +100,7 @@ class ConvolutionTest {
     new Convolved(convolution, TFloat32.class, Convolution::composed).assertDefinition(1e-5);
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @ParameterizedTest
   @MethodSource("cases")
   void inBfloat16OnlyWhatComesOutIsRounded(Case convolution) {
@@ -126,6 +129,7 @@ class ConvolutionTest {
   }
 
   /** A border of zeros comes after the normalization, not before it. */
+  @Tag(KernelsTest.INSTRUCTIONS)
   @Test
   void normalizedImagesAreWhatTensorFlowNormalizes() {
     assumeTrue(TensorFlowRuntime.hasKernels());
@@ -295,6 +299,7 @@ class ConvolutionTest {
   }
 
   /** No image, but each would be too large for any address. */
+  @Tag(KernelsTest.INSTRUCTIONS)
   @Test
   void withoutMemoryTheOperationFailsAndNotTheProcess() {
     assumeTrue(TensorFlowRuntime.hasKernels());
@@ -310,6 +315,7 @@ class ConvolutionTest {
     }
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
   @Test
   void theSumIsInTheMemoryOfWhatIsAddedUnlessThatIsNeeded() {
     assumeTrue(TensorFlowRuntime.hasKernels());

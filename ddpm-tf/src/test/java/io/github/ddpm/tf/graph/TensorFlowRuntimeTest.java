@@ -1,7 +1,6 @@
 package io.github.ddpm.tf.graph;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.ddpm.BetaSchedule;
@@ -135,25 +134,6 @@ class TensorFlowRuntimeTest {
   static final class PrecisionMain {
     public static void main(String... args) {
       System.err.println(TensorFlowRuntime.fastestPrecision());
-    }
-  }
-
-  @Test
-  void theNumberOfThreadsIsAProperty() {
-    String before = System.getProperty("io.github.ddpm.tf.threads");
-    try {
-      System.setProperty("io.github.ddpm.tf.threads", "3");
-      assertThat(TensorFlowRuntime.threads()).isEqualTo(3);
-      System.setProperty("io.github.ddpm.tf.threads", "0");
-      assertThatIllegalStateException()
-          .isThrownBy(TensorFlowRuntime::threads)
-          .withMessage("the system property io.github.ddpm.tf.threads must be in [1, 9999], got 0");
-      System.clearProperty("io.github.ddpm.tf.threads");
-      assertThat(TensorFlowRuntime.threads()).isEqualTo(Runtime.getRuntime().availableProcessors());
-    } finally {
-      if (before != null) {
-        System.setProperty("io.github.ddpm.tf.threads", before);
-      }
     }
   }
 

@@ -1,4 +1,4 @@
-package io.github.ddpm.tf;
+package io.github.ddpm.tf.graph;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
