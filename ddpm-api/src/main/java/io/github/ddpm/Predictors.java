@@ -24,8 +24,8 @@ final class Predictors {
             return found.next().get();
           }
         } catch (ServiceConfigurationError e) {
-          // With a cause, a provider of ours is broken. Without, it is none of ours, and one of
-          // ours
+          // With a cause, a provider of ours is broken. Without, it is none of ours, and one that
+          // is
           // may come after it.
           if (e.getCause() != null) {
             throw e;

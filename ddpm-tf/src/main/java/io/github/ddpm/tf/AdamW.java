@@ -24,16 +24,16 @@ final class AdamW {
   /** What PyTorch adds to the norm before it divides by it. */
   private static final float NORM_EPSILON = 1e-6f;
 
-  private static final long RATES = 7;
+  private static final long SCALARS = 7;
 
   private final Ops tf;
   private final TrainingVectors vectors;
-  private final Placeholder<TFloat32> rates;
+  private final Placeholder<TFloat32> scalars;
 
   AdamW(Ops tf, TrainingVectors vectors) {
     this.tf = tf;
     this.vectors = vectors;
-    this.rates = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(RATES)));
+    this.scalars = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(SCALARS)));
   }
 
   /** The length of a vector. */
@@ -43,8 +43,8 @@ final class AdamW {
   }
 
   /**
-   * The operation that takes one step down a gradient; running it needs {@link #rates()} fed. Where
-   * loss or norm are not finite it changes nothing: neither weights nor average nor moments.
+   * The operation that takes one step down a gradient; running it needs {@link #scalars()} fed.
+   * Where loss or norm are not finite it changes nothing: neither weights nor average nor moments.
    *
    * @param loss scalar
    * @param norm of the gradient, scalar
@@ -52,10 +52,10 @@ final class AdamW {
    */
   Op step(
       Operand<TFloat32> loss, Operand<TFloat32> gradient, Operand<TFloat32> norm, double maxNorm) {
-    List<Output<TFloat32>> rate = tf.unstack(rates, RATES).output();
+    List<Output<TFloat32>> scalar = tf.unstack(scalars, SCALARS).output();
     Operand<TBool> usable =
         tf.math.logicalAnd(
-            tf.math.isFinite(norm), tf.math.isFinite(tf.math.add(loss, rate.get(6))));
+            tf.math.isFinite(norm), tf.math.isFinite(tf.math.add(loss, scalar.get(6))));
     Operand<TFloat32> zero = tf.constant(0f);
     Operand<TFloat32> factor =
         tf.math.minimum(
@@ -68,32 +68,32 @@ final class AdamW {
     // Not before the gradient is there: the network reads the variable in place.
     Operand<TFloat32> decayed =
         tf.withControlDependencies(gradient)
-            .assignSub(weights, tf.math.mul(weights, tf.select(usable, rate.get(1), zero)));
+            .assignSub(weights, tf.math.mul(weights, tf.select(usable, scalar.get(1), zero)));
     // A moment of which all is kept stays as it is, bit for bit.
     Operand<TFloat32> updated =
         tf.train.applyAdam(
             decayed,
             vectors.variable(Vector.ADAM_M),
             vectors.variable(Vector.ADAM_V),
-            rate.get(2),
-            rate.get(3),
-            tf.select(usable, rate.get(0), zero),
+            scalar.get(2),
+            scalar.get(3),
+            tf.select(usable, scalar.get(0), zero),
             tf.select(usable, tf.constant((float) BETA1), tf.constant(1f)),
             tf.select(usable, tf.constant((float) BETA2), tf.constant(1f)),
-            rate.get(4),
+            scalar.get(4),
             tf.select(usable, scaled, tf.zerosLike(gradient)));
     Variable<TFloat32> ema = vectors.variable(Vector.EMA);
     return tf.assignAdd(
-        ema, tf.math.mul(tf.math.sub(updated, ema), tf.select(usable, rate.get(5), zero)));
+        ema, tf.math.mul(tf.math.sub(updated, ema), tf.select(usable, scalar.get(5), zero)));
   }
 
-  /** What a step is fed: {@link #rates(long, double, double, double, double)}. */
-  Operand<TFloat32> rates() {
-    return rates;
+  /** What a step is fed: {@link #scalars(long, double, double, double, double)}. */
+  Operand<TFloat32> scalars() {
+    return scalars;
   }
 
   /**
-   * The rates of a step.
+   * The scalars of a step: rates, powers of β for its bias, and the loss before.
    *
    * @param step steps taken before this one
    * @param learningRate at least 0
@@ -102,7 +102,7 @@ final class AdamW {
    * @param lossBefore loss of those parts of the batch whose gradients were added up before; the
    *     step changes nothing unless it is finite
    */
-  static TFloat32 rates(
+  static TFloat32 scalars(
       long step, double learningRate, double weightDecay, double emaDecay, double lossBefore) {
     double power1 = Math.pow(BETA1, step + 1.0);
     double power2 = Math.pow(BETA2, step + 1.0);

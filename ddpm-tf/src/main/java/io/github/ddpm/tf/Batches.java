@@ -1,12 +1,13 @@
 package io.github.ddpm.tf;
 
+import com.google.common.base.Throwables;
 import io.github.ddpm.tf.data.Dataset;
 import java.nio.FloatBuffer;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
 /** The batches of a training in their order; each is made while the step before it is taken. */
-final class Batches {
+final class Batches implements AutoCloseable {
   private final Dataset data;
   private final TrainingOptions options;
   private final boolean labeled;
@@ -31,18 +32,29 @@ final class Batches {
   @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
   record Batch(FloatBuffer images, int[] labels) {}
 
-  /** Waits for the next batch, and starts making the one after it. */
-  Batch next() {
+  /**
+   * Waits for the next batch.
+   *
+   * @param more whether to start making the one after it
+   */
+  Batch next(boolean more) {
     Batch batch;
     try {
       batch = next.join();
     } catch (CompletionException e) {
       // What the data threw says more than that it was thrown elsewhere.
-      throw e.getCause() instanceof RuntimeException problem ? problem : e;
+      Throwables.throwIfUnchecked(e.getCause());
+      throw e;
     }
     position++;
-    next = make();
+    next = more ? make() : CompletableFuture.completedFuture(batch);
     return batch;
+  }
+
+  /** Waits until nobody reads the data any more. */
+  @Override
+  public void close() {
+    next.handle((batch, problem) -> batch).join();
   }
 
   private CompletableFuture<Batch> make() {

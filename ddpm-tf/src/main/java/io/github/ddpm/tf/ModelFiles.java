@@ -6,6 +6,7 @@ import io.github.ddpm.tf.files.SafeTensors;
 import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.graph.UNet;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -14,7 +15,7 @@ import org.tensorflow.ndarray.FloatNdArray;
 import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 
-/** Models and arrays on disk, without a network that runs. */
+/** Models and arrays on disk: converted, read and written without a network that runs. */
 public final class ModelFiles {
   private ModelFiles() {}
 
@@ -48,9 +49,32 @@ public final class ModelFiles {
   public static void convert(Path from, Path to, Storage storage) throws IOException {
     ModelFolder saved = ModelFolder.read(from);
     // In memory before anything is replaced, and checked to be those of the network.
-    WeightLayout layout = new WeightLayout(UNet.shapes(saved.model().network()));
+    WeightLayout layout = layout(saved);
     float[] weights = layout.pack(saved.weights().source());
     ModelFolder.write(to, saved.model(), layout.unpack(weights), storage.type, Map.of());
+  }
+
+  /**
+   * The layout of a model's weights. The configuration may claim any network, so it is asked for no
+   * weight beyond the first that isn't in the file.
+   *
+   * @throws IOException if a weight is missing or has another shape
+   */
+  static WeightLayout layout(ModelFolder saved) throws IOException {
+    try {
+      return new WeightLayout(
+          UNet.shapes(
+              saved.model().network(),
+              (name, shape) -> {
+                try {
+                  saved.weights().check(name, shape);
+                } catch (IOException e) {
+                  throw new UncheckedIOException(e);
+                }
+              }));
+    } catch (UncheckedIOException e) {
+      throw e.getCause();
+    }
   }
 
   /**

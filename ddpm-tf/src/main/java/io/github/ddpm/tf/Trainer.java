@@ -13,8 +13,6 @@ import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.Model;
 import io.github.ddpm.tf.files.ModelFolder;
-import io.github.ddpm.tf.files.PipelineScheduler;
-import io.github.ddpm.tf.files.WeightSource;
 import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.sampling.TfPredictor;
 import java.io.IOException;
@@ -53,16 +51,14 @@ public final class Trainer implements AutoCloseable {
   private long totalSteps;
   private boolean closed;
 
-  private Trainer(
-      Model model, Optional<Teacher> teacher, TrainingFolder.State state, TrainingGraph.Start start)
-      throws IOException {
-    this.model = model;
-    this.options = state.options();
-    this.teacher = teacher;
-    this.startedFrom = state.startedFrom();
-    this.step = state.step();
-    this.totalSteps = state.totalSteps();
-    this.graph = new TrainingGraph(model, options, teacher, start);
+  private Trainer(TrainingStart start) throws IOException {
+    this.model = start.model();
+    this.options = start.state().options();
+    this.teacher = start.teacher();
+    this.startedFrom = start.state().startedFrom();
+    this.step = start.state().step();
+    this.totalSteps = start.state().totalSteps();
+    this.graph = new TrainingGraph(model, options, teacher, start.layout(), start.vectors());
   }
 
   /**
@@ -76,16 +72,10 @@ public final class Trainer implements AutoCloseable {
       BetaSchedule schedule,
       PredictionType predictionType,
       TrainingOptions options) {
-    Model model =
-        new Model(network, network.info(schedule, predictionType), PipelineScheduler.DEFAULT);
     try {
-      return new Trainer(
-          model,
-          Optional.empty(),
-          TrainingFolder.State.start(options, Optional.empty()),
-          TrainingGraph.Start.fresh(layout -> layout.initial(options.seed())));
+      return new Trainer(TrainingStart.random(network, schedule, predictionType, options));
     } catch (IOException e) {
-      // Nothing is read without a teacher.
+      // Nothing is read.
       throw new UncheckedIOException(e);
     }
   }
@@ -103,7 +93,8 @@ public final class Trainer implements AutoCloseable {
    */
   public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
     ModelFolder saved = ModelFolder.read(folder);
-    return start(folder, saved, saved.model().network(), options, Optional.empty());
+    return new Trainer(
+        TrainingStart.from(folder, saved, saved.model().network(), Optional.empty(), options));
   }
 
   /**
@@ -125,7 +116,8 @@ public final class Trainer implements AutoCloseable {
       throws IOException {
     ModelFolder saved = ModelFolder.read(folder);
     Teacher teacher = Teacher.of(saved, autoguidance);
-    return start(folder, saved, saved.model().network(), options, Optional.of(teacher));
+    return new Trainer(
+        TrainingStart.from(folder, saved, saved.model().network(), Optional.of(teacher), options));
   }
 
   /**
@@ -139,29 +131,7 @@ public final class Trainer implements AutoCloseable {
       throws IOException {
     ModelFolder saved = ModelFolder.read(folder);
     UNetConfig deeper = Deepening.network(saved.model().network(), layersPerBlock);
-    return start(folder, saved, deeper, options, Optional.empty());
-  }
-
-  private static Trainer start(
-      Path folder,
-      ModelFolder saved,
-      UNetConfig network,
-      TrainingOptions options,
-      Optional<Teacher> teacher)
-      throws IOException {
-    int layers = saved.model().network().levels().layersPerBlock();
-    int more = network.levels().layersPerBlock() - layers;
-    return new Trainer(
-        new Model(network, saved.model().info(), saved.model().pipeline()),
-        teacher,
-        TrainingFolder.State.start(options, Optional.of(folder)),
-        TrainingGraph.Start.fresh(
-            layout -> {
-              WeightSource weights = saved.weights().source();
-              WeightSource initial = layout.source(layout.initial(options.seed()));
-              return layout.pack(
-                  more == 0 ? weights : new Deepening(weights, layers, initial, more));
-            }));
+    return new Trainer(TrainingStart.from(folder, saved, deeper, Optional.empty(), options));
   }
 
   /**
@@ -173,22 +143,8 @@ public final class Trainer implements AutoCloseable {
    *     wrong
    */
   public static Trainer resume(Path folder) throws IOException {
-    Model model = ModelFolder.read(folder).model();
-    TrainingFolder.State state = TrainingFolder.read(folder);
     try {
-      return new Trainer(
-          model,
-          state
-              .guided()
-              .map(
-                  guided ->
-                      Teacher.resume(
-                          state.startedFrom().orElseThrow(),
-                          guided.autoguidance(),
-                          guided.digest(),
-                          model.info())),
-          state,
-          (layout, vector) -> TrainingFolder.read(folder, vector, layout));
+      return new Trainer(TrainingStart.resumed(folder));
     } catch (IllegalArgumentException e) {
       throw new IOException(TrainingFolder.stateFile(folder) + ": " + e.getMessage(), e);
     }
@@ -266,13 +222,19 @@ public final class Trainer implements AutoCloseable {
 
   private double step(FloatBuffer batch, int... classes) {
     TrainingGraph.Outcome outcome = graph.step(batch, classes, step, totalSteps);
-    checkState(
-        outcome.isFinite(),
-        "the loss is %s and the gradient's norm %s at step %s; the weights stay as they were, try a lower learning"
-            + " rate",
-        outcome.loss(),
-        outcome.norm(),
-        step);
+    if (!outcome.isFinite()) {
+      int bad = TrainingGraph.firstNotFinite(batch);
+      throw new IllegalStateException(
+          "the loss is %s and the gradient's norm %s at step %s; the weights stay as they were, %s"
+              .formatted(
+                  outcome.loss(),
+                  outcome.norm(),
+                  step,
+                  bad < 0
+                      ? "try a lower learning rate"
+                      : "image %s of the batch has the value %s"
+                          .formatted(bad / model.info().imageSize(), batch.get(bad))));
+    }
     step++;
     return outcome.loss();
   }
@@ -309,30 +271,36 @@ public final class Trainer implements AutoCloseable {
 
   private void run(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
     checkOpen();
-    graph.check(data);
+    data.checkFits(model.info());
     double budget = time.toMillis() / 1e3;
     Pace pace = new Pace();
     boolean goOn = true;
-    Batches batches = new Batches(data, options, model.info().classes() > 0, step);
-    while (goOn && (totalSteps == 0 || step < totalSteps)) {
-      pace.starts();
-      Batches.Batch batch = batches.next();
-      double learningRate = options.optimizer().learningRate(step, totalSteps);
-      double loss = step(batch.images(), batch.labels());
-      pace.ends();
-      if (totalSteps == 0 && pace.canTell(budget, options.optimizer().warmupSteps())) {
-        setTotalSteps(step + pace.stepsLeft(budget));
+    boolean labeled = model.info().classes() > 0;
+    try (Batches batches = new Batches(data, options, labeled, step)) {
+      while (goOn && isBefore(step)) {
+        pace.starts();
+        Batches.Batch batch = batches.next(isBefore(step + 1));
+        double learningRate = options.optimizer().learningRate(step, totalSteps);
+        double loss = step(batch.images(), batch.labels());
+        pace.ends();
+        if (totalSteps == 0 && pace.canTell(budget, options.optimizer().warmupSteps())) {
+          setTotalSteps(step + pace.stepsLeft(budget));
+        }
+        goOn =
+            listener.test(
+                new TrainingProgress(
+                    step,
+                    totalSteps,
+                    loss,
+                    learningRate,
+                    options.batchSize() / pace.secondsPerStep(),
+                    pace.left(totalSteps - step)));
       }
-      goOn =
-          listener.test(
-              new TrainingProgress(
-                  step,
-                  totalSteps,
-                  loss,
-                  learningRate,
-                  options.batchSize() / pace.secondsPerStep(),
-                  pace.left(totalSteps - step)));
     }
+  }
+
+  private boolean isBefore(long steps) {
+    return totalSteps == 0 || steps < totalSteps;
   }
 
   /**

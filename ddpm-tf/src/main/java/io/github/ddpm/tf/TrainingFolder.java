@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.base.Enums;
+import com.google.common.collect.ImmutableSet;
 import io.github.ddpm.Precision;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.DType;
@@ -19,6 +20,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
 
 /**
@@ -37,6 +39,21 @@ final class TrainingFolder {
   private static final String WEIGHT = "weight";
   private static final String DIGEST = "digest";
   private static final String OPTIONS = "options";
+
+  private static final Set<String> KNOWN_OPTIONS =
+      ImmutableSet.of(
+          "batchSize",
+          "microBatch",
+          "learningRate",
+          "warmupSteps",
+          "weightDecay",
+          "maxGradientNorm",
+          "minSnrGamma",
+          "emaMaxDecay",
+          "emaPower",
+          "labelDropout",
+          "seed",
+          "precision");
 
   private TrainingFolder() {}
 
@@ -196,6 +213,14 @@ final class TrainingFolder {
   }
 
   private static TrainingOptions options(JsonNode json) {
+    json.fieldNames()
+        .forEachRemaining(
+            name ->
+                checkArgument(
+                    KNOWN_OPTIONS.contains(name),
+                    "%s is not an option of this version, which knows %s",
+                    name,
+                    KNOWN_OPTIONS));
     checkArgument(
         json.isObject(), "options must be an object, got %s", json.isMissingNode() ? null : json);
     return new TrainingOptions(

@@ -5,7 +5,6 @@ import static com.google.common.base.Preconditions.checkArgument;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.TrainingVectors.Vector;
-import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.files.Model;
 import io.github.ddpm.tf.graph.SchedulerOps;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
@@ -66,23 +65,14 @@ final class TrainingGraph implements AutoCloseable {
   private record Accumulation(
       Operand<TFloat32> share, Op first, Op more, Operand<TFloat32> norm, Op last) {}
 
-  /** What the vectors are when training begins or goes on. */
-  interface Start {
-    float[] values(WeightLayout layout, Vector vector) throws IOException;
-
-    /** Some weights, of which the moving average is the same, and moments of 0. */
-    static Start fresh(Weights weights) {
-      return (layout, vector) ->
-          switch (vector) {
-            case WEIGHTS, EMA -> weights.of(layout);
-            case ADAM_M, ADAM_V -> new float[layout.size()];
-          };
+  /** The position of the first value of a batch that is not finite; -1 if all are. */
+  static int firstNotFinite(FloatBuffer batch) {
+    for (int i = 0; i < batch.limit(); i++) {
+      if (!Float.isFinite(batch.get(i))) {
+        return i;
+      }
     }
-  }
-
-  /** The weights to start from, in that layout. */
-  interface Weights {
-    float[] of(WeightLayout layout) throws IOException;
+    return -1;
   }
 
   /** What came out of a step. */
@@ -99,7 +89,12 @@ final class TrainingGraph implements AutoCloseable {
    * @throws IOException if weights can't be read
    * @throws IllegalArgumentException if these don't fit together
    */
-  TrainingGraph(Model model, TrainingOptions options, Optional<Teacher> teacher, Start start)
+  TrainingGraph(
+      Model model,
+      TrainingOptions options,
+      Optional<Teacher> teacher,
+      WeightLayout layout,
+      TrainingVectors.Start start)
       throws IOException {
     UNetConfig.Labels labelsOfNetwork = model.network().labels();
     checkArgument(
@@ -114,7 +109,7 @@ final class TrainingGraph implements AutoCloseable {
         options.minSnrGamma());
     this.model = model;
     this.options = options;
-    this.layout = new WeightLayout(UNet.shapes(model.network()));
+    this.layout = layout;
     this.graph = TensorFlowRuntime.graph();
     Session opened = null;
     boolean started = false;
@@ -122,7 +117,7 @@ final class TrainingGraph implements AutoCloseable {
       build(TensorFlowRuntime.ops(graph), teacher);
       opened = TensorFlowRuntime.session(graph);
       for (Vector vector : Vector.values()) {
-        vectors.set(opened, vector, start.values(layout, vector));
+        vectors.set(opened, vector, start.values(vector));
       }
       started = true;
     } catch (UncheckedIOException e) {
@@ -223,27 +218,6 @@ final class TrainingGraph implements AutoCloseable {
     return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
   }
 
-  /** Refuses data that the network is not for. */
-  void check(Dataset data) {
-    ModelInfo info = model.info();
-    checkArgument(
-        data.height() == info.height()
-            && data.width() == info.width()
-            && data.channels() == info.channels(),
-        "the network is for pictures of %sx%sx%s, got %sx%sx%s",
-        info.height(),
-        info.width(),
-        info.channels(),
-        data.height(),
-        data.width(),
-        data.channels());
-    checkArgument(
-        info.classes() == 0 || info.classes() == data.classes(),
-        "the network has %s classes, the data %s",
-        info.classes(),
-        data.classes());
-  }
-
   /** Refuses images and labels that the network is not for. */
   void check(Images batch, int... classes) {
     ModelInfo info = model.info();
@@ -296,13 +270,13 @@ final class TrainingGraph implements AutoCloseable {
     int count = batch.remaining() / imageSize;
     int most = options.microBatch();
     if (most == 0 || count <= most) {
-      try (TFloat32 rates = rates(step, totalSteps, 0);
+      try (TFloat32 scalars = scalars(step, totalSteps, 0);
           Result result =
               run(
                   batch,
                   classes,
                   step,
-                  runner -> runner.feed(adam.rates(), rates).fetch(norm).addTarget(update))) {
+                  runner -> runner.feed(adam.scalars(), scalars).fetch(norm).addTarget(update))) {
         return new Outcome(scalar(result, 0), scalar(result, 1));
       }
     }
@@ -318,7 +292,7 @@ final class TrainingGraph implements AutoCloseable {
       // Each part draws its own noise: its number goes above that of the draw.
       long draws = step + ((long) (from / most) << 48);
       try (TFloat32 shareTensor = TFloat32.scalarOf((float) share);
-          TFloat32 rates = rates(step, totalSteps, sum);
+          TFloat32 scalars = scalars(step, totalSteps, sum);
           Result result =
               run(
                   part,
@@ -328,7 +302,7 @@ final class TrainingGraph implements AutoCloseable {
                     runner.feed(parts.share(), shareTensor);
                     return last
                         ? runner
-                            .feed(adam.rates(), rates)
+                            .feed(adam.scalars(), scalars)
                             .fetch(parts.norm())
                             .addTarget(parts.last())
                         : runner.addTarget(added);
@@ -345,8 +319,8 @@ final class TrainingGraph implements AutoCloseable {
     return ((TFloat32) result.get(index)).getFloat();
   }
 
-  private TFloat32 rates(long step, long totalSteps, double lossBefore) {
-    return AdamW.rates(
+  private TFloat32 scalars(long step, long totalSteps, double lossBefore) {
+    return AdamW.scalars(
         step,
         options.optimizer().learningRate(step, totalSteps),
         options.optimizer().weightDecay(),

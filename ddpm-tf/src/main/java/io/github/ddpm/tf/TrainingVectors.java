@@ -1,5 +1,6 @@
 package io.github.ddpm.tf;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
@@ -34,6 +35,11 @@ final class TrainingVectors {
     ADAM_M,
     /** The moving average of the gradient's square. */
     ADAM_V
+  }
+
+  /** What the vectors are when training begins or goes on. */
+  interface Start {
+    float[] values(Vector vector) throws IOException;
   }
 
   private final Ops tf;

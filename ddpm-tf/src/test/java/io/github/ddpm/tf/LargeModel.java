@@ -50,7 +50,7 @@ final class LargeModel {
                 List.of(false, true, false, false, false, false),
                 OptionalInt.empty()),
             new UNetConfig.Normalization(32, 1e-6),
-            new UNetConfig.Timestep(false, false, 1),
+            new UNetConfig.Conditioning(false, false, 1),
             0,
             new UNetConfig.Labels(0, false));
     WeightLayout layout = new WeightLayout(UNet.shapes(config));

@@ -37,7 +37,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -49,6 +52,7 @@ import org.tensorflow.ndarray.Shape;
 class TrainerTest {
   private static final int SIZE = 8;
   private static final Dataset DIGITS = Digits.dataset(100, SIZE, 1);
+  private static final int BROKEN = 3;
   private static final TrainingOptions OPTIONS =
       TrainingOptions.defaults().withBatchSize(8).withLearningRate(2e-3, 10).withSeed(5);
 
@@ -674,6 +678,105 @@ class TrainerTest {
     assertThat(losses).isEqualTo(losses(OPTIONS));
     int[] order = DIGITS.batch(0, 20 * OPTIONS.batchSize(), OPTIONS.seed());
     assertThat(read).startsWith(Arrays.stream(order).boxed().toArray(Integer[]::new));
+  }
+
+  /** A reader may be closed once training is done. */
+  @Test
+  void nobodyReadsTheDataOnceTrainingIsDone() {
+    AtomicInteger read = new AtomicInteger();
+    AtomicBoolean done = new AtomicBoolean();
+    AtomicBoolean late = new AtomicBoolean();
+    Dataset slow =
+        new Dataset(100, SIZE, SIZE, 1, 10) {
+          @Override
+          protected void read(int index, FloatBuffer into) {
+            try {
+              Thread.sleep(2);
+            } catch (InterruptedException e) {
+              throw new IllegalStateException(e);
+            }
+            late.compareAndSet(false, done.get());
+            read.incrementAndGet();
+            into.put(DIGITS.images(index).toArray());
+          }
+
+          @Override
+          protected int readLabel(int index) {
+            return DIGITS.label(index);
+          }
+        };
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.setTotalSteps(3);
+      trainer.train(slow, progress -> true);
+      assertThat(read).as("no batch more than there are steps").hasValue(3 * OPTIONS.batchSize());
+      trainer.setTotalSteps(9);
+      trainer.train(slow, progress -> false);
+      done.set(true);
+      int before = read.get();
+      trainer.step(DIGITS.images(0), DIGITS.labels(0));
+      assertThat(read).hasValue(before);
+      assertThat(late).isFalse();
+    }
+  }
+
+  @Test
+  void anImageThatIsNotFiniteIsNamed() {
+    Dataset broken =
+        new Dataset(8, SIZE, SIZE, 1, 10) {
+          @Override
+          protected void read(int index, FloatBuffer into) {
+            float[] values = new float[SIZE * SIZE];
+            values[5] = index == BROKEN ? Float.NaN : 0;
+            into.put(values);
+          }
+
+          @Override
+          protected int readLabel(int index) {
+            return 0;
+          }
+        };
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.setTotalSteps(1);
+      int place =
+          Arrays.stream(broken.batch(0, 8, OPTIONS.seed())).boxed().toList().indexOf(BROKEN);
+      assertThatIllegalStateException()
+          .isThrownBy(() -> trainer.train(broken, progress -> true))
+          .withMessageEndingWith(
+              "the weights stay as they were, image " + place + " of the batch has the value NaN");
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "layers_per_block, 2000000000, weight down_blocks.0.resnets.1.norm1.weight is missing",
+    "num_class_embeds, 2147483647, weight class_embedding.weight must have shape"
+  })
+  void aNetworkThatTheWeightsCannotFillCostsNothing(String key, int value, String problem)
+      throws IOException {
+    Fixtures.copyModel("golden/unet-attention", folder);
+    Path config = folder.resolve("unet/config.json");
+    Json.write(config, ((ObjectNode) Json.read(config)).put(key, value));
+    TrainingOptions options = OPTIONS.withLabelDropout(0);
+    assertRefused(() -> Trainer.fineTune(folder, options), problem);
+    assertRefused(() -> Trainer.deepen(folder, value, options), problem);
+    assertRefused(() -> ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32), problem);
+  }
+
+  private static void assertRefused(ThrowingCallable call, String problem) {
+    assertThatThrownBy(call).isInstanceOf(IOException.class).hasMessageContaining(problem);
+  }
+
+  @Test
+  void anOptionThatIsNotKnownIsNamed() throws IOException {
+    try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
+      trainer.save(folder);
+    }
+    Path state = folder.resolve("training/state.json");
+    ObjectNode json = (ObjectNode) Json.read(state);
+    ((ObjectNode) json.get("options")).put("labelDropot", 0.2);
+    Json.write(state, json);
+    assertRefused(
+        () -> Trainer.resume(folder), state + ": labelDropot is not an option of this version");
   }
 
   @Test

@@ -131,9 +131,9 @@ class UNetGoldenTest {
       Op step = adam.step(loss, gradient, AdamW.norm(tf, gradient), maxNorm);
       start();
       for (int i = 0; i < 3; i++) {
-        try (TFloat32 rates = AdamW.rates(i, 1e-3, 0.01, 0, 0);
+        try (TFloat32 scalars = AdamW.scalars(i, 1e-3, 0.01, 0, 0);
             Result result =
-                session.runner().feed(adam.rates(), rates).fetch(loss).addTarget(step).run()) {
+                session.runner().feed(adam.scalars(), scalars).fetch(loss).addTarget(step).run()) {
           assertThat(((TFloat32) result.get(0)).getFloat())
               .isCloseTo(expected.get(losses).values().get(i), withPercentage(0.001));
         }

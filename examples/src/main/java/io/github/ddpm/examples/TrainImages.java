@@ -25,9 +25,6 @@ import picocli.CommandLine.Option;
     })
 public final class TrainImages implements Callable<Integer> {
   private static final int DEFAULT_SIZE = 64;
-  private static final TrainingOptions FROM_SCRATCH = TrainingOptions.defaults().withBatchSize(64);
-  private static final TrainingOptions FINE_TUNING =
-      FROM_SCRATCH.withLearningRate(1e-4, FROM_SCRATCH.optimizer().warmupSteps());
 
   @Option(names = "--data", required = true, description = "folder of pictures")
   private Path data;
@@ -62,7 +59,7 @@ public final class TrainImages implements Callable<Integer> {
           "--from and --resume take size and colors from the model; leave --size and --gray out");
     }
     if (training.continues()) {
-      try (Trainer trainer = training.continued(FINE_TUNING)) {
+      try (Trainer trainer = training.continued(fineTuning())) {
         training.run(trainer, pictures(trainer.info().height(), trainer.info().channels()));
       }
     } else {
@@ -72,7 +69,7 @@ public final class TrainImages implements Callable<Integer> {
               network(pictures),
               training.noise(),
               training.predictionType(),
-              training.options(FROM_SCRATCH))) {
+              training.options(fromScratch()))) {
         training.run(trainer, pictures);
       }
     }
@@ -82,6 +79,14 @@ public final class TrainImages implements Callable<Integer> {
   private Dataset pictures(int side, int colors) throws IOException {
     Dataset pictures = ImageFolder.load(data, side, colors);
     return noFlip ? pictures : pictures.mirrored();
+  }
+
+  private static TrainingOptions fromScratch() {
+    return TrainingOptions.defaults().withBatchSize(64);
+  }
+
+  private static TrainingOptions fineTuning() {
+    return fromScratch().withLearningRate(1e-4, fromScratch().optimizer().warmupSteps());
   }
 
   private UNetConfig network(Dataset pictures) {

@@ -22,17 +22,6 @@ import picocli.CommandLine.Option;
       "While it trains, --out also gets loss.png, loss.csv and samples/."
     })
 public final class TrainMnist implements Callable<Integer> {
-  /**
-   * These options gave the best digits without labels, by Fréchet distance; the README has the
-   * numbers.
-   */
-  private static final TrainingOptions RECIPE =
-      TrainingOptions.defaults()
-          .withBatchSize(64)
-          .withLearningRate(2e-3, 100)
-          .withLabelDropout(0.5)
-          .withMinSnrGamma(0.2);
-
   @Mixin private final MnistOption data = new MnistOption();
 
   @Mixin private final TrainingCommand training = new TrainingCommand();
@@ -78,9 +67,10 @@ public final class TrainMnist implements Callable<Integer> {
 
   private Trainer open(Dataset digits) throws IOException {
     if (training.guide != null) {
-      return training.continued(RECIPE.withLearningRate(1e-3, RECIPE.optimizer().warmupSteps()));
+      return training.continued(
+          recipe().withLearningRate(1e-3, recipe().optimizer().warmupSteps()));
     }
-    return training.continues() ? training.continued(RECIPE) : create(digits);
+    return training.continues() ? training.continued(recipe()) : create(digits);
   }
 
   private Trainer create(Dataset digits) {
@@ -91,6 +81,18 @@ public final class TrainMnist implements Callable<Integer> {
         training.network(network),
         training.noise(),
         training.predictionType(),
-        training.options(RECIPE));
+        training.options(recipe()));
+  }
+
+  /**
+   * These options gave the best digits without labels, by Fréchet distance; the README has the
+   * numbers.
+   */
+  private static TrainingOptions recipe() {
+    return TrainingOptions.defaults()
+        .withBatchSize(64)
+        .withLearningRate(2e-3, 100)
+        .withLabelDropout(0.5)
+        .withMinSnrGamma(0.2);
   }
 }

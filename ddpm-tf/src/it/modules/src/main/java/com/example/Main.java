@@ -7,9 +7,9 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
-import io.github.ddpm.tf.UNetConfig;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.ImageFolder;
+import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.lang.module.ModuleReader;
 import java.lang.module.ModuleReference;
@@ -53,7 +53,7 @@ public final class Main {
     }
     try (Trainer resumed = Trainer.resume(model);
         Predictor trained = Predictor.load(model)) {
-      check(resumed.step() == 2, "trained 2 steps, got " + resumed.step());
+      check(resumed.stepsTaken() == 2, "trained 2 steps, got " + resumed.stepsTaken());
       check(resumed.options().equals(options), "resumed with " + resumed.options());
       Images drawn = Sampler.ddim(0.0).steps(2).with(trained).sample(1);
       check(drawn.height() == 16, "trained on 16x16, drew " + drawn);

@@ -4,7 +4,6 @@ import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkElementIndex;
 import static com.google.common.base.Preconditions.checkState;
 
-import com.google.common.hash.Hashing;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
@@ -33,11 +32,7 @@ public abstract class Dataset {
   private final int channels;
   private final int classes;
 
-  /** The order of the epoch asked for last; a race only computes it twice. */
-  private volatile Epoch epoch = new Epoch(0, -1, new int[0]);
-
-  @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
-  private record Epoch(long seed, long number, int[] order) {}
+  private final EpochOrder order;
 
   /**
    * A set of pictures.
@@ -58,11 +53,18 @@ public abstract class Dataset {
         channels);
     checkArgument(size >= 1, "there must be at least 1 picture, got %s", size);
     checkArgument(classes >= 0, "classes must be at least 0, got %s", classes);
+    checkArgument(
+        (double) height * width * channels <= Integer.MAX_VALUE,
+        "a picture must have at most 2^31 - 1 values, got %sx%sx%s",
+        height,
+        width,
+        channels);
     this.size = size;
     this.height = height;
     this.width = width;
     this.channels = channels;
     this.classes = classes;
+    this.order = new EpochOrder(size);
   }
 
   /**
@@ -76,11 +78,13 @@ public abstract class Dataset {
   protected abstract void read(int index, FloatBuffer into);
 
   /**
-   * The class of a picture, in [0, classes). It is called only if there are classes.
+   * The class of a picture, in [0, classes). It is called only if there are classes, by any thread.
    *
    * @param index in [0, size())
    */
-  protected abstract int readLabel(int index);
+  protected int readLabel(int index) {
+    throw new IllegalStateException("these pictures have labels, but readLabel doesn't say them");
+  }
 
   /**
    * Pictures without labels.
@@ -222,41 +226,29 @@ public abstract class Dataset {
    * @throws IllegalArgumentException if position is negative or count is less than 1
    */
   public final int[] batch(long position, int count, long seed) {
-    checkArgument(position >= 0, "position must be at least 0, got %s", position);
-    checkArgument(count >= 1, "size must be at least 1, got %s", count);
-    int[] batch = new int[count];
-    int filled = 0;
-    while (filled < count) {
-      int[] order = order(seed, (position + filled) / size);
-      int from = (int) ((position + filled) % size);
-      int more = Math.min(count - filled, size - from);
-      System.arraycopy(order, from, batch, filled, more);
-      filled += more;
-    }
-    return batch;
+    return order.batch(position, count, seed);
   }
 
-  private int[] order(long seed, long number) {
-    Epoch current = epoch;
-    if (current.seed != seed || current.number != number) {
-      current = new Epoch(seed, number, shuffled(size, seed, number));
-      epoch = current;
-    }
-    return current.order;
-  }
-
-  /** Fisher-Yates with {@link Random}, whose numbers its documentation fixes for every JDK. */
-  private static int[] shuffled(int n, long seed, long number) {
-    // Hashed, because Random's first numbers are alike for neighboring seeds.
-    Random random =
-        new Random(Hashing.murmur3_128().newHasher().putLong(seed).putLong(number).hash().asLong());
-    int[] order = new int[n];
-    for (int i = 0; i < n; i++) {
-      int j = random.nextInt(i + 1);
-      order[i] = order[j];
-      order[j] = i;
-    }
-    return order;
+  /**
+   * Refuses a model of other pictures or other classes than these.
+   *
+   * @throws IllegalArgumentException if it is one
+   */
+  public final void checkFits(ModelInfo model) {
+    checkArgument(
+        height == model.height() && width == model.width() && channels == model.channels(),
+        "the network is for pictures of %sx%sx%s, got %sx%sx%s",
+        model.height(),
+        model.width(),
+        model.channels(),
+        height,
+        width,
+        channels);
+    checkArgument(
+        model.classes() == 0 || model.classes() == classes,
+        "the network has %s classes, the data %s",
+        model.classes(),
+        classes);
   }
 
   /**
@@ -283,15 +275,7 @@ public abstract class Dataset {
         "pictures per timestep must be in [1, %s], got %s",
         size / timesteps,
         perTimestep);
-    checkArgument(
-        info.height() == height && info.width() == width && info.channels() == channels,
-        "the model is for pictures of %sx%sx%s, these are %sx%sx%s",
-        info.height(),
-        info.width(),
-        info.channels(),
-        height,
-        width,
-        channels);
+    checkFits(info);
     Random random = new Random(7);
     double sum = 0;
     for (int i = 0; i < timesteps; i++) {
@@ -377,7 +361,8 @@ public abstract class Dataset {
     @Override
     protected void read(int index, FloatBuffer into) {
       straight.read(index % straight.size, into);
-      if (index >= straight.size) {
+      // Else it is refused for what it lacks.
+      if (index >= straight.size && !into.hasRemaining()) {
         swap(into.flip());
       }
     }

@@ -106,6 +106,11 @@ public final class SafeTensors {
    * @throws IOException if it can't be written, or the type can't hold a number
    */
   public static void write(Path file, Map<String, Weight> weights, DType type) throws IOException {
+    if (type == DType.F16) {
+      for (Map.Entry<String, Weight> entry : weights.entrySet()) {
+        checkHalf(file, entry.getKey(), entry.getValue().values());
+      }
+    }
     ObjectNode header = Json.object();
     // What PyTorch's loaders look for to know whose tensors these are.
     header.putObject(METADATA).put("format", "pt");
@@ -132,9 +137,6 @@ public final class SafeTensors {
       ByteBuffer chunk = littleEndian(CHUNK_BYTES);
       for (Map.Entry<String, Weight> entry : weights.entrySet()) {
         FloatBuffer values = entry.getValue().values().duplicate();
-        if (type == DType.F16) {
-          checkHalf(file, entry.getKey(), values);
-        }
         int end = values.limit();
         while (values.position() < end) {
           values.limit(Math.min(end, values.position() + CHUNK_BYTES / type.bytes()));

@@ -110,7 +110,7 @@ final class UNetJson {
                     : OptionalInt.of(integer(json, "attention_head_dim", 8))),
             new UNetConfig.Normalization(
                 integer(json, "norm_num_groups", 32), number(json, "norm_eps", 1e-5)),
-            new UNetConfig.Timestep(
+            new UNetConfig.Conditioning(
                 conditioning.equals(SCALE_SHIFT),
                 bool(json, "flip_sin_to_cos", true),
                 number(json, "freq_shift", 0)),
@@ -156,9 +156,11 @@ final class UNetJson {
     json.put("norm_num_groups", config.normalization().groups())
         .put("norm_eps", config.normalization().epsilon());
     json.put("downsample_padding", config.levels().downsamplePadding());
-    json.put("resnet_time_scale_shift", config.timestep().scaleShift() ? SCALE_SHIFT : "default");
-    json.put("flip_sin_to_cos", config.timestep().flipSinToCos());
-    json.put("freq_shift", (int) config.timestep().freqShift()).put("dropout", config.dropout());
+    json.put(
+        "resnet_time_scale_shift", config.conditioning().scaleShift() ? SCALE_SHIFT : "default");
+    json.put("flip_sin_to_cos", config.conditioning().flipSinToCos());
+    json.put("freq_shift", (int) config.conditioning().freqShift())
+        .put("dropout", config.dropout());
     if (config.labels().embeddings() > 0) {
       json.put("num_class_embeds", config.labels().embeddings());
     } else {

@@ -92,6 +92,35 @@ public final class WeightFiles {
     }
   }
 
+  /**
+   * Checks that a weight is there, without reading it.
+   *
+   * @param shape in TensorFlow's order of axes
+   * @throws IOException if there is none of that name and shape
+   */
+  public void check(String name, Shape shape) throws IOException {
+    find(name, shape);
+  }
+
+  private Stored find(String name, Shape shape) throws IOException {
+    Stored array = arrays.get(name);
+    if (array == null) {
+      throw new IOException(file + ": weight " + name + " is missing");
+    }
+    Shape expected = Weight.inPyTorch(shape);
+    if (!array.shape().equals(expected)) {
+      throw new IOException(
+          array.file()
+              + ": weight "
+              + name
+              + " must have shape "
+              + expected
+              + ", got "
+              + array.shape());
+    }
+    return array;
+  }
+
   private final class Source implements WeightSource {
     private final Set<String> left = new LinkedHashSet<>(arrays.keySet());
     private final Scratch stored = new Scratch();
@@ -99,23 +128,8 @@ public final class WeightFiles {
 
     @Override
     public Weight get(String name, Shape shape) throws IOException {
-      Stored array = arrays.get(name);
-      if (array == null) {
-        throw new IOException(file + ": weight " + name + " is missing");
-      }
-      Shape expected = Weight.inPyTorch(shape);
-      if (!array.shape().equals(expected)) {
-        throw new IOException(
-            array.file()
-                + ": weight "
-                + name
-                + " must have shape "
-                + expected
-                + ", got "
-                + array.shape());
-      }
       left.remove(name);
-      return array.read(stored).toTensorFlow(turned::floats);
+      return find(name, shape).read(stored).toTensorFlow(turned::floats);
     }
 
     @Override

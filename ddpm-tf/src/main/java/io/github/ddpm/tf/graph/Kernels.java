@@ -87,7 +87,7 @@ final class Kernels {
       loader.accept(cached.getPath());
       return true;
     }
-    Path copy = Files.createTempFile("ddpm", ".so");
+    Path copy = Files.createTempFile(cached.toPath().getParent(), "ddpm", ".so");
     try {
       Files.copy(cached.toPath(), copy, StandardCopyOption.REPLACE_EXISTING);
       loader.accept(copy.toString());

@@ -4,6 +4,7 @@ import io.github.ddpm.Precision;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 import org.tensorflow.DeviceSpec;
 import org.tensorflow.Graph;
@@ -27,7 +28,7 @@ import org.tensorflow.types.TFloat32;
  * #ops} and {@link #session}: if another graph comes first, TensorFlow is loaded without these
  * settings, which makes it slower and chattier.
  *
- * <p>System properties, which are read once:
+ * <p>System properties, to be set when the process starts:
  *
  * <ul>
  *   <li>{@code io.github.ddpm.tf.kernels}: {@code false} does without our own operations and
@@ -148,17 +149,34 @@ public final class TensorFlowRuntime {
       } catch (LinkageError e) {
         return new Loaded(
             settings,
-            "TensorFlow's native libraries can't be loaded: "
-                + cause(e)
-                + "; they are unpacked to "
-                + cache()
-                + ", where running code must be allowed (no noexec): the system property"
-                + " org.bytedeco.javacpp.cachedir names another folder");
+            !has("") && !has("-gpu")
+                ? "TensorFlow's native library for "
+                    + Loader.getPlatform()
+                    + " is missing: add the Maven dependency org.tensorflow:tensorflow-core-native with the classifier "
+                    + Loader.getPlatform()
+                    + ", if TensorFlow Java has it ("
+                    + cause(e)
+                    + ")"
+                : "TensorFlow's native libraries can't be loaded: "
+                    + cause(e)
+                    + "; they are unpacked to "
+                    + cache()
+                    + ", where running code must be allowed (no noexec): the system property"
+                    + " org.bytedeco.javacpp.cachedir names another folder");
       }
       if (!withoutSettings.isEmpty()) {
         warn("ddpm's own operations can't be loaded, computing will be slower: " + withoutSettings);
       }
       return new Loaded(settings, "");
+    }
+
+    /** Whether there are native libraries for this platform with that suffix. */
+    static boolean has(String suffix) {
+      // Asked of the class loader, because a class sees the resources of its own module alone.
+      String natives = "org/tensorflow/internal/c_api/" + Loader.getPlatform() + suffix + "/";
+      ClassLoader loader = TensorFlowRuntime.class.getClassLoader();
+      return Stream.of("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib", "tensorflow_cc.dll")
+          .anyMatch(library -> loader.getResource(natives + library) != null);
     }
 
     /** What happened first: JavaCPP and class initialization wrap it. */
@@ -194,17 +212,18 @@ public final class TensorFlowRuntime {
     static final boolean VISIBLE = visible();
 
     private static boolean visible() {
-      // Asked of the class loader, because a class sees the resources of its own module alone.
-      String natives = "org/tensorflow/internal/c_api/" + Loader.getPlatform() + "-gpu/";
-      ClassLoader loader = TensorFlowRuntime.class.getClassLoader();
-      if (loader.getResource(natives + "libtensorflow_cc.so.2") == null) {
+      boolean gpuLibrary = Library.has("-gpu");
+      // That for CPUs alone sees none, and to ask takes a session.
+      if (!gpuLibrary && Library.has("")) {
         return false;
       }
       if (seen()) {
         return true;
       }
-      // TensorFlow's own message is a screenful, and doesn't say what happens now.
-      warn("TensorFlow's GPU library sees no GPU: computing on the CPU");
+      if (gpuLibrary) {
+        // TensorFlow's own message is a screenful, and doesn't say what happens now.
+        warn("TensorFlow's GPU library sees no GPU: computing on the CPU");
+      }
       return false;
     }
 

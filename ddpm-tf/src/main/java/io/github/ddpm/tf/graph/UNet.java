@@ -9,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.BiConsumer;
 import java.util.function.BiFunction;
 import java.util.function.IntFunction;
 import org.tensorflow.Graph;
@@ -78,6 +79,15 @@ public final class UNet {
    * @throws IllegalArgumentException if no such network can be built
    */
   public static Map<String, Shape> shapes(UNetConfig config) {
+    return shapes(config, (name, shape) -> {});
+  }
+
+  /**
+   * The same for a network that may be larger than what its weights are in.
+   *
+   * @param asked is told of each weight as it is asked for; what it throws ends it
+   */
+  public static Map<String, Shape> shapes(UNetConfig config, BiConsumer<String, Shape> asked) {
     Map<String, Shape> shapes = new LinkedHashMap<>();
     UNetConfig.Picture picture = config.picture();
     try (Graph graph = TensorFlowRuntime.graph()) {
@@ -87,6 +97,7 @@ public final class UNet {
               tf,
               config,
               (name, shape) -> {
+                asked.accept(name, shape);
                 checkArgument(
                     shapes.put(name, shape) == null, "weight %s was asked for twice", name);
                 return tf.placeholder(TFloat32.class, Placeholder.shape(shape));
@@ -152,9 +163,10 @@ public final class UNet {
       Operand<TFloat32> timesteps, Optional<Operand<TInt32>> labels) {
     int size = config.levels().channels().get(0);
     int features = 4 * size;
-    UNetConfig.Timestep timestep = config.timestep();
+    UNetConfig.Conditioning conditioning = config.conditioning();
     Operand<TFloat32> waves =
-        Embedding.ofTimesteps(tf, timesteps, size, timestep.flipSinToCos(), timestep.freqShift());
+        Embedding.ofTimesteps(
+            tf, timesteps, size, conditioning.flipSinToCos(), conditioning.freqShift());
     Operand<TFloat32> hidden =
         Embedding.silu(tf, linear("time_embedding.linear_1", waves, features));
     Operand<TFloat32> time = linear("time_embedding.linear_2", hidden, features);
@@ -226,7 +238,7 @@ public final class UNet {
       h = resnet("mid_block.resnets.0", h, embedding, deepest);
       if (config.attention().middle()) {
         // Like diffusers: with scale-shift conditioning this one attention has no normalization.
-        h = attention("mid_block.attentions.0", h, !config.timestep().scaleShift());
+        h = attention("mid_block.attentions.0", h, !config.conditioning().scaleShift());
       }
       h = resnet("mid_block.resnets.1", h, embedding, deepest);
 
@@ -310,7 +322,7 @@ public final class UNet {
       String norm = name + ".norm2";
       Operand<TFloat32> gamma = row(norm + ".weight", channels);
       Operand<TFloat32> beta = row(norm + ".bias", channels);
-      boolean scaleShift = config.timestep().scaleShift();
+      boolean scaleShift = config.conditioning().scaleShift();
       Operand<TFloat32> condition =
           linear(name + ".time_emb_proj", embedding, scaleShift ? 2L * channels : channels);
       if (!scaleShift) {

@@ -20,7 +20,7 @@ import java.util.OptionalInt;
  * @param levels the resolutions at which the network works
  * @param attention where pixels attend to each other
  * @param normalization of the hidden images
- * @param timestep how the network is told of timestep and label
+ * @param conditioning how the network is told of timestep and label
  * @param dropout share of hidden values that training sets to 0, in [0, 1)
  * @param labels what the network can be asked for
  */
@@ -29,7 +29,7 @@ public record UNetConfig(
     Levels levels,
     AttentionBlocks attention,
     Normalization normalization,
-    Timestep timestep,
+    Conditioning conditioning,
     double dropout,
     Labels labels) {
 
@@ -197,13 +197,13 @@ public record UNetConfig(
    * @param flipSinToCos whether cosines come before sines in the timestep embedding
    * @param freqShift of the timestep embedding's frequencies, 0 or 1
    */
-  public record Timestep(boolean scaleShift, boolean flipSinToCos, double freqShift) {
+  public record Conditioning(boolean scaleShift, boolean flipSinToCos, double freqShift) {
     /**
      * Checks the shift of the frequencies.
      *
      * @throws IllegalArgumentException if it is neither 0 nor 1
      */
-    public Timestep {
+    public Conditioning {
       checkArgument(
           freqShift == 0 || freqShift == 1, "freq_shift must be 0 or 1, got %s", freqShift);
     }
@@ -251,7 +251,7 @@ public record UNetConfig(
         new Levels(List.of(32, 64, 64), 1, 1),
         new AttentionBlocks(List.of(), true, List.of(), OptionalInt.empty()).atCoarsest(3),
         new Normalization(8, 1e-5),
-        new Timestep(false, true, 0),
+        new Conditioning(false, true, 0),
         0,
         new Labels(0, false));
   }
@@ -301,26 +301,26 @@ public record UNetConfig(
 
   /** This network for other pictures. */
   public UNetConfig withPicture(Picture other) {
-    return new UNetConfig(other, levels, attention, normalization, timestep, dropout, labels);
+    return new UNetConfig(other, levels, attention, normalization, conditioning, dropout, labels);
   }
 
   /** This network with other levels; attention must be given for as many. */
   public UNetConfig withLevels(Levels other) {
-    return new UNetConfig(picture, other, attention, normalization, timestep, dropout, labels);
+    return new UNetConfig(picture, other, attention, normalization, conditioning, dropout, labels);
   }
 
   /** This network with attention at other places. */
   public UNetConfig withAttention(AttentionBlocks other) {
-    return new UNetConfig(picture, levels, other, normalization, timestep, dropout, labels);
+    return new UNetConfig(picture, levels, other, normalization, conditioning, dropout, labels);
   }
 
   /** This network with another normalization. */
   public UNetConfig withNormalization(Normalization other) {
-    return new UNetConfig(picture, levels, attention, other, timestep, dropout, labels);
+    return new UNetConfig(picture, levels, attention, other, conditioning, dropout, labels);
   }
 
   /** This network told otherwise of timestep and label. */
-  public UNetConfig withTimestep(Timestep other) {
+  public UNetConfig withConditioning(Conditioning other) {
     return new UNetConfig(picture, levels, attention, normalization, other, dropout, labels);
   }
 
@@ -330,12 +330,12 @@ public record UNetConfig(
    * @param share of hidden values that training sets to 0, in [0, 1)
    */
   public UNetConfig withDropout(double share) {
-    return new UNetConfig(picture, levels, attention, normalization, timestep, share, labels);
+    return new UNetConfig(picture, levels, attention, normalization, conditioning, share, labels);
   }
 
   /** This network with other class embeddings. */
   public UNetConfig withLabels(Labels other) {
-    return new UNetConfig(picture, levels, attention, normalization, timestep, dropout, other);
+    return new UNetConfig(picture, levels, attention, normalization, conditioning, dropout, other);
   }
 
   /** What sampling has to know of a network of this shape. */
@@ -381,7 +381,7 @@ public record UNetConfig(
           size);
     }
     checkArgument(
-        timestep.freqShift() < channels.get(0) / 2,
+        conditioning.freqShift() < channels.get(0) / 2,
         "freq_shift 1 needs at least 4 channels at the first level, got %s",
         channels.get(0));
     for (int level = 0; level < count; level++) {

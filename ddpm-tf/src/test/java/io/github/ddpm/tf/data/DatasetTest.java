@@ -93,7 +93,7 @@ class DatasetTest {
         .withMessage("position must be at least 0, got -1");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> TWO.batch(0, 0, 0))
-        .withMessage("size must be at least 1, got 0");
+        .withMessage("count must be at least 1, got 0");
   }
 
   /**
@@ -179,7 +179,10 @@ class DatasetTest {
         .withMessage("timesteps must be in [1, 1000], got 0");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Dataset.of(1, 1, 1, new byte[1][1]).loss(off, 1, 1))
-        .withMessage("the model is for pictures of 1x2x1, these are 1x1x1");
+        .withMessage("the network is for pictures of 1x2x1, got 1x1x1");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Dataset.of(1, 2, 1, new byte[1][2]).loss(off, 1, 1))
+        .withMessage("the network has 5 classes, the data 0");
   }
 
   @Test

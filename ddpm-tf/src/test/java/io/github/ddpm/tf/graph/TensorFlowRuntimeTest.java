@@ -16,12 +16,19 @@ import java.io.IOException;
 import java.net.MalformedURLException;
 import java.net.URL;
 import java.net.URLClassLoader;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -108,13 +115,41 @@ class TensorFlowRuntimeTest {
     }
   }
 
-  /** Nothing is there for a platform that isn't; a cache that is mounted noexec ends alike. */
+  @Test
+  void aPlatformWithoutANativeLibrarySaysWhatToAdd() throws Exception {
+    assertThat(run(List.of("-Dorg.bytedeco.javacpp.platform=linux-none"), LoadMain.class))
+        .contains("IllegalStateException: TensorFlow's native library for linux-none is missing: ")
+        .contains(
+            "add the Maven dependency org.tensorflow:tensorflow-core-native with the classifier linux-none")
+        .endsWith("exit code 1");
+  }
+
+  /** Libraries that can't be loaded, as from a cache that is mounted noexec. */
   @Test
   void nativeLibrariesThatCannotBeLoadedSayWhatToDo() throws Exception {
-    assertThat(run(List.of("-Dorg.bytedeco.javacpp.platform=linux-none"), LoadMain.class))
+    Path cache = Files.createDirectory(folder.resolve("cache"));
+    String option = "-Dorg.bytedeco.javacpp.cachedir=" + cache;
+    assertThat(run(List.of(option), LoadMain.class)).isEmpty();
+    try (Stream<Path> files = Files.walk(cache)) {
+      for (Path file : files.filter(TensorFlowRuntimeTest::isOfTensorFlow).toList()) {
+        FileTime time = Files.getLastModifiedTime(file);
+        // Of the size and time that make the cache believe it.
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+          channel.write(ByteBuffer.allocate(4096), 0);
+        }
+        Files.setLastModifiedTime(file, time);
+      }
+    }
+    assertThat(run(List.of(option), LoadMain.class))
         .contains("IllegalStateException: TensorFlow's native libraries can't be loaded: ")
+        .contains("they are unpacked to " + cache)
         .contains("the system property org.bytedeco.javacpp.cachedir names another folder")
         .doesNotContain("computing will be slower");
+  }
+
+  private static boolean isOfTensorFlow(Path file) {
+    return file.getFileName().toString().startsWith("libjnitensorflow")
+        && Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS);
   }
 
   /** Loads TensorFlow. */
@@ -137,7 +172,10 @@ class TensorFlowRuntimeTest {
     }
   }
 
-  /** What a program prints on stderr in a process of its own, less TensorFlow's notes. */
+  /**
+   * What a program prints on stderr in a process of its own, less TensorFlow's notes, and how it
+   * ended if not well: a crash prints nothing there.
+   */
   private static String run(List<String> options, Class<?> main, String... args)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
@@ -149,10 +187,13 @@ class TensorFlowRuntimeTest {
     Process process =
         new ProcessBuilder(command).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();
     String printed = new String(process.getErrorStream().readAllBytes(), StandardCharsets.UTF_8);
-    process.waitFor();
-    return printed
-        .lines()
-        .filter(line -> !line.matches("(?:\\d{4}-|WARNING: All log messages|I0000|Picked up).*"))
-        .reduce("", (all, line) -> all + line + System.lineSeparator());
+    int code = process.waitFor();
+    String notes =
+        printed
+            .lines()
+            .filter(
+                line -> !line.matches("(?:\\d{4}-|WARNING: All log messages|I0000|Picked up).*"))
+            .reduce("", (all, line) -> all + line + System.lineSeparator());
+    return code == 0 ? notes : notes + "exit code " + code;
   }
 }

@@ -42,7 +42,7 @@ public final class DigitClassifier implements AutoCloseable {
   private static final int RUN = 250;
 
   private final Map<String, FloatNdArray> weights;
-  private final Graph graph = TensorFlowRuntime.graph();
+  private final Graph graph;
   private final Session session;
   private final Operand<TFloat32> images;
   private final Operand<TFloat32> features;
@@ -50,12 +50,18 @@ public final class DigitClassifier implements AutoCloseable {
 
   private DigitClassifier(Map<String, FloatNdArray> weights) {
     this.weights = weights;
-    Ops tf = TensorFlowRuntime.ops(graph);
-    images = ClassifierNetwork.images(tf);
-    Function<String, Operand<TFloat32>> constants = name -> tf.constant(weights.get(name));
-    features = ClassifierNetwork.features(tf, constants, images);
-    probabilities = tf.nn.softmax(ClassifierNetwork.logits(tf, constants, features));
-    session = TensorFlowRuntime.session(graph);
+    graph = TensorFlowRuntime.graph();
+    try {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      images = ClassifierNetwork.images(tf);
+      Function<String, Operand<TFloat32>> constants = name -> tf.constant(weights.get(name));
+      features = ClassifierNetwork.features(tf, constants, images);
+      probabilities = tf.nn.softmax(ClassifierNetwork.logits(tf, constants, features));
+      session = TensorFlowRuntime.session(graph);
+    } catch (RuntimeException e) {
+      graph.close();
+      throw e;
+    }
   }
 
   /** Opens the classifier that comes with the examples. */

@@ -1,0 +1,105 @@
+package io.github.ddpm.tf;
+
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.tf.TrainingVectors.Vector;
+import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.PipelineScheduler;
+import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.UNet;
+import io.github.ddpm.tf.graph.UNetConfig;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * What a training begins or goes on with.
+ *
+ * @param layout how the weights lie in the vectors
+ * @param vectors what the vectors are
+ */
+record TrainingStart(
+    Model model,
+    Optional<Teacher> teacher,
+    TrainingFolder.State state,
+    WeightLayout layout,
+    TrainingVectors.Start vectors) {
+
+  /** A start with random weights. */
+  static TrainingStart random(
+      UNetConfig network, BetaSchedule schedule, PredictionType type, TrainingOptions options) {
+    WeightLayout layout = new WeightLayout(UNet.shapes(network));
+    return new TrainingStart(
+        new Model(network, network.info(schedule, type), PipelineScheduler.DEFAULT),
+        Optional.empty(),
+        TrainingFolder.State.start(options, Optional.empty()),
+        layout,
+        fresh(layout.initial(options.seed())));
+  }
+
+  /**
+   * A start with the weights of a model.
+   *
+   * @param folder that the model was read from
+   * @param network the model's, or a deeper one
+   * @throws IOException if the weights can't be read or are not the network's
+   */
+  static TrainingStart from(
+      Path folder,
+      ModelFolder saved,
+      UNetConfig network,
+      Optional<Teacher> teacher,
+      TrainingOptions options)
+      throws IOException {
+    WeightLayout layout = ModelFiles.layout(saved);
+    WeightSource weights = saved.weights().source();
+    int layers = saved.model().network().levels().layersPerBlock();
+    int more = network.levels().layersPerBlock() - layers;
+    if (more > 0) {
+      layout = new WeightLayout(UNet.shapes(network));
+      WeightSource initial = layout.source(layout.initial(options.seed()));
+      weights = new Deepening(weights, layers, initial, more);
+    }
+    return new TrainingStart(
+        new Model(network, saved.model().info(), saved.model().pipeline()),
+        teacher,
+        TrainingFolder.State.start(options, Optional.of(folder)),
+        layout,
+        fresh(layout.pack(weights)));
+  }
+
+  /** Some weights, of which the moving average is the same, and moments of 0. */
+  private static TrainingVectors.Start fresh(float[] weights) {
+    return vector ->
+        vector == Vector.WEIGHTS || vector == Vector.EMA ? weights : new float[weights.length];
+  }
+
+  /**
+   * What was saved.
+   *
+   * @throws IOException if something is missing or wrong; the message names the file
+   * @throws IllegalArgumentException if what is learned from is no longer what it was
+   */
+  static TrainingStart resumed(Path folder) throws IOException {
+    ModelFolder saved = ModelFolder.read(folder);
+    WeightLayout layout = ModelFiles.layout(saved);
+    TrainingFolder.State state = TrainingFolder.read(folder);
+    Optional<Teacher> teacher =
+        state
+            .guided()
+            .map(
+                guided ->
+                    Teacher.resume(
+                        state.startedFrom().orElseThrow(),
+                        guided.autoguidance(),
+                        guided.digest(),
+                        saved.model().info()));
+    return new TrainingStart(
+        saved.model(),
+        teacher,
+        state,
+        layout,
+        vector -> TrainingFolder.read(folder, vector, layout));
+  }
+}
