@@ -132,8 +132,9 @@ public interface Predictor extends AutoCloseable {
    * @param precision what to compute in, whatever the weights are stored in
    * @throws IOException if the folder can't be read or isn't a model; the message names the file
    *     and what is wrong
-   * @throws IllegalStateException if nothing on the class path or module path can run models; the
-   *     message says what to add
+   * @throws IllegalStateException if nothing on the class path or module path can run models, in
+   *     which case the message says what to add, or if TensorFlow can't be set up, in which case it
+   *     says why and what to do
    */
   static Predictor load(Path folder, Precision precision) throws IOException {
     return Predictors.provider().load(folder, requireNonNull(precision, "precision"));
@@ -158,7 +159,7 @@ public interface Predictor extends AutoCloseable {
    * @param precision what to compute in
    * @throws IllegalStateException if there is none on the class path or module path, in which case
    *     the message says what to add, or if its files are damaged, in which case it says which and
-   *     how
+   *     how, or if TensorFlow can't be set up, in which case it says why and what to do
    */
   static Predictor pretrained(Precision precision) {
     return Predictors.provider().pretrained(requireNonNull(precision, "precision"));

@@ -36,15 +36,16 @@ final class AdamW {
     this.scalars = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(SCALARS)));
   }
 
-  /** The length of a vector. */
+  /** Returns the length of a vector. */
   static Operand<TFloat32> norm(Ops tf, Operand<TFloat32> gradient) {
     // Not the square operation, whose gradient function brings the process down.
     return tf.math.sqrt(tf.reduceSum(tf.math.mul(gradient, gradient), tf.constant(0)));
   }
 
   /**
-   * The operation that takes one step down a gradient; running it needs {@link #scalars()} fed.
-   * Where loss or norm are not finite it changes nothing: neither weights nor average nor moments.
+   * Returns the operation that takes one step down a gradient; running it needs {@link #scalars()}
+   * fed. Where loss or norm are not finite it changes nothing: neither weights nor average nor
+   * moments.
    *
    * @param loss scalar
    * @param norm of the gradient, scalar
@@ -87,13 +88,13 @@ final class AdamW {
         ema, tf.math.mul(tf.math.sub(updated, ema), tf.select(usable, scalar.get(5), zero)));
   }
 
-  /** What a step is fed: {@link #scalars(long, double, double, double, double)}. */
+  /** Returns what a step is fed: {@link #scalars(long, double, double, double, double)}. */
   Operand<TFloat32> scalars() {
     return scalars;
   }
 
   /**
-   * The scalars of a step: rates, powers of β for its bias, and the loss before.
+   * Returns the scalars of a step: rates, powers of β for its bias, and the loss before.
    *
    * @param step steps taken before this one
    * @param learningRate at least 0

@@ -45,7 +45,7 @@ final class Deepening implements WeightSource {
   }
 
   /**
-   * The deeper network.
+   * Returns the deeper network.
    *
    * @param layersPerBlock at least as many as there are
    */
@@ -72,7 +72,7 @@ final class Deepening implements WeightSource {
     trained.checkNothingLeft();
   }
 
-  /** What a weight was called in the network before, if it was there. */
+  /** Returns what a weight was called in the network before, if it was there. */
   private Optional<String> source(String name) {
     Matcher block = BLOCK.matcher(name);
     if (!block.matches()) {
@@ -90,8 +90,8 @@ final class Deepening implements WeightSource {
   }
 
   /**
-   * A weight of a block that does nothing: what it adds to its input is 0, and its input, where a
-   * skip is appended to it, goes on without that.
+   * Returns a weight of a block that does nothing: what it adds to its input is 0, and its input,
+   * where a skip is appended to it, goes on without that.
    */
   private static Weight identity(String name, Weight start) {
     boolean shortcut = name.contains(".conv_shortcut.");

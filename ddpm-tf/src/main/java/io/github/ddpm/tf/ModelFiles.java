@@ -21,10 +21,13 @@ public final class ModelFiles {
 
   /** What numbers are stored as. */
   public enum Storage {
-    /** 24 significant bits. */
+    /** Numbers of 24 significant bits. */
     FLOAT32(DType.F32),
 
-    /** 11 significant bits, up to 65504: half the size, and what models are published in. */
+    /**
+     * Numbers of 11 significant bits, up to 65504: they take half the size, and are what models are
+     * published in.
+     */
     FLOAT16(DType.F16);
 
     private final DType type;
@@ -45,6 +48,8 @@ public final class ModelFiles {
    * @throws IOException if the model can't be read, or can't be written, for instance because a
    *     weight is beyond what float16 holds; the message names the file. What was there before
    *     stays
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static void convert(Path from, Path to, Storage storage) throws IOException {
     ModelFolder saved = ModelFolder.read(from);
@@ -55,8 +60,8 @@ public final class ModelFiles {
   }
 
   /**
-   * The layout of a model's weights. The configuration may claim any network, so it is asked for no
-   * weight beyond the first that isn't in the file.
+   * Returns the layout of a model's weights. The configuration may claim any network, so it is
+   * asked for no weight beyond the first that isn't in the file.
    *
    * @throws IOException if a weight is missing or has another shape
    */

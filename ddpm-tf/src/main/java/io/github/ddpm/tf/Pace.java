@@ -36,14 +36,14 @@ final class Pace {
     return secondsPerStep;
   }
 
-  /** The time that so many steps will take; zero for less than 1. */
+  /** Returns the time that so many steps will take; zero for less than 1. */
   Duration left(long steps) {
     return Duration.ofMillis(Math.round(1000 * secondsPerStep * Math.max(0, steps)));
   }
 
   /**
-   * Whether the number of steps should be fixed now: when the learning rate begins to depend on it,
-   * because the longer timed, the better, but not when time is nearly up.
+   * Tells whether the number of steps should be fixed now: when the learning rate begins to depend
+   * on it, because the longer timed, the better, but not when time is nearly up.
    *
    * @param budget seconds in all
    * @param warmupSteps during which the learning rate doesn't depend on the number of steps
@@ -52,7 +52,7 @@ final class Pace {
     return taken >= Math.max(UNTIMED_STEPS + TIMED_STEPS, warmupSteps) || elapsed() >= budget / 4;
   }
 
-  /** Steps that fit into what is left of a number of seconds, at least 0. */
+  /** Returns the number of steps that fit into what is left of a number of seconds, at least 0. */
   long stepsLeft(double budget) {
     return Math.max(0, Math.round((budget - elapsed()) / secondsPerStep));
   }

@@ -47,7 +47,7 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
   }
 
   /**
-   * The teacher of a training that goes on.
+   * Reads the teacher of a training that goes on.
    *
    * @param folder of the model
    * @param digest that both models had when the training began
@@ -91,13 +91,14 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
     return hasher.hash().toString();
   }
 
-  /** Whether two models answer the same question; how they are sampled doesn't matter. */
+  /** Tells whether two models answer the same question; how they are sampled doesn't matter. */
   private static boolean isOfTheSame(ModelInfo one, ModelInfo other) {
     return one.withSpacingExponent(1).equals(other.withSpacingExponent(1));
   }
 
   /**
-   * What a network should predict instead of {@link io.github.ddpm.tf.graph.SchedulerOps#target}.
+   * Returns what a network should predict instead of {@link
+   * io.github.ddpm.tf.graph.SchedulerOps#target}.
    *
    * @param x noisy images [n, height, width, channels]
    * @param timesteps [n]

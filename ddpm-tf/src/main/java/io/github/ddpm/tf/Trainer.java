@@ -37,8 +37,8 @@ import java.util.function.Predicate;
  * }</pre>
  *
  * <p>All randomness is a function of the seed and the step, so training that was saved and resumed
- * gives the weights of training in one go, bit for bit on the same machine. Not thread-safe; who
- * opens one closes it.
+ * gives the weights of training in one go, bit for bit on the same machine. A trainer is not
+ * thread-safe; whoever opens one closes it.
  */
 public final class Trainer implements AutoCloseable {
   private final Model model;
@@ -66,6 +66,8 @@ public final class Trainer implements AutoCloseable {
    *
    * @throws IllegalArgumentException if these don't fit together, for instance ε or min-SNR
    *     weighting with zero terminal SNR, or no such network can be built
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static Trainer create(
       UNetConfig network,
@@ -90,6 +92,8 @@ public final class Trainer implements AutoCloseable {
    * @throws IOException if something is missing or wrong; the message names the file and what is
    *     wrong
    * @throws IllegalArgumentException if the options don't fit the model
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
     ModelFolder saved = ModelFolder.read(folder);
@@ -98,8 +102,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Starts a training as {@link #fineTune} does, but towards what the model predicts under
-   * autoguidance instead of towards the data: so one call of the trained network does what two
+   * Starts a training as {@link #fineTune} does, but toward what the model predicts under
+   * autoguidance instead of toward the data: so one call of the trained network does what two
    * models would have to do together (distillation, Meng et al. 2023, "On Distillation of Guided
    * Diffusion Models"). A step takes two forward passes more, and the memory of two networks whose
    * weights are constants of the graph. Resuming needs both folders where and as they were.
@@ -111,6 +115,8 @@ public final class Trainer implements AutoCloseable {
    *     file and what is wrong
    * @throws IllegalArgumentException if the guide is a model of something else, or the options
    *     don't fit
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static Trainer distill(Path folder, Autoguidance autoguidance, TrainingOptions options)
       throws IOException {
@@ -126,6 +132,8 @@ public final class Trainer implements AutoCloseable {
    * on from what the model knows.
    *
    * @param layersPerBlock at least the model's; see {@link UNetConfig#withLayersPerBlock}
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static Trainer deepen(Path folder, int layersPerBlock, TrainingOptions options)
       throws IOException {
@@ -141,6 +149,8 @@ public final class Trainer implements AutoCloseable {
    *     but not resumed
    * @throws IOException if something is missing or wrong; the message names the file and what is
    *     wrong
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static Trainer resume(Path folder) throws IOException {
     try {
@@ -150,40 +160,40 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** What the model is. */
+  /** Returns what the model is. */
   public ModelInfo info() {
     return model.info();
   }
 
-  /** What the network is. */
+  /** Returns what the network is. */
   public UNetConfig network() {
     return model.network();
   }
 
-  /** How it is trained. */
+  /** Returns how it is trained. */
   public TrainingOptions options() {
     return options;
   }
 
   /**
-   * The model that this training started from: as it was given, or, after {@link #resume}, its
-   * absolute path.
+   * Returns the model that this training started from: as it was given, or, after {@link #resume},
+   * its absolute path.
    */
   public Optional<Path> startedFrom() {
     return startedFrom;
   }
 
-  /** The autoguidance that is learned, as {@link #distill} was given it. */
+  /** Returns the autoguidance that is learned, as {@link #distill} was given it. */
   public Optional<Autoguidance> autoguidance() {
     return teacher.map(Teacher::autoguidance);
   }
 
-  /** Steps taken so far. */
+  /** Returns the number of steps taken so far. */
   public long stepsTaken() {
     return step;
   }
 
-  /** Steps in all; 0 while not known. */
+  /** Returns the number of steps in all; 0 while not known. */
   public long totalSteps() {
     return totalSteps;
   }
@@ -304,8 +314,9 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * The model as it is now, with the moving average of the weights, ready to sample in the
-   * precision of the training; it doesn't change as training goes on. Who asks for it closes it.
+   * Returns the model as it is now, with the moving average of the weights, ready to sample in the
+   * precision of the training; it doesn't change as training goes on. Whoever asks for it closes
+   * it.
    */
   public Predictor predictor() {
     checkOpen();

@@ -72,7 +72,7 @@ final class TrainingFolder {
       Optional<Guided> guided,
       TrainingOptions options) {
 
-    /** The state before the first step. */
+    /** Returns the state before the first step. */
     static State start(TrainingOptions options, Optional<Path> startedFrom) {
       return new State(0, 0, startedFrom, Optional.empty(), options);
     }
@@ -135,7 +135,7 @@ final class TrainingFolder {
     return layout.pack(WeightFiles.of(folder.resolve(TRAINING).resolve(file(vector))).source());
   }
 
-  /** The file that {@link #read(Path)} reads, for messages. */
+  /** Returns the file that {@link #read(Path)} reads, for messages. */
   static Path stateFile(Path folder) {
     return folder.resolve(TRAINING).resolve(STATE);
   }
@@ -162,7 +162,7 @@ final class TrainingFolder {
     return json;
   }
 
-  /** Where a folder is, wherever training is resumed from. */
+  /** Returns where a folder is, wherever training is resumed from. */
   private static String absolute(Path folder) {
     return folder.toAbsolutePath().normalize().toString();
   }
@@ -261,7 +261,7 @@ final class TrainingFolder {
     return (int) value;
   }
 
-  /** A number that may be infinite, which JSON has as text. */
+  /** Reads a number that may be infinite, which JSON has as text. */
   private static double number(JsonNode json, String key) {
     JsonNode value = json.path(key);
     boolean infinite = value.isTextual() && value.textValue().equals("Infinity");

@@ -34,7 +34,7 @@ import org.tensorflow.types.TInt64;
  * The graph of training: noise, the network, the loss, its gradient and a step of the optimizer (Ho
  * et al. 2020, algorithm 1). All randomness is a function of the seed and the step.
  *
- * <p>Who makes one closes it.
+ * <p>Whoever makes one closes it.
  */
 final class TrainingGraph implements AutoCloseable {
   private final Model model;
@@ -65,7 +65,7 @@ final class TrainingGraph implements AutoCloseable {
   private record Accumulation(
       Operand<TFloat32> share, Op first, Op more, Operand<TFloat32> norm, Op last) {}
 
-  /** The position of the first value of a batch that is not finite; -1 if all are. */
+  /** Returns the position of the first value of a batch that is not finite; -1 if all are. */
   static int firstNotFinite(FloatBuffer batch) {
     for (int i = 0; i < batch.limit(); i++) {
       if (!Float.isFinite(batch.get(i))) {
@@ -77,7 +77,7 @@ final class TrainingGraph implements AutoCloseable {
 
   /** What came out of a step. */
   record Outcome(double loss, double norm) {
-    /** Whether the step was taken; if not, nothing has changed. */
+    /** Tells whether the step was taken; if not, nothing has changed. */
     boolean isFinite() {
       return Double.isFinite(loss) && Double.isFinite(norm);
     }
@@ -212,7 +212,8 @@ final class TrainingGraph implements AutoCloseable {
   }
 
   /**
-   * The seed of a step's draw: (seed, step) with the number of the draw in the step's upper half.
+   * Returns the seed of a step's draw: (seed, step) with the number of the draw in the step's upper
+   * half.
    */
   private Operand<TInt64> seed(Ops tf, int draw) {
     return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
@@ -248,7 +249,7 @@ final class TrainingGraph implements AutoCloseable {
     }
   }
 
-  /** How the weights lie in the vectors. */
+  /** Returns how the weights lie in the vectors. */
   WeightLayout layout() {
     return layout;
   }

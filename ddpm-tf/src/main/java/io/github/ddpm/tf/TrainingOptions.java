@@ -79,8 +79,8 @@ public record TrainingOptions(
     }
 
     /**
-     * The learning rate of a step: it rises linearly to its peak, then falls to 0 along half a
-     * cosine (Loshchilov and Hutter 2017, "SGDR", eq. 5).
+     * Returns the learning rate of a step: it rises linearly to its peak, then falls to 0 along
+     * half a cosine (Loshchilov and Hutter 2017, "SGDR", eq. 5).
      *
      * @param step steps taken before, at least 0
      * @param totalSteps of the whole training; 0 if not known yet, for a rate that stays at its
@@ -116,17 +116,20 @@ public record TrainingOptions(
       checkArgument(power > 0, "EMA power must be above 0, got %s", power);
     }
 
-    /** The share of the moving average that a step keeps; the first step keeps nothing. */
+    /** Returns the share of the moving average that a step keeps; the first step keeps nothing. */
     double decay(long step) {
       return Math.min(maxDecay, 1 - Math.pow(1.0 + step, -power));
     }
   }
 
   /**
-   * 128 images a step and at once, a learning rate of 1e-3 after 100 steps of warm-up, no weight
-   * decay, gradients of at most 1, no min-SNR weighting, a moving average of up to 0.9999 with
-   * power 3/4, a tenth of the labels dropped, seed 0, and the precision that is fastest on this
-   * machine.
+   * Returns options of 128 images a step and at once, a learning rate of 1e-3 after 100 steps of
+   * warm-up, no weight decay, gradients of at most 1, no min-SNR weighting, a moving average of up
+   * to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0, and the precision that is
+   * fastest on this machine.
+   *
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     TensorFlowRuntime#graph}
    */
   public static TrainingOptions defaults() {
     return new TrainingOptions(
@@ -140,73 +143,74 @@ public record TrainingOptions(
         TensorFlowRuntime.fastestPrecision());
   }
 
-  /** These options with another batch size. */
+  /** Returns these options with another batch size. */
   public TrainingOptions withBatchSize(int images) {
     return new TrainingOptions(
         images, microBatch, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
   /**
-   * These options with so many images at once in the network, for batches that don't fit into the
-   * memory; 0 is the whole batch.
+   * Returns these options with so many images at once in the network, for batches that don't fit
+   * into the memory; 0 is the whole batch.
    */
   public TrainingOptions withMicroBatch(int images) {
     return new TrainingOptions(
         batchSize, images, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
-  /** These options with another optimizer. */
+  /** Returns these options with another optimizer. */
   public TrainingOptions withOptimizer(Optimizer other) {
     return new TrainingOptions(
         batchSize, microBatch, other, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
   /**
-   * These options with another learning rate at its peak, and another number of steps to get there.
+   * Returns these options with another learning rate at its peak, and another number of steps to
+   * get there.
    */
   public TrainingOptions withLearningRate(double peak, int warmup) {
     return withOptimizer(
         new Optimizer(peak, warmup, optimizer.weightDecay, optimizer.maxGradientNorm));
   }
 
-  /** These options with another weight decay. */
+  /** Returns these options with another weight decay. */
   public TrainingOptions withWeightDecay(double decay) {
     return withOptimizer(
         new Optimizer(
             optimizer.learningRate, optimizer.warmupSteps, decay, optimizer.maxGradientNorm));
   }
 
-  /** These options with gradients of another length at most; infinity is off. */
+  /** Returns these options with gradients of another length at most; infinity is off. */
   public TrainingOptions withMaxGradientNorm(double norm) {
     return withOptimizer(
         new Optimizer(optimizer.learningRate, optimizer.warmupSteps, optimizer.weightDecay, norm));
   }
 
-  /** These options with another moving average. */
+  /** Returns these options with another moving average. */
   public TrainingOptions withEma(Ema other) {
     return new TrainingOptions(
         batchSize, microBatch, optimizer, other, minSnrGamma, labelDropout, seed, precision);
   }
 
-  /** These options with min-SNR weighting; 0 turns it off. */
+  /** Returns these options with min-SNR weighting; 0 turns it off. */
   public TrainingOptions withMinSnrGamma(double gamma) {
     return new TrainingOptions(
         batchSize, microBatch, optimizer, ema, gamma, labelDropout, seed, precision);
   }
 
-  /** These options with another share of labels dropped. */
+  /** Returns these options with another share of labels dropped. */
   public TrainingOptions withLabelDropout(double share) {
     return new TrainingOptions(
         batchSize, microBatch, optimizer, ema, minSnrGamma, share, seed, precision);
   }
 
-  /** These options with another seed. */
+  /** Returns these options with another seed. */
   public TrainingOptions withSeed(long value) {
     return new TrainingOptions(
         batchSize, microBatch, optimizer, ema, minSnrGamma, labelDropout, value, precision);
   }
 
-  /** These options with another precision. */
+  /** Returns these options with another precision. */
   public TrainingOptions withPrecision(Precision value) {
     return new TrainingOptions(
         batchSize, microBatch, optimizer, ema, minSnrGamma, labelDropout, seed, value);

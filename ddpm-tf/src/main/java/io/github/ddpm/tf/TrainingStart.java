@@ -26,7 +26,7 @@ record TrainingStart(
     WeightLayout layout,
     TrainingVectors.Start vectors) {
 
-  /** A start with random weights. */
+  /** Makes a start with random weights. */
   static TrainingStart random(
       UNetConfig network, BetaSchedule schedule, PredictionType type, TrainingOptions options) {
     WeightLayout layout = new WeightLayout(UNet.shapes(network));
@@ -39,7 +39,7 @@ record TrainingStart(
   }
 
   /**
-   * A start with the weights of a model.
+   * Makes a start with the weights of a model.
    *
    * @param folder that the model was read from
    * @param network the model's, or a deeper one
@@ -69,14 +69,14 @@ record TrainingStart(
         fresh(layout.pack(weights)));
   }
 
-  /** Some weights, of which the moving average is the same, and moments of 0. */
+  /** Returns some weights, of which the moving average is the same, and moments of 0. */
   private static TrainingVectors.Start fresh(float[] weights) {
     return vector ->
         vector == Vector.WEIGHTS || vector == Vector.EMA ? weights : new float[weights.length];
   }
 
   /**
-   * What was saved.
+   * Reads what was saved.
    *
    * @throws IOException if something is missing or wrong; the message names the file
    * @throws IllegalArgumentException if what is learned from is no longer what it was

@@ -78,17 +78,17 @@ final class TrainingVectors {
     return variables.get(vector);
   }
 
-  /** The weight of that name. */
+  /** Returns the weight of that name. */
   Operand<TFloat32> weight(String name) {
     return weights.get(name);
   }
 
-  /** One more vector, which costs memory only once it is assigned. */
+  /** Makes one more vector, which costs memory only once it is assigned. */
   Variable<TFloat32> another() {
     return tf.variable(Shape.of(layout.size()), TFloat32.class);
   }
 
-  /** The gradient of a scalar by all weights. */
+  /** Returns the gradient of a scalar by all weights. */
   Operand<TFloat32> gradient(Operand<TFloat32> loss) {
     List<Operand<TFloat32>> flat = new ArrayList<>();
     Operand<TInt32> vector = tf.constant(new int[] {-1});

@@ -16,13 +16,13 @@ import org.tensorflow.ndarray.Shape;
  * @param shapes by name, in TensorFlow's order of axes
  */
 record WeightLayout(Map<String, Shape> shapes) {
-  /** The length of the vector. */
+  /** Returns the length of the vector. */
   int size() {
     return Math.toIntExact(shapes.values().stream().mapToLong(Shape::size).sum());
   }
 
   /**
-   * The vector of some weights.
+   * Returns the vector of some weights.
    *
    * @param weights exactly those that the network has
    * @throws IOException if they are not, or can't be read
@@ -36,14 +36,14 @@ record WeightLayout(Map<String, Shape> shapes) {
     return vector.array();
   }
 
-  /** The weights of a vector, in PyTorch's order of axes. */
+  /** Returns the weights of a vector, in PyTorch's order of axes. */
   Map<String, Weight> unpack(float[] vector) {
     Map<String, Weight> weights = new LinkedHashMap<>();
     slices(vector).forEach((name, weight) -> weights.put(name, weight.toPyTorch()));
     return weights;
   }
 
-  /** The weights of a vector, for a network of this layout. */
+  /** Returns the weights of a vector, for a network of this layout. */
   WeightSource source(float[] vector) {
     Map<String, Weight> slices = slices(vector);
     return new WeightSource() {
@@ -70,7 +70,7 @@ record WeightLayout(Map<String, Shape> shapes) {
   }
 
   /**
-   * A vector to start training from, initialized as PyTorch does: weights and biases of
+   * Returns a vector to start training from, initialized as PyTorch does: weights and biases of
    * convolutions and linear layers are uniform in ±1/√(inputs), normalizations start as the
    * identity, embeddings are N(0, 1).
    */
@@ -96,7 +96,8 @@ record WeightLayout(Map<String, Shape> shapes) {
   }
 
   /**
-   * Inputs of one output: [height, width, in, out] of a convolution, [out, in] of a linear layer.
+   * Counts the inputs of one output: [height, width, in, out] of a convolution, [out, in] of a
+   * linear layer.
    */
   private static long inputs(Shape weight) {
     return weight.numDimensions() == 4

@@ -2,8 +2,8 @@
  * Diffusion on TensorFlow Java: training, and what stands behind it.
  *
  * <p>{@link io.github.ddpm.tf.Trainer} is where a user starts; {@link
- * io.github.ddpm.Predictor#load} finds this module by itself. The rooms of the house, each of which
- * knows only those after it:
+ * io.github.ddpm.Predictor#load} finds this module by itself. These are the rooms of the house,
+ * each of which knows only those after it:
  *
  * <ol>
  *   <li>{@code io.github.ddpm.tf}: training. {@code Trainer} is the face of {@code TrainingGraph}
@@ -18,9 +18,9 @@
  *
  * {@link io.github.ddpm.tf.data}, the pictures to train on, stands beside them.
  *
- * <p>An image's way from noise: {@code Sampler} (the request) → {@code NoiseScheduler} (the rows) →
- * {@code TfPredictor} (one run of the graph per row) → {@code UNet} and {@code SchedulerOps} (what
- * the graph computes).
+ * <p>An image's way from noise is this: {@code Sampler} (the request) → {@code NoiseScheduler} (the
+ * rows) → {@code TfPredictor} (one run of the graph per row) → {@code UNet} and {@code
+ * SchedulerOps} (what the graph computes).
  *
  * <p>Weights keep diffusers' names everywhere; in memory a convolution is [height, width, in, out],
  * on disk [out, in, height, width]. In training all weights are one variable, so that AdamW and the

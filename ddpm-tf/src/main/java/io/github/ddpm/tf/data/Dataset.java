@@ -23,7 +23,8 @@ import java.util.stream.IntStream;
  * are asked for, extend this class: {@link #read} is called in the order of training, ahead of the
  * step that needs the picture.
  *
- * <p>Immutable, so any number of threads may use one; who extends this class keeps to that.
+ * <p>A dataset is immutable, so any number of threads may use one; whoever extends this class keeps
+ * to that.
  */
 public abstract class Dataset {
   private final int size;
@@ -35,7 +36,7 @@ public abstract class Dataset {
   private final EpochOrder order;
 
   /**
-   * A set of pictures.
+   * Makes a set of pictures.
    *
    * @param size how many there are, at least 1
    * @param height of each, in pixels, at least 1
@@ -78,7 +79,8 @@ public abstract class Dataset {
   protected abstract void read(int index, FloatBuffer into);
 
   /**
-   * The class of a picture, in [0, classes). It is called only if there are classes, by any thread.
+   * Returns the class of a picture, in [0, classes). It is called only if there are classes, by any
+   * thread.
    *
    * @param index in [0, size())
    */
@@ -87,7 +89,7 @@ public abstract class Dataset {
   }
 
   /**
-   * Pictures without labels.
+   * Makes a set of pictures without labels.
    *
    * @param images one array of unsigned bytes a picture, each [height, width, channels], copied
    * @throws IllegalArgumentException if there is no picture or one has another size
@@ -97,7 +99,7 @@ public abstract class Dataset {
   }
 
   /**
-   * Pictures with labels.
+   * Makes a set of pictures with labels.
    *
    * @param images one array of unsigned bytes a picture, each [height, width, channels], copied
    * @param classes how many classes there are
@@ -111,16 +113,18 @@ public abstract class Dataset {
     return keeping(height, width, channels, copies, classes, labels.clone());
   }
 
-  /** The same with the arrays as they are: for loaders, which hold no other reference to them. */
+  /**
+   * Makes the same with the arrays as they are: for loaders, which hold no other reference to them.
+   */
   static Dataset keeping(
       int height, int width, int channels, byte[][] images, int classes, int... labels) {
     return new InMemory(height, width, channels, images, classes, labels);
   }
 
   /**
-   * These pictures and, after them, each of them with left and right swapped, so that an epoch
-   * shows both: twice as many pictures in the same memory. For data whose mirror images are as
-   * likely, such as faces, not letters. Already mirrored pictures stay as they are.
+   * Returns these pictures and, after them, each of them with left and right swapped, so that an
+   * epoch shows both: twice as many pictures in the same memory. It is for data whose mirror images
+   * are as likely, such as faces, not letters. Already mirrored pictures stay as they are.
    *
    * @throws IllegalArgumentException if that is more pictures than an int counts
    */
@@ -133,33 +137,33 @@ public abstract class Dataset {
     return new Mirrored(this);
   }
 
-  /** How many pictures there are, at least 1. */
+  /** Returns how many pictures there are, at least 1. */
   public final int size() {
     return size;
   }
 
-  /** Rows of each picture. */
+  /** Returns the number of rows of each picture. */
   public final int height() {
     return height;
   }
 
-  /** Columns of each picture. */
+  /** Returns the number of columns of each picture. */
   public final int width() {
     return width;
   }
 
-  /** Channels of each picture: 1 is gray, 3 is RGB. */
+  /** Returns the number of channels of each picture: 1 is gray, 3 is RGB. */
   public final int channels() {
     return channels;
   }
 
-  /** How many classes the labels tell apart; 0 if there are no labels. */
+  /** Returns how many classes the labels tell apart; 0 if there are no labels. */
   public final int classes() {
     return classes;
   }
 
   /**
-   * The class of one picture, in [0, classes).
+   * Returns the class of one picture, in [0, classes).
    *
    * @throws IllegalStateException if there are no labels
    * @throws IndexOutOfBoundsException if there is no such picture
@@ -173,7 +177,7 @@ public abstract class Dataset {
   }
 
   /**
-   * The classes of some pictures, in the order asked for.
+   * Returns the classes of some pictures, in the order asked for.
    *
    * @throws IllegalStateException if there are no labels
    * @throws IndexOutOfBoundsException if there is no such picture
@@ -183,7 +187,7 @@ public abstract class Dataset {
   }
 
   /**
-   * Some pictures, in the order asked for.
+   * Returns some pictures, in the order asked for.
    *
    * @throws IndexOutOfBoundsException if there is no such picture
    */
@@ -192,8 +196,8 @@ public abstract class Dataset {
   }
 
   /**
-   * The values of some pictures, in the order asked for: [n, height, width, channels], about in
-   * [-1, 1]. They are made for each call and not copied.
+   * Returns the values of some pictures, in the order asked for: [n, height, width, channels],
+   * about in [-1, 1]. They are made for each call and not copied.
    *
    * @throws IndexOutOfBoundsException if there is no such picture
    */
@@ -214,10 +218,11 @@ public abstract class Dataset {
   }
 
   /**
-   * The order of training: one stretch of an endless sequence of epochs, each of which visits every
-   * picture once, in an order that depends on the seed and the epoch's number alone. So a training
-   * that stopped after {@code position} pictures goes on exactly where it was, here or on another
-   * machine. A batch may reach over the end of an epoch, and may be larger than the data.
+   * Returns the order of training: one stretch of an endless sequence of epochs, each of which
+   * visits every picture once, in an order that depends on the seed and the epoch's number alone.
+   * So a training that stopped after {@code position} pictures goes on exactly where it was, here
+   * or on another machine. A batch may reach over the end of an epoch, and may be larger than the
+   * data.
    *
    * @param position pictures visited so far, 0 at the start; epoch = position / size()
    * @param count how many pictures to visit now, at least 1
@@ -252,9 +257,9 @@ public abstract class Dataset {
   }
 
   /**
-   * The mean squared error of a model's predictions for these pictures, always of the same noise:
-   * held-out loss, if the model was not trained on them. Losses compare between models of one
-   * prediction type and schedule, and between the moments of one training.
+   * Returns the mean squared error of a model's predictions for these pictures, always of the same
+   * noise: held-out loss, if the model was not trained on them. Losses compare between models of
+   * one prediction type and schedule, and between the moments of one training.
    *
    * @param model of the size and classes of these pictures
    * @param timesteps how many of the model's to visit, evenly spaced; in [1, T]

@@ -155,7 +155,7 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
         && range.startsWith("bytes " + have + "-");
   }
 
-  /** The checksum of the uncompressed bytes, or words that say why there is none. */
+  /** Returns the checksum of the uncompressed bytes, or words that say why there is none. */
   private static String sha256(Path file) throws IOException {
     try (InputStream raw = Files.newInputStream(file);
         InputStream bytes = ByteStreams.limit(new GZIPInputStream(raw, 1 << 16), MAX_BYTES);

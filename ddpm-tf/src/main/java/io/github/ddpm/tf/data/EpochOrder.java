@@ -22,7 +22,7 @@ final class EpochOrder {
     this.size = size;
   }
 
-  /** See {@link Dataset#batch}. */
+  /** Does what {@link Dataset#batch} says. */
   int[] batch(long position, int count, long seed) {
     checkArgument(position >= 0, "position must be at least 0, got %s", position);
     checkArgument(count >= 1, "count must be at least 1, got %s", count);
@@ -47,7 +47,10 @@ final class EpochOrder {
     return current.order;
   }
 
-  /** Fisher-Yates with {@link Random}, whose numbers its documentation fixes for every JDK. */
+  /**
+   * Shuffles by Fisher-Yates with {@link Random}, whose numbers its documentation fixes for every
+   * JDK.
+   */
   private static int[] shuffled(int n, long seed, long number) {
     // Hashed, because Random's first numbers are alike for neighboring seeds.
     Random random =

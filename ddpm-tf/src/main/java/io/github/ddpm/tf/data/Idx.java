@@ -32,7 +32,7 @@ final class Idx {
   }
 
   /**
-   * Gray pictures and their labels.
+   * Reads gray pictures and their labels.
    *
    * @param classes how many there are; labels must be in [0, classes)
    * @throws IOException that names the file and what is wrong with it

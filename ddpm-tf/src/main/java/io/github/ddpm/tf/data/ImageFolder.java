@@ -77,7 +77,9 @@ public final class ImageFolder {
         labeled ? labels : new int[0]);
   }
 
-  /** The pictures below a folder by name, relative to it and with slashes on every machine. */
+  /**
+   * Finds the pictures below a folder by name, relative to it and with slashes on every machine.
+   */
   private static SortedMap<String, Path> find(Path folder) throws IOException {
     SortedMap<String, Path> files = new TreeMap<>();
     if (!Files.isDirectory(folder)) {

@@ -60,7 +60,7 @@ public final class Mnist {
   private Mnist() {}
 
   /**
-   * The 60,000 pictures to train on, downloaded if they are not in the cache.
+   * Returns the 60,000 pictures to train on, downloaded if they are not in the cache.
    *
    * @throws IOException if no mirror has the files, or the cache cannot be written
    */
@@ -69,7 +69,7 @@ public final class Mnist {
   }
 
   /**
-   * The 10,000 pictures to test with, downloaded if they are not in the cache.
+   * Returns the 10,000 pictures to test with, downloaded if they are not in the cache.
    *
    * @throws IOException if no mirror has the files, or the cache cannot be written
    */
@@ -78,7 +78,7 @@ public final class Mnist {
   }
 
   /**
-   * The pictures of {@code train-images-idx3-ubyte.gz} with the labels of {@code
+   * Reads the pictures of {@code train-images-idx3-ubyte.gz} with the labels of {@code
    * train-labels-idx1-ubyte.gz}, either also without {@code .gz}. They may be of any number and
    * size, with labels 0 to 9; no checksum is asked for, since other sets come under the same names.
    *
@@ -91,7 +91,7 @@ public final class Mnist {
   }
 
   /**
-   * The pictures of {@code t10k-images-idx3-ubyte.gz} with the labels of {@code
+   * Reads the pictures of {@code t10k-images-idx3-ubyte.gz} with the labels of {@code
    * t10k-labels-idx1-ubyte.gz}; else as {@link #train(Path)}.
    *
    * @throws IOException as {@link #train(Path)}
@@ -125,7 +125,7 @@ public final class Mnist {
             + " t10k to test with; leave the folder out to have them downloaded");
   }
 
-  /** Where downloads are kept, from system properties and environment variables. */
+  /** Returns where downloads are kept, from system properties and environment variables. */
   static Path cache(UnaryOperator<String> property, UnaryOperator<String> variable) {
     return cacheRoot(property, variable).resolve("mnist");
   }

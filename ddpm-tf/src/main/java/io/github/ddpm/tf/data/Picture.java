@@ -68,7 +68,9 @@ final class Picture {
     return image;
   }
 
-  /** The same picture with 8 bits of red, green and blue, and white where it is transparent. */
+  /**
+   * Returns the same picture with 8 bits of red, green and blue, and white where it is transparent.
+   */
   private static BufferedImage onWhite(BufferedImage image) {
     int width = image.getWidth();
     int height = image.getHeight();

@@ -88,7 +88,7 @@ public enum DType {
     this.bytes = bytes;
   }
 
-  /** Bytes of a number. */
+  /** Returns the number of bytes of a number. */
   int bytes() {
     return bytes;
   }

@@ -63,23 +63,23 @@ public final class Json {
     MAPPER.writerWithDefaultPrettyPrinter().writeValue(file.toFile(), json);
   }
 
-  /** An object without keys. */
+  /** Makes an object without keys. */
   public static ObjectNode object() {
     return MAPPER.createObjectNode();
   }
 
-  /** The list of a key, which must be there. */
+  /** Returns the list of a key, which must be there. */
   static List<JsonNode> list(JsonNode json, String key) {
     checkArgument(json.path(key).isArray(), "%s must be a list, got %s", key, json.get(key));
     return StreamSupport.stream(json.get(key).spliterator(), false).toList();
   }
 
-  /** The text of a key; {@code absent} if it isn't there or is null. */
+  /** Returns the text of a key; {@code absent} if it isn't there or is null. */
   static String text(JsonNode json, String key, String absent) {
     return json.hasNonNull(key) ? json.get(key).asText() : absent;
   }
 
-  /** The number of a key; {@code absent} if it isn't there or is null. */
+  /** Returns the number of a key; {@code absent} if it isn't there or is null. */
   static double number(JsonNode json, String key, double absent) {
     if (!json.hasNonNull(key)) {
       return absent;
@@ -89,7 +89,7 @@ public final class Json {
     return value.doubleValue();
   }
 
-  /** The truth value of a key; {@code absent} if it isn't there or is null. */
+  /** Returns the truth value of a key; {@code absent} if it isn't there or is null. */
   static boolean bool(JsonNode json, String key, boolean absent) {
     if (!json.hasNonNull(key)) {
       return absent;
@@ -99,7 +99,7 @@ public final class Json {
     return value.booleanValue();
   }
 
-  /** The whole number of a key; {@code absent} if it isn't there or is null. */
+  /** Returns the whole number of a key; {@code absent} if it isn't there or is null. */
   static int integer(JsonNode json, String key, int absent) {
     if (!json.hasNonNull(key)) {
       return absent;

@@ -70,7 +70,9 @@ public record ModelFolder(Model model, WeightFiles weights) {
     }
   }
 
-  /** The sub-folder of that name, or, where diffusers would look next, the folder itself. */
+  /**
+   * Returns the sub-folder of that name, or, where diffusers would look next, the folder itself.
+   */
   private static Path part(Path folder, String name, String file) {
     Path part = folder.resolve(name);
     return Files.isDirectory(part) || !Files.exists(folder.resolve(file)) ? part : folder;

@@ -78,7 +78,7 @@ public record PipelineScheduler(
     checkArgument(clip > 0, "clip_sample_range must be above 0, got %s", clip);
   }
 
-  /** The sampler, which is still to be given a model. */
+  /** Returns the sampler, which is still to be given a model. */
   public Sampler sampler() {
     return Sampler.of(this).clip(clip);
   }
@@ -100,8 +100,8 @@ public record PipelineScheduler(
   }
 
   /**
-   * Song et al. 2021, eq. 12 with σ = 0 and the ε of the network itself, ε = (signal·out - q·x)/d,
-   * instead of one that is derived from the clipped x0.
+   * Completes a row by Song et al. 2021, eq. 12 with σ = 0 and the ε of the network itself, ε =
+   * (signal·out - q·x)/d, instead of one that is derived from the clipped x0.
    */
   private static Step ddimStep(Step from, PredictionType type, double next) {
     double p = type.fromNoise(from.signal(), from.noise());

@@ -37,7 +37,7 @@ final class SchedulerJson {
   private SchedulerJson() {}
 
   /**
-   * The noise of a {@code scheduler_config.json}.
+   * Returns the noise of a {@code scheduler_config.json}.
    *
    * @throws IllegalArgumentException for one that we don't know
    */
@@ -78,13 +78,13 @@ final class SchedulerJson {
     return bool(json, "rescale_betas_zero_snr", false) ? schedule.zeroTerminalSnr() : schedule;
   }
 
-  /** What the model of a {@code scheduler_config.json} predicts. */
+  /** Returns what the model of a {@code scheduler_config.json} predicts. */
   static PredictionType predictionType(JsonNode json) {
     return PredictionType.ofConfigName(json.path("prediction_type").asText("epsilon"));
   }
 
   /**
-   * A model of that network with the {@code scheduler_config.json}.
+   * Describes a model of that network with the {@code scheduler_config.json}.
    *
    * @throws IllegalArgumentException if the file has what we don't know, or what could not be
    *     sampled from
@@ -113,7 +113,7 @@ final class SchedulerJson {
   record Index(boolean ddimPipeline, String scheduler) {}
 
   /**
-   * The pipeline of a {@code model_index.json}.
+   * Returns the pipeline of a {@code model_index.json}.
    *
    * @throws IllegalArgumentException if it is none that samples pixels from noise
    */
@@ -137,7 +137,7 @@ final class SchedulerJson {
         pipeline.equals(DDIM_PIPELINE), json.path("scheduler").path(1).asText(DDPM_SCHEDULER));
   }
 
-  /** The {@code model_index.json} of a model. */
+  /** Returns the {@code model_index.json} of a model. */
   static ObjectNode writeIndex(PipelineScheduler pipeline, String version) {
     ObjectNode index = Json.object();
     index.put(Json.CLASS_NAME, pipeline.ddimPipeline() ? DDIM_PIPELINE : DDPM_PIPELINE);
@@ -151,7 +151,7 @@ final class SchedulerJson {
   }
 
   /**
-   * How the pipeline of a {@code scheduler_config.json} samples.
+   * Returns how the pipeline of a {@code scheduler_config.json} samples.
    *
    * @param index where there is none, the pipeline is that of the scheduler's class
    * @throws IllegalArgumentException for a scheduler or an option that we don't know
@@ -191,7 +191,7 @@ final class SchedulerJson {
         : Double.POSITIVE_INFINITY;
   }
 
-  /** The {@code scheduler_config.json} of a model. */
+  /** Returns the {@code scheduler_config.json} of a model. */
   static ObjectNode write(Model model, String version) {
     ModelInfo info = model.info();
     PipelineScheduler pipeline = model.pipeline();

@@ -6,13 +6,13 @@ import java.nio.FloatBuffer;
 
 /**
  * Room for an array, used again for the next one, so that going through the arrays of a large file
- * leaves no garbage. Not thread-safe.
+ * leaves no garbage. It is not thread-safe.
  */
 final class Scratch {
   private FloatBuffer floats = FloatBuffer.allocate(0);
   private ByteBuffer bytes = ByteBuffer.allocate(0);
 
-  /** Room for numbers; what was asked for before is gone. */
+  /** Returns room for numbers; what was asked for before is gone. */
   FloatBuffer floats(int count) {
     if (floats.capacity() < count) {
       floats = FloatBuffer.allocate(count);
@@ -20,7 +20,7 @@ final class Scratch {
     return floats.slice(0, count);
   }
 
-  /** Room for little-endian bytes; what was asked for before is gone. */
+  /** Returns room for little-endian bytes; what was asked for before is gone. */
   ByteBuffer bytes(int count) {
     if (bytes.capacity() < count) {
       bytes = ByteBuffer.allocate(count);

@@ -51,7 +51,7 @@ final class UNetJson {
   private UNetJson() {}
 
   /**
-   * The network of a {@code unet/config.json}.
+   * Returns the network of a {@code unet/config.json}.
    *
    * @throws IllegalArgumentException if it is none that we can build
    */
@@ -126,7 +126,7 @@ final class UNetJson {
     return width.intValue();
   }
 
-  /** The {@code unet/config.json} of a network. */
+  /** Returns the {@code unet/config.json} of a network. */
   static ObjectNode write(UNetConfig config, String version) {
     ObjectNode json = Json.object();
     json.put(Json.CLASS_NAME, UNET_CLASS).put(Json.VERSION, version);

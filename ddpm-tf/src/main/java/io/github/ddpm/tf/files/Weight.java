@@ -28,15 +28,15 @@ public record Weight(Shape shape, FloatBuffer values) {
   }
 
   /**
-   * A convolution as PyTorch has it, [out, in, height, width], in TensorFlow's order; anything else
-   * unchanged.
+   * Returns a convolution as PyTorch has it, [out, in, height, width], in TensorFlow's order, and
+   * anything else unchanged.
    */
   public Weight toTensorFlow() {
     return toTensorFlow(FloatBuffer::allocate);
   }
 
   /**
-   * The same.
+   * Does the same.
    *
    * @param room answers where the result goes if it is another one than this, for so many numbers
    */
@@ -45,21 +45,24 @@ public record Weight(Shape shape, FloatBuffer values) {
   }
 
   /**
-   * A convolution as TensorFlow has it, [height, width, in, out], in PyTorch's order; anything else
-   * unchanged.
+   * Returns a convolution as TensorFlow has it, [height, width, in, out], in PyTorch's order, and
+   * anything else unchanged.
    */
   public Weight toPyTorch() {
     return shape.numDimensions() == 4 ? transposed(3, 2, 0, 1) : this;
   }
 
-  /** The shape that PyTorch has for a weight of this shape in TensorFlow. */
+  /** Returns the shape that PyTorch has for a weight of this shape in TensorFlow. */
   static Shape inPyTorch(Shape shape) {
     return shape.numDimensions() == 4
         ? Shape.of(shape.get(3), shape.get(2), shape.get(0), shape.get(1))
         : shape;
   }
 
-  /** This with other axes: axis i of the result is axis {@code axes[i]} of this, for four axes. */
+  /**
+   * Returns this with other axes: axis i of the result is axis {@code axes[i]} of this, for four
+   * axes.
+   */
   public Weight transposed(int... axes) {
     return transposed(FloatBuffer::allocate, axes);
   }

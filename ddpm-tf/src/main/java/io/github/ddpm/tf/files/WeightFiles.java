@@ -58,7 +58,7 @@ public final class WeightFiles {
   }
 
   /**
-   * The weights of a file.
+   * Returns the weights of a file.
    *
    * @throws IOException if it isn't valid
    */
@@ -66,7 +66,7 @@ public final class WeightFiles {
     return new WeightFiles(file, SafeTensors.list(file));
   }
 
-  /** The weights for a network to ask for, each of which is read when it is. */
+  /** Returns the weights for a network to ask for, each of which is read when it is. */
   public WeightSource source() {
     return new Source();
   }
@@ -158,7 +158,7 @@ public final class WeightFiles {
     return renamed;
   }
 
-  /** The one file to read: weights, or the index of several files of weights. */
+  /** Chooses the one file to read: weights, or the index of several files of weights. */
   private static Path choose(Path folder) throws IOException {
     for (String name : List.of(NAME, INDEX + "json")) {
       if (Files.exists(folder.resolve(name))) {

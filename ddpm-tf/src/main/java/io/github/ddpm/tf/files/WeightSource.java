@@ -10,7 +10,7 @@ import org.tensorflow.ndarray.Shape;
  */
 public interface WeightSource {
   /**
-   * A weight.
+   * Returns a weight.
    *
    * @param name as diffusers names it
    * @param shape in TensorFlow's order of axes
@@ -21,7 +21,7 @@ public interface WeightSource {
    */
   Weight get(String name, Shape shape) throws IOException;
 
-  /** The same for a function of a graph, which can't throw what {@link #get} does. */
+  /** Returns the same for a function of a graph, which can't throw what {@link #get} does. */
   default Weight getUnchecked(String name, Shape shape) {
     try {
       return get(name, shape);

@@ -22,7 +22,7 @@ record Attention(int heads) {
   /** Our operation; its gradient is {@link #gradient}. */
   static final String KERNEL = "DdpmAttention";
 
-  /** What each pixel attends to; all are [n, height, width, channels], all but n known. */
+  /** Returns what each pixel attends to; all are [n, height, width, channels], all but n known. */
   <T extends TFloating> Operand<T> apply(
       Ops tf, Operand<T> query, Operand<T> key, Operand<T> value) {
     return TensorFlowRuntime.hasKernels()
@@ -41,7 +41,7 @@ record Attention(int heads) {
         .<T>output(0);
   }
 
-  /** The gradient of {@link #byKernel}; see {@link Convolution#gradient}. */
+  /** Returns the gradient of {@link #byKernel}; see {@link Convolution#gradient}. */
   static List<Operand<?>> gradient(Ops tf, GraphOperation op, List<Output<?>> gradients) {
     OperationBuilder builder = Kernels.builder(tf, "DdpmAttentionGrad");
     for (int i = 0; i < 3; i++) {
@@ -75,7 +75,7 @@ record Attention(int heads) {
         tf.constant(new long[] {-1, shape.get(1), shape.get(2), shape.get(3)}));
   }
 
-  /** [n, height, width, channels] to [n, heads, pixels, channels/heads]. */
+  /** Turns [n, height, width, channels] into [n, heads, pixels, channels/heads]. */
   private <T extends TFloating> Operand<T> split(Ops tf, Operand<T> images) {
     Shape shape = images.shape();
     long[] split = {-1, shape.get(1) * shape.get(2), heads, shape.get(3) / heads};

@@ -29,7 +29,7 @@ final class Concat {
         : tf.concat(List.of(a, b), tf.constant(3));
   }
 
-  /** The gradient of our operation; see {@link Convolution#gradient}. */
+  /** Returns the gradient of our operation; see {@link Convolution#gradient}. */
   static List<Operand<?>> gradient(Ops tf, GraphOperation op, List<Output<?>> gradients) {
     Operation gradient =
         Kernels.builder(tf, "DdpmConcatGrad")

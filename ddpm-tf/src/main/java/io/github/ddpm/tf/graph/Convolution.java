@@ -89,7 +89,7 @@ record Convolution(int padding, int down, int up) {
   }
 
   /**
-   * A linear layer on the channels of each pixel, with weights of a network.
+   * Applies a linear layer to the channels of each pixel, with weights of a network.
    *
    * @param weights have {@code name.weight}, which is [channels, in], as in PyTorch, and {@code
    *     name.bias}
@@ -111,7 +111,7 @@ record Convolution(int padding, int down, int up) {
         added);
   }
 
-  /** {@code x·weightᵀ + bias} of vectors: [n, in] to [n, features]. */
+  /** Computes {@code x·weightᵀ + bias} of vectors: [n, in] to [n, features]. */
   static Operand<TFloat32> linear(
       Ops tf, Weights weights, String name, Operand<TFloat32> x, long features) {
     // The rows of x as the pixels of one image.
@@ -173,8 +173,8 @@ record Convolution(int padding, int down, int up) {
   }
 
   /**
-   * The gradient of {@link #byKernel}. While it runs TensorFlow holds the graph's lock, so nothing
-   * may be asked here of a shape or a type.
+   * Returns the gradient of {@link #byKernel}. While it runs TensorFlow holds the graph's lock, so
+   * nothing may be asked here of a shape or a type.
    *
    * @param gradients of y, of the statistics (which nobody uses) and of x as it was passed on
    */

@@ -17,8 +17,8 @@ final class Embedding {
   private Embedding() {}
 
   /**
-   * Sines and cosines of the timestep at geometrically spaced frequencies (Vaswani et al. 2017,
-   * section 3.5; Ho et al. 2020, appendix B).
+   * Returns sines and cosines of the timestep at geometrically spaced frequencies (Vaswani et al.
+   * 2017, section 3.5; Ho et al. 2020, appendix B).
    *
    * @param timesteps [n] or [1]
    * @param size number of features, even
@@ -42,8 +42,8 @@ final class Embedding {
   }
 
   /**
-   * A row of a table for each label. It is a product with a one-hot matrix, because the gradient of
-   * a gather adds up in an order of its own, and training must be repeatable.
+   * Returns a row of a table for each label. It is a product with a one-hot matrix, because the
+   * gradient of a gather adds up in an order of its own, and training must be repeatable.
    *
    * @param labels [n], each in [0, count)
    * @param table [count, features]
@@ -56,8 +56,9 @@ final class Embedding {
   }
 
   /**
-   * {@code x·sigmoid(x)} of a few numbers, as {@code h + h·tanh(h)} with h = x/2: TensorFlow makes
-   * one of oneDNN's operations of the other form, which takes half a millisecond to begin.
+   * Computes {@code x·sigmoid(x)} of a few numbers, as {@code h + h·tanh(h)} with h = x/2:
+   * TensorFlow makes one of oneDNN's operations of the other form, which takes half a millisecond
+   * to begin.
    */
   static Operand<TFloat32> silu(Ops tf, Operand<TFloat32> x) {
     Operand<TFloat32> half = tf.math.mul(x, tf.constant(0.5f));

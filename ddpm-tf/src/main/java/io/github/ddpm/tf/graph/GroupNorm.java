@@ -33,18 +33,18 @@ record GroupNorm(int groups, double epsilon, boolean silu) {
       Optional<Operand<TFloat32>> gamma,
       Optional<Operand<TFloat32>> beta) {
 
-    /** Images as they are. */
+    /** Takes images as they are. */
     static <T extends TFloating> Input<T> of(Operand<T> images) {
       return new Input<>(
           images, Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty());
     }
 
-    /** The same with other images. */
+    /** Returns the same with other images. */
     Input<T> with(Operand<T> others) {
       return new Input<>(others, norm, shift, gamma, beta);
     }
 
-    /** What the layer sees, by TensorFlow's operations. */
+    /** Returns what the layer sees, by TensorFlow's operations. */
     Operand<T> normalized(Ops tf) {
       return norm.isPresent()
           ? norm.get().composed(tf, images, shift, gamma.orElseThrow(), beta.orElseThrow())
@@ -53,10 +53,10 @@ record GroupNorm(int groups, double epsilon, boolean silu) {
   }
 
   /**
-   * By TensorFlow's operations. The mean is taken off before anything is squared, and what rounding
-   * left of it is taken off after (Chan, Golub and LeVeque 1983, "Algorithms for Computing the
-   * Sample Variance", eq. 1.7): a mean that is large beside the deviation costs no digits.
-   * Variance, gamma and beta are folded into one multiplication and one addition per value.
+   * Normalizes by TensorFlow's operations. The mean is taken off before anything is squared, and
+   * what rounding left of it is taken off after (Chan, Golub and LeVeque 1983, "Algorithms for
+   * Computing the Sample Variance", eq. 1.7): a mean that is large beside the deviation costs no
+   * digits. Variance, gamma and beta are folded into one multiplication and one addition per value.
    */
   <T extends TFloating> Operand<T> composed(
       Ops tf,
@@ -91,14 +91,14 @@ record GroupNorm(int groups, double epsilon, boolean silu) {
     return Tensors.cast(tf, y, images.type());
   }
 
-  /** The mean over the channels of each group: [n, channels] to [n, groups, 1]. */
+  /** Returns the mean over the channels of each group: [n, channels] to [n, groups, 1]. */
   private Operand<TFloat32> groupMean(Ops tf, Operand<TFloat32> channelMean, long channels) {
     Operand<TFloat32> grouped =
         tf.reshape(channelMean, tf.constant(new long[] {-1, groups, channels / groups}));
     return tf.expandDims(tf.math.mean(grouped, tf.constant(2)), tf.constant(2));
   }
 
-  /** Each group's value for each of its channels: [n, groups, 1] to [n, channels]. */
+  /** Returns each group's value for each of its channels: [n, groups, 1] to [n, channels]. */
   private Operand<TFloat32> perChannel(Ops tf, Operand<TFloat32> perGroup, long channels) {
     Operand<TFloat32> repeated =
         tf.math.mul(

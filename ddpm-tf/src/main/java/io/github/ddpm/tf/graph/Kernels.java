@@ -97,7 +97,7 @@ final class Kernels {
     return true;
   }
 
-  /** The number of threads that compute; see {@link TensorFlowRuntime#threads}. */
+  /** Returns the number of threads that compute; see {@link TensorFlowRuntime#threads}. */
   static int threads() {
     String property = System.getProperty(THREADS);
     if (property == null) {
@@ -110,17 +110,20 @@ final class Kernels {
     return Integer.parseInt(property);
   }
 
-  /** Whether our operations multiply pairs of bfloat16; they must be loaded. */
+  /** Tells whether our operations multiply pairs of bfloat16; they must be loaded. */
   static boolean multiplyBfloat16() {
     return instructions().equals(BFLOAT16);
   }
 
-  /** What our operations can compute with on this processor, from the least; once settings are. */
+  /**
+   * Returns what our operations can compute with on this processor, from the least; settings must
+   * be loaded.
+   */
   static List<String> usableInstructions() {
     return ALL_INSTRUCTIONS.stream().filter(name -> has(ALL_INSTRUCTIONS.indexOf(name))).toList();
   }
 
-  /** What our operations compute with; settings must be loaded. */
+  /** Returns what our operations compute with; settings must be loaded. */
   static String instructions() {
     List<String> usable = usableInstructions();
     String value = System.getProperty(INSTRUCTIONS, usable.get(usable.size() - 1));
@@ -136,12 +139,12 @@ final class Kernels {
     return value;
   }
 
-  /** The name of an operation of ours, in this class loader. */
+  /** Returns the name of an operation of ours, in this class loader. */
   static String name(String operation) {
     return LOADER == 0 ? operation : operation.replaceFirst("^Ddpm", "Ddpm" + LOADER);
   }
 
-  /** An operation of ours, or of TensorFlow by its name. */
+  /** Starts an operation of ours, or of TensorFlow by its name. */
   static OperationBuilder builder(Ops tf, String operation) {
     return tf.scope().opBuilder(name(operation), operation);
   }

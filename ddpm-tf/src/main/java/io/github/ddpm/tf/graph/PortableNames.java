@@ -14,7 +14,7 @@ import org.tensorflow.op.Scope;
  * in the digits of the default locale, which TensorFlow refuses unless they are ASCII.
  */
 record PortableNames(Scope scope) implements Scope {
-  /** The operations of a graph, named so. */
+  /** Makes the operations of a graph, named so. */
   static Ops ops(Graph graph) {
     return Ops.create(new Environment(graph));
   }

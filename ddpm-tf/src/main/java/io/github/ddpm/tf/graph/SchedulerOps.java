@@ -27,7 +27,7 @@ public final class SchedulerOps {
 
   private SchedulerOps() {}
 
-  /** {@code x = signal·x0 + noise·ε} (Ho et al. 2020, eq. 4). */
+  /** Computes {@code x = signal·x0 + noise·ε} (Ho et al. 2020, eq. 4). */
   public static Operand<TFloat32> addNoise(
       Ops tf,
       BetaSchedule schedule,
@@ -39,7 +39,10 @@ public final class SchedulerOps {
     return tf.math.add(tf.math.mul(signal, x0), tf.math.mul(noise, epsilon));
   }
 
-  /** What the network should predict: two weights times ε and x0, see {@link PredictionType}. */
+  /**
+   * Returns what the network should predict: two weights times ε and x0, see {@link
+   * PredictionType}.
+   */
   public static Operand<TFloat32> target(
       Ops tf,
       BetaSchedule schedule,
@@ -94,10 +97,11 @@ public final class SchedulerOps {
   }
 
   /**
-   * Min-SNR-γ weights of the squared error at each timestep (Hang et al. 2023, "Efficient Diffusion
-   * Training via Min-SNR Weighting Strategy", section 3.4): with snr = ᾱ/(1-ᾱ), min(snr, γ)/snr for
-   * ε, min(snr, γ) for x0 and min(snr, γ)/(snr + 1) for v. Where nothing of the image is left, at
-   * zero terminal SNR, that is 0 for x0 and v, and not a number for ε.
+   * Returns the min-SNR-γ weights of the squared error at each timestep (Hang et al. 2023,
+   * "Efficient Diffusion Training via Min-SNR Weighting Strategy", section 3.4): with snr =
+   * ᾱ/(1-ᾱ), min(snr, γ)/snr for ε, min(snr, γ) for x0 and min(snr, γ)/(snr + 1) for v. Where
+   * nothing of the image is left, at zero terminal SNR, that is 0 for x0 and v, and not a number
+   * for ε.
    *
    * @param gamma at least 0; the paper recommends 5, and 0 makes all weights 1
    * @return the weights of the timesteps 0 to T-1
@@ -120,7 +124,7 @@ public final class SchedulerOps {
   }
 
   /**
-   * The estimate of the image that a row makes: {@code clip(x0FromX·x + x0FromOut·out)}.
+   * Returns the estimate of the image that a row makes: {@code clip(x0FromX·x + x0FromOut·out)}.
    *
    * @param row as {@link #row} has it
    * @param out what the network made of x
@@ -139,7 +143,7 @@ public final class SchedulerOps {
   }
 
   /**
-   * The reverse step: x after a row.
+   * Returns the reverse step: x after a row.
    *
    * @param row as {@link #row} has it
    * @param out what the network made of x
@@ -166,7 +170,7 @@ public final class SchedulerOps {
     return sum;
   }
 
-  /** A row's weights as the vector that {@link #estimate} and {@link #step} take. */
+  /** Returns a row's weights as the vector that {@link #estimate} and {@link #step} take. */
   public static float[] row(Step step) {
     return new float[] {
       (float) step.x0FromX(),

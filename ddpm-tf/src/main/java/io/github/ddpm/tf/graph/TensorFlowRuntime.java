@@ -28,7 +28,7 @@ import org.tensorflow.types.TFloat32;
  * #ops} and {@link #session}: if another graph comes first, TensorFlow is loaded without these
  * settings, which makes it slower and chattier.
  *
- * <p>System properties, to be set when the process starts:
+ * <p>These system properties are to be set when the process starts:
  *
  * <ul>
  *   <li>{@code io.github.ddpm.tf.kernels}: {@code false} does without our own operations and
@@ -43,7 +43,7 @@ public final class TensorFlowRuntime {
   private TensorFlowRuntime() {}
 
   /**
-   * Makes a graph to build on; who makes one closes it.
+   * Makes a graph to build on; whoever makes one closes it.
    *
    * @throws IllegalStateException if TensorFlow can't be loaded; the message says why and what to
    *     do
@@ -61,22 +61,30 @@ public final class TensorFlowRuntime {
     return PortableNames.ops(graph);
   }
 
-  /** Opens a session on a graph; who opens one closes it. */
+  /**
+   * Opens a session on a graph; whoever opens one closes it.
+   *
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
+   */
   public static Session session(Graph graph) {
     load();
     return new Session(graph, Config.PROTO);
   }
 
-  /** Whether TensorFlow sees a GPU, which graphs run on then. */
+  /**
+   * Tells whether TensorFlow sees a GPU, which graphs run on then.
+   *
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
+   */
   public static boolean hasGpu() {
     load();
     return Gpu.VISIBLE;
   }
 
   /**
-   * The number of threads that one operation is computed with, at least 1: the processors that the
-   * process may use, which the quota of a container bounds, unless the system property {@code
-   * io.github.ddpm.tf.threads} says otherwise.
+   * Returns the number of threads that one operation is computed with, at least 1: the processors
+   * that the process may use, which the quota of a container bounds, unless the system property
+   * {@code io.github.ddpm.tf.threads} says otherwise.
    *
    * @throws IllegalStateException if the property is no whole number in [1, 9999]
    */
@@ -85,14 +93,20 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * What this machine computes fastest in: bfloat16 where our operations run and the processor
-   * multiplies pairs of it, float32 elsewhere.
+   * Returns what this machine computes fastest in: bfloat16 where our operations run and the
+   * processor multiplies pairs of it, float32 elsewhere.
+   *
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
   public static Precision fastestPrecision() {
     return hasKernels() && Kernels.multiplyBfloat16() ? Precision.BFLOAT16 : Precision.FLOAT32;
   }
 
-  /** Whether networks are built of our own operations; the first call loads them. */
+  /**
+   * Tells whether networks are built of our own operations; the first call loads them.
+   *
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
+   */
   public static boolean hasKernels() {
     load();
     return Operations.LOADED;
@@ -170,7 +184,7 @@ public final class TensorFlowRuntime {
       return new Loaded(settings, "");
     }
 
-    /** Whether there are native libraries for this platform with that suffix. */
+    /** Tells whether there are native libraries for this platform with that suffix. */
     static boolean has(String suffix) {
       // Asked of the class loader, because a class sees the resources of its own module alone.
       String natives = "org/tensorflow/internal/c_api/" + Loader.getPlatform() + suffix + "/";
@@ -179,7 +193,7 @@ public final class TensorFlowRuntime {
           .anyMatch(library -> loader.getResource(natives + library) != null);
     }
 
-    /** What happened first: JavaCPP and class initialization wrap it. */
+    /** Returns what happened first: JavaCPP and class initialization wrap it. */
     private static String cause(Throwable problem) {
       Throwable cause = problem;
       while (cause.getCause() != null) {

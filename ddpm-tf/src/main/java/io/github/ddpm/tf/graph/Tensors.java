@@ -14,14 +14,14 @@ final class Tensors {
   }
 
   /**
-   * A vector for each image, [n, channels] or [1, channels], shaped so that it can be added to [n,
+   * Shapes a vector for each image, [n, channels] or [1, channels], so that it can be added to [n,
    * h, w, channels].
    */
   static Operand<TFloat32> perImage(Ops tf, Operand<TFloat32> vector, long channels) {
     return tf.reshape(vector, tf.constant(new long[] {-1, 1, 1, channels}));
   }
 
-  /** The same numbers in another type. */
+  /** Returns the same numbers in another type. */
   static <T extends TFloating> Operand<T> cast(
       Ops tf, Operand<? extends TFloating> x, Class<T> type) {
     if (x.type() == type) {

@@ -34,7 +34,7 @@ public final class UNet {
   private final Optional<IntFunction<Operand<TInt64>>> dropoutSeeds;
 
   /**
-   * A network that is to be built.
+   * Makes a network that is to be built.
    *
    * @param tf the graph's operations, of {@link TensorFlowRuntime#ops}
    * @param weights answers the weight of a name and shape, as float32 of that shape. The name is
@@ -73,8 +73,8 @@ public final class UNet {
   }
 
   /**
-   * The weights that a network asks for: their shapes by name, in the order in which it asks. They
-   * are read off a graph, so that there is no list beside it that could differ.
+   * Returns the weights that a network asks for: their shapes by name, in the order in which it
+   * asks. They are read off a graph, so that there is no list beside it that could differ.
    *
    * @throws IllegalArgumentException if no such network can be built
    */
@@ -83,7 +83,7 @@ public final class UNet {
   }
 
   /**
-   * The same for a network that may be larger than what its weights are in.
+   * Returns the same for a network that may be larger than what its weights are in.
    *
    * @param asked is told of each weight as it is asked for; what it throws ends it
    */
@@ -113,8 +113,8 @@ public final class UNet {
   }
 
   /**
-   * This network in training: the {@linkplain UNetConfig#dropout share} of hidden values that the
-   * configuration says is set to 0, and the others are scaled up.
+   * Returns this network in training: the {@linkplain UNetConfig#dropout share} of hidden values
+   * that the configuration says is set to 0, and the others are scaled up.
    *
    * @param seeds answers the seed [2] of each of the draws, which are numbered from 0
    */
@@ -123,8 +123,8 @@ public final class UNet {
   }
 
   /**
-   * What the network makes of noisy images. Weights, the embedding of the timestep, statistics and
-   * softmax are float32 whatever the type of the images.
+   * Returns what the network makes of noisy images. Weights, the embedding of the timestep,
+   * statistics and softmax are float32 whatever the type of the images.
    *
    * @param x noisy images [n, height, width, channels], all but n known, about [-4, 4]; their type
    *     is that of the hidden images too, which decides the precision
@@ -144,7 +144,7 @@ public final class UNet {
     return new Pass<T>().forward(x, embedding(timesteps, labels));
   }
 
-  /** As above for float32 images in and out, with the hidden images in that precision. */
+  /** Does as above for float32 images in and out, with the hidden images in that precision. */
   public Operand<TFloat32> forward(
       Precision precision,
       Operand<TFloat32> x,
@@ -158,7 +158,9 @@ public final class UNet {
     };
   }
 
-  /** What each residual block learns of timestep and label: [n, features] or [1, features]. */
+  /**
+   * Returns what each residual block learns of timestep and label: [n, features] or [1, features].
+   */
   private Operand<TFloat32> embedding(
       Operand<TFloat32> timesteps, Optional<Operand<TInt32>> labels) {
     int size = config.levels().channels().get(0);
@@ -314,7 +316,7 @@ public final class UNet {
     }
 
     /**
-     * The second normalization, told of the timestep by a shift before it or a scale and shift
+     * Tells the second normalization of the timestep by a shift before it or a scale and shift
      * after.
      */
     private GroupNorm.Input<T> conditionedNorm(
@@ -335,7 +337,10 @@ public final class UNet {
       return normalized(h, true, Optional.empty(), tf.math.mul(gamma, scale), offset);
     }
 
-    /** Self-attention over the pixels with a residual connection (Vaswani et al. 2017, eq. 1). */
+    /**
+     * Applies self-attention over the pixels with a residual connection (Vaswani et al. 2017, eq.
+     * 1).
+     */
     private Operand<T> attention(String name, Operand<T> x, boolean normalized) {
       GroupNorm.Input<T> in = normalized ? norm(name + ".group_norm", x, false) : plain(x);
       // Each takes x from the one before, so that the gradients are added up on the way back.

@@ -80,7 +80,7 @@ public record UNetConfig(
           channels);
     }
 
-    /** Channels of the network's output. */
+    /** Returns the number of channels of the network's output. */
     public int outChannels() {
       return learnedVariance ? 2 * channels : channels;
     }
@@ -153,7 +153,7 @@ public record UNetConfig(
           headDim.orElse(1));
     }
 
-    /** Attention at the coarsest of so many levels; the rest as it is here. */
+    /** Returns attention at the coarsest of so many levels; the rest is as it is here. */
     private AttentionBlocks atCoarsest(int levels) {
       List<Boolean> coarsestLast = new ArrayList<>(Collections.nCopies(levels, false));
       if (levels > 0) {
@@ -162,7 +162,7 @@ public record UNetConfig(
       return new AttentionBlocks(coarsestLast, middle, Lists.reverse(coarsestLast), headDim);
     }
 
-    /** The number of heads for that many channels. */
+    /** Returns the number of heads for that many channels. */
     int heads(int channels) {
       return channels / headDim.orElse(channels);
     }
@@ -230,16 +230,16 @@ public record UNetConfig(
           embeddings);
     }
 
-    /** Classes that a user can ask for: the class embeddings less the null label. */
+    /** Returns how many classes a user can ask for: the class embeddings less the null label. */
     public int classes() {
       return nullLabel ? embeddings - 1 : embeddings;
     }
   }
 
   /**
-   * A network for small pictures, such as 28x28 digits: 32, 64 and 64 channels, one residual block
-   * a level, attention at the coarsest level and in the middle, no labels. For one gray channel it
-   * has 1,112,801 weights.
+   * Makes a network for small pictures, such as 28x28 digits: 32, 64 and 64 channels, one residual
+   * block a level, attention at the coarsest level and in the middle, no labels. For one gray
+   * channel it has 1,112,801 weights.
    *
    * @param height in pixels, divisible by 4
    * @param width in pixels, divisible by 4
@@ -257,8 +257,8 @@ public record UNetConfig(
   }
 
   /**
-   * This network with labels, and one more row for "no label", so that it can be trained with label
-   * dropout and then samples with labels, without them, and with guidance.
+   * Returns this network with labels, and one more row for "no label", so that it can be trained
+   * with label dropout and then samples with labels, without them, and with guidance.
    *
    * @param classes number of classes, at least 0; 0 takes the labels away
    */
@@ -268,8 +268,8 @@ public record UNetConfig(
   }
 
   /**
-   * This network with other channels at each level, as many levels as that takes, and attention at
-   * the coarsest.
+   * Returns this network with other channels at each level, as many levels as that takes, and
+   * attention at the coarsest.
    *
    * @param channels at each level, finest first; each divisible by the groups of the normalization
    */
@@ -280,7 +280,7 @@ public record UNetConfig(
   }
 
   /**
-   * This network with another number of residual blocks at each level.
+   * Returns this network with another number of residual blocks at each level.
    *
    * @param layers on the way down, where there is one less than on the way up; at least 1
    */
@@ -289,7 +289,7 @@ public record UNetConfig(
   }
 
   /**
-   * This network with attention heads of another size.
+   * Returns this network with attention heads of another size.
    *
    * @param channels of a head, at least 1; divides the channels of each level with attention
    */
@@ -299,33 +299,33 @@ public record UNetConfig(
             attention.down(), attention.middle(), attention.up(), OptionalInt.of(channels)));
   }
 
-  /** This network for other pictures. */
+  /** Returns this network for other pictures. */
   public UNetConfig withPicture(Picture other) {
     return new UNetConfig(other, levels, attention, normalization, conditioning, dropout, labels);
   }
 
-  /** This network with other levels; attention must be given for as many. */
+  /** Returns this network with other levels; attention must be given for as many. */
   public UNetConfig withLevels(Levels other) {
     return new UNetConfig(picture, other, attention, normalization, conditioning, dropout, labels);
   }
 
-  /** This network with attention at other places. */
+  /** Returns this network with attention at other places. */
   public UNetConfig withAttention(AttentionBlocks other) {
     return new UNetConfig(picture, levels, other, normalization, conditioning, dropout, labels);
   }
 
-  /** This network with another normalization. */
+  /** Returns this network with another normalization. */
   public UNetConfig withNormalization(Normalization other) {
     return new UNetConfig(picture, levels, attention, other, conditioning, dropout, labels);
   }
 
-  /** This network told otherwise of timestep and label. */
+  /** Returns this network told otherwise of timestep and label. */
   public UNetConfig withConditioning(Conditioning other) {
     return new UNetConfig(picture, levels, attention, normalization, other, dropout, labels);
   }
 
   /**
-   * This network with another dropout.
+   * Returns this network with another dropout.
    *
    * @param share of hidden values that training sets to 0, in [0, 1)
    */
@@ -333,12 +333,12 @@ public record UNetConfig(
     return new UNetConfig(picture, levels, attention, normalization, conditioning, share, labels);
   }
 
-  /** This network with other class embeddings. */
+  /** Returns this network with other class embeddings. */
   public UNetConfig withLabels(Labels other) {
     return new UNetConfig(picture, levels, attention, normalization, conditioning, dropout, other);
   }
 
-  /** What sampling has to know of a network of this shape. */
+  /** Returns what sampling has to know of a network of this shape. */
   public ModelInfo info(BetaSchedule schedule, PredictionType predictionType) {
     return new ModelInfo(
         picture.height(),

@@ -5,7 +5,7 @@
  * <p>What the network consists of comes in two ways that compute the same: one operation of our own
  * in C++, or a chain of TensorFlow's.
  *
- * <p>What in TensorFlow Java 1.1.0 the code works around: gradients through {@code square} of a
+ * <p>The code works around this in TensorFlow Java 1.1.0: gradients through {@code square} of a
  * variable bring the process down, so squares are products; the gradient of a gather adds up in an
  * order of its own, so class embeddings are products with one-hot rows; {@code applyAdam} adds ε
  * before it corrects the second moment, so ε is scaled to PyTorch's; names are counted in the

@@ -36,7 +36,7 @@ import org.tensorflow.types.TInt32;
  * <p>Guidance is the same run with each image twice: the graph gives the network k copies of x, one
  * per set of labels, and adds up the k outputs with a weight each. Without guidance k is 1.
  *
- * <p>Any number of threads may run it; who makes one closes it, when nobody runs it.
+ * <p>Any number of threads may run it; whoever makes one closes it, when nobody runs it.
  */
 final class SamplingGraph implements AutoCloseable {
   /**
@@ -68,9 +68,9 @@ final class SamplingGraph implements AutoCloseable {
   private final Session session;
 
   /**
-   * Held during a run of TensorFlow's own convolutions: those of several samplers take turns, row
-   * by row. TensorFlow 2.18's convolution that adds a residual keeps state in itself, so that two
-   * runs of it at once would crash the process.
+   * Is held during a run of TensorFlow's own convolutions: those of several samplers take turns,
+   * row by row. TensorFlow 2.18's convolution that adds a residual keeps state in itself, so that
+   * two runs of it at once would crash the process.
    */
   private final Lock running = new ReentrantLock(true);
 
@@ -204,7 +204,7 @@ final class SamplingGraph implements AutoCloseable {
               : TFloat32.vectorOf((float) guidance, (float) (1 - guidance));
     }
 
-    /** What the network makes of x: the one result. */
+    /** Returns what the network makes of x: the one result. */
     Result predict(Tensor x, double timestep) {
       try (TFloat32 t = TFloat32.vectorOf((float) timestep)) {
         return run(runner().feed(X, x).feed(TIMESTEP, t).fetch(OUT));
@@ -264,14 +264,14 @@ final class SamplingGraph implements AutoCloseable {
     }
   }
 
-  /** Images as a tensor, [n, height, width, channels]. */
+  /** Returns images as a tensor, [n, height, width, channels]. */
   static TFloat32 images(ModelInfo info, float... values) {
     Shape shape =
         Shape.of(values.length / info.imageSize(), info.height(), info.width(), info.channels());
     return TFloat32.tensorOf(shape, DataBuffers.of(values));
   }
 
-  /** A copy of a tensor's values. */
+  /** Returns a copy of a tensor's values. */
   static float[] values(Tensor tensor) {
     float[] values = new float[(int) tensor.size()];
     ((TFloat32) tensor).copyTo(DataBuffers.of(values));

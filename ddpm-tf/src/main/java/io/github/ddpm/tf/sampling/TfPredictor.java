@@ -38,7 +38,7 @@ public final class TfPredictor implements Predictor {
   private final ModelInfo info;
   private final SamplingGraph graph;
 
-  /** Held for reading by whoever runs the graph, for writing by who closes it. */
+  /** Is held for reading by whoever runs the graph, for writing by whoever closes it. */
   private final ReentrantReadWriteLock closing = new ReentrantReadWriteLock();
 
   private boolean closed;
