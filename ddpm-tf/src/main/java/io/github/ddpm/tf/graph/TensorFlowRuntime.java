@@ -45,8 +45,8 @@ public final class TensorFlowRuntime {
   /**
    * Makes a graph to build on; whoever makes one closes it.
    *
-   * @throws IllegalStateException if TensorFlow can't be loaded; the message says why and what to
-   *     do
+   * @throws IllegalStateException if TensorFlow can't be loaded, or a system property is not what
+   *     it may be; the message says why and what to do
    */
   public static Graph graph() {
     load();
