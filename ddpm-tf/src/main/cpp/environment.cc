@@ -32,7 +32,7 @@ extern "C" {
 
 uint8_t KERNELS_METHOD(has)(void*, void*, int32_t instructions) { return ddpm::Usable(instructions) ? 1 : 0; }
 
-// For our other library, which reads them once. What is said first counts; but not what was said to the process that
+// For our other library, which reads them once. What is said first counts, but not what was said to the process that
 // started this one.
 void KERNELS_METHOD(configure)(void*, void*, int32_t instructions, int32_t threads) {
   static std::atomic<bool> configured;
