@@ -1,7 +1,8 @@
 #!/bin/sh
-# build.sh OUT: compiles the libraries to OUT/linux-x86_64 or OUT/linux-arm64, as JavaCPP names platforms. For another
-# processor there are none. Without a C++ compiler (CXX, else c++) nothing is made, and ddpm-tf does without; instructions
-# that the compiler doesn't know are left out. Both are said on stderr. What doesn't compile or link is an error.
+# build.sh OUT: compiles the libraries to OUT/linux-x86_64 or OUT/linux-arm64, as JavaCPP names platforms; on other
+# processors nothing. Without a C++ compiler (CXX, else c++) nothing is made either, and ddpm-tf does without;
+# instructions that the compiler doesn't know are left out. Both are said on stderr. What doesn't compile or link is an
+# error.
 set -u
 sources=$(cd "$(dirname "$0")" && pwd)
 compiler=${CXX:-c++}

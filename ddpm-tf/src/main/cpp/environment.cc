@@ -30,8 +30,8 @@ extern "C" {
 
 uint8_t KERNELS_METHOD(has)(void*, void*, int32_t instructions) { return ddpm::Usable(instructions) ? 1 : 0; }
 
-// For our other library, which is loaded next and reads them once. Nothing that was said to the process that started this
-// one counts.
+// For our other library, which is loaded next and reads them once. Nothing that was said to the process that started
+// this one counts.
 void KERNELS_METHOD(configure)(void*, void*, int32_t instructions, int32_t threads, int32_t loader) {
   Set("DDPM_INSTRUCTIONS", instructions);
   Set("DDPM_THREADS", threads);

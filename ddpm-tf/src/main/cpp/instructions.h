@@ -1,5 +1,5 @@
-// The instruction sets that kernels are compiled for, where the compiler knows them: then build.sh defines DDPM_AVX2 and
-// so on.
+// The instruction sets that kernels are compiled for, where the compiler knows them: then build.sh defines DDPM_AVX2
+// and so on.
 #ifndef DDPM_INSTRUCTIONS_H_
 #define DDPM_INSTRUCTIONS_H_
 

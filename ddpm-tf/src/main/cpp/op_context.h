@@ -24,8 +24,8 @@ inline constexpr TF_DataType kDataType<BFloat16> = TF_BFLOAT16;
 template <typename T>
 const KernelsOf<T>& KernelsFor();
 
-// A tensor of an operation that runs. No reference to its memory is held: the operation has one of each input and output
-// while it runs, and TensorFlow gives an input's memory to an output only where nobody else has one.
+// A tensor of an operation that runs. No reference to its memory is held: the operation has one of each input and
+// output while it runs, and TensorFlow gives an input's memory to an output only where nobody else has one.
 struct Tensor {
   int rank = 0;
   int64_t dims[4] = {};  // the first of them

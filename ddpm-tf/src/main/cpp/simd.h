@@ -53,7 +53,8 @@ inline Vector LoadVector(const BFloat16* from) { return (Vector)(LoadBits(from) 
 // The nearest bfloat16, ties to even, in the lower halves.
 inline Bits Rounded(Vector v) {
 #ifdef __AVX512BF16__
-  return __builtin_convertvector((Halves)_mm512_cvtneps_pbh((__m512)v), Bits);
+  // GCC 12 warns of an undefined register in the function that needs no mask.
+  return (Bits)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)_mm512_cvtneps_pbh((__m512)v));
 #else
   Bits bits = (Bits)v;
   // Adding could carry a NaN over to zero.
