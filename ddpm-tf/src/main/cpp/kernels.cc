@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "attention_kernels.h"
+#include "conv_gradient_kernels.h"
 #include "conv_kernels.h"
 #include "group_norm_kernels.h"
 
