@@ -76,6 +76,24 @@ final class Kernels {
     }
   }
 
+  /**
+   * Does something without two lines that TensorFlow prints in it and nobody can act on; all else
+   * that the process prints meanwhile is passed on. Settings must be loaded.
+   */
+  static void withoutNotes(Runnable work) {
+    // Another class loader may be about to do the same.
+    synchronized (System.getProperties()) {
+      boolean leftOut = leaveOutNotes();
+      try {
+        work.run();
+      } finally {
+        if (leftOut) {
+          passOnAll();
+        }
+      }
+    }
+  }
+
   private static boolean load(String library, Consumer<String> loader) throws IOException {
     String resource = "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
     if ("false".equals(System.getProperty(PROPERTY))
@@ -151,6 +169,10 @@ final class Kernels {
 
   // In environment.cc.
   private static native boolean has(int instructions);
+
+  private static native boolean leaveOutNotes();
+
+  private static native void passOnAll();
 
   private static native void configure(int instructions, int threads, int loader);
 }

@@ -181,7 +181,19 @@ public final class TensorFlowRuntime {
       if (!withoutSettings.isEmpty()) {
         warn("ddpm's own operations can't be loaded, computing will be slower: " + withoutSettings);
       }
+      if (settings) {
+        Kernels.withoutNotes(Library::openFirstSession);
+      }
       return new Loaded(settings, "");
+    }
+
+    /** TensorFlow says what it has to say at the first session of a process. */
+    private static void openFirstSession() {
+      try (Graph graph = new Graph();
+          Session session = new Session(graph, Config.PROTO);
+          Result result = session.runner().fetch(PortableNames.ops(graph).constant(1f)).run()) {
+        assert result.size() == 1;
+      }
     }
 
     /** Tells whether there are native libraries for this platform with that suffix. */
