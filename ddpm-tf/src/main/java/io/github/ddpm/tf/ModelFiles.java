@@ -56,7 +56,7 @@ public final class ModelFiles {
     // In memory before anything is replaced, and checked to be those of the network.
     WeightLayout layout = layout(saved);
     float[] weights = layout.pack(saved.weights().source());
-    ModelFolder.write(to, saved.model(), layout.unpack(weights), storage.type, Map.of());
+    ModelFolder.write(to, saved.config(), layout.unpack(weights), storage.type, Map.of());
   }
 
   /**
@@ -69,7 +69,7 @@ public final class ModelFiles {
     try {
       return new WeightLayout(
           UNet.shapes(
-              saved.model().network(),
+              saved.config().network(),
               (name, shape) -> {
                 try {
                   saved.weights().check(name, shape);

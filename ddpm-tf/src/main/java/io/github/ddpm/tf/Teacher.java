@@ -38,10 +38,10 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
     Path folder = autoguidance.guide();
     ModelFolder guide = ModelFolder.read(folder);
     checkArgument(
-        isOfTheSame(guide.model().info(), model.model().info()),
+        isOfTheSame(guide.config().info(), model.config().info()),
         "the guide must be a model of the same size, classes, noise and prediction, got %s, and not %s, in %s",
-        guide.model().info(),
-        model.model().info(),
+        guide.config().info(),
+        model.config().info(),
         folder);
     return new Teacher(model, guide, autoguidance, digest(model, guide));
   }
@@ -59,7 +59,7 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
     try {
       ModelFolder model = ModelFolder.read(folder);
       checkArgument(
-          isOfTheSame(model.model().info(), trained),
+          isOfTheSame(model.config().info(), trained),
           "started_from %s is another model by now",
           folder);
       Teacher teacher = of(model, autoguidance);
@@ -132,7 +132,7 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
     Operand<TFloat32> out =
         new UNet(
                 tf,
-                model.model().network(),
+                model.config().network(),
                 (name, shape) ->
                     tf.constant(shape, DataBuffers.of(weights.getUnchecked(name, shape).values())))
             .forward(precision, x, timesteps, labels);

@@ -11,7 +11,7 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.files.DType;
-import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.sampling.TfPredictor;
@@ -41,7 +41,7 @@ import java.util.function.Predicate;
  * thread-safe; whoever opens one closes it.
  */
 public final class Trainer implements AutoCloseable {
-  private final Model model;
+  private final ModelConfig model;
   private final TrainingOptions options;
   private final Optional<Teacher> teacher;
   private final Optional<Path> startedFrom;
@@ -98,7 +98,7 @@ public final class Trainer implements AutoCloseable {
   public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
     ModelFolder saved = ModelFolder.read(folder);
     return new Trainer(
-        TrainingStart.from(folder, saved, saved.model().network(), Optional.empty(), options));
+        TrainingStart.from(folder, saved, saved.config().network(), Optional.empty(), options));
   }
 
   /**
@@ -123,7 +123,7 @@ public final class Trainer implements AutoCloseable {
     ModelFolder saved = ModelFolder.read(folder);
     Teacher teacher = Teacher.of(saved, autoguidance);
     return new Trainer(
-        TrainingStart.from(folder, saved, saved.model().network(), Optional.of(teacher), options));
+        TrainingStart.from(folder, saved, saved.config().network(), Optional.of(teacher), options));
   }
 
   /**
@@ -138,7 +138,7 @@ public final class Trainer implements AutoCloseable {
   public static Trainer deepen(Path folder, int layersPerBlock, TrainingOptions options)
       throws IOException {
     ModelFolder saved = ModelFolder.read(folder);
-    UNetConfig deeper = Deepening.network(saved.model().network(), layersPerBlock);
+    UNetConfig deeper = Deepening.network(saved.config().network(), layersPerBlock);
     return new Trainer(TrainingStart.from(folder, saved, deeper, Optional.empty(), options));
   }
 
@@ -273,7 +273,7 @@ public final class Trainer implements AutoCloseable {
   public void train(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
     checkArgument(time.compareTo(Duration.ZERO) > 0, "time must be above zero, got %s", time);
     checkState(
-        totalSteps == 0 || step < totalSteps,
+        hasStepAfter(step),
         "all %s steps are taken, so no time is left to train: call setTotalSteps first",
         totalSteps);
     run(data, time, listener);
@@ -287,9 +287,9 @@ public final class Trainer implements AutoCloseable {
     boolean goOn = true;
     boolean labeled = model.info().classes() > 0;
     try (Batches batches = new Batches(data, options, labeled, step)) {
-      while (goOn && isBefore(step)) {
+      while (goOn && hasStepAfter(step)) {
         pace.starts();
-        Batches.Batch batch = batches.next(isBefore(step + 1));
+        Batches.Batch batch = batches.next(hasStepAfter(step + 1));
         double learningRate = options.optimizer().learningRate(step, totalSteps);
         double loss = step(batch.images(), batch.labels());
         pace.ends();
@@ -309,7 +309,7 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  private boolean isBefore(long steps) {
+  private boolean hasStepAfter(long steps) {
     return totalSteps == 0 || steps < totalSteps;
   }
 

@@ -10,7 +10,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.Json;
-import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
 import io.github.ddpm.tf.files.WeightFiles;
@@ -21,7 +21,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.function.Function;
 
 /**
  * A training on disk: a model's folder with {@code training/} in it, which has the vectors of
@@ -84,16 +83,20 @@ final class TrainingFolder {
   /**
    * Writes a model and its training.
    *
-   * @param vector answers the values of a vector
+   * @param values of the vectors
    * @throws IOException if it can't be written; what was there before stays
    */
   static void write(
-      Path folder, Model model, State state, WeightLayout layout, Function<Vector, float[]> vector)
+      Path folder,
+      ModelConfig model,
+      State state,
+      WeightLayout layout,
+      TrainingVectors.Values values)
       throws IOException {
     ModelFolder.write(
         folder,
         model,
-        layout.unpack(vector.apply(Vector.EMA)),
+        layout.unpack(values.of(Vector.EMA)),
         DType.F32,
         Map.of(
             TRAINING,
@@ -101,7 +104,7 @@ final class TrainingFolder {
               Files.createDirectory(part);
               for (Vector each : Vector.values()) {
                 SafeTensors.write(
-                    part.resolve(file(each)), layout.unpack(vector.apply(each)), DType.F32);
+                    part.resolve(file(each)), layout.unpack(values.of(each)), DType.F32);
               }
               Json.write(part.resolve(STATE), json(state));
             }));

@@ -5,7 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.TrainingVectors.Vector;
-import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.graph.SchedulerOps;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNet;
@@ -37,7 +37,7 @@ import org.tensorflow.types.TInt64;
  * <p>Whoever makes one closes it.
  */
 final class TrainingGraph implements AutoCloseable {
-  private final Model model;
+  private final ModelConfig model;
   private final TrainingOptions options;
   private final WeightLayout layout;
   private final Graph graph;
@@ -90,11 +90,11 @@ final class TrainingGraph implements AutoCloseable {
    * @throws IllegalArgumentException if these don't fit together
    */
   TrainingGraph(
-      Model model,
+      ModelConfig model,
       TrainingOptions options,
       Optional<Teacher> teacher,
       WeightLayout layout,
-      TrainingVectors.Start start)
+      TrainingVectors.Values values)
       throws IOException {
     UNetConfig.Labels labelsOfNetwork = model.network().labels();
     checkArgument(
@@ -117,7 +117,7 @@ final class TrainingGraph implements AutoCloseable {
       build(TensorFlowRuntime.ops(graph), teacher);
       opened = TensorFlowRuntime.session(graph);
       for (Vector vector : Vector.values()) {
-        vectors.set(opened, vector, start.values(vector));
+        vectors.set(opened, vector, values.of(vector));
       }
       started = true;
     } catch (UncheckedIOException e) {

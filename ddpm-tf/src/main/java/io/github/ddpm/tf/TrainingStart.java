@@ -3,7 +3,7 @@ package io.github.ddpm.tf;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.tf.TrainingVectors.Vector;
-import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.PipelineScheduler;
 import io.github.ddpm.tf.files.WeightSource;
@@ -20,18 +20,18 @@ import java.util.Optional;
  * @param vectors what the vectors are
  */
 record TrainingStart(
-    Model model,
+    ModelConfig model,
     Optional<Teacher> teacher,
     TrainingFolder.State state,
     WeightLayout layout,
-    TrainingVectors.Start vectors) {
+    TrainingVectors.Values vectors) {
 
   /** Makes a start with random weights. */
   static TrainingStart random(
       UNetConfig network, BetaSchedule schedule, PredictionType type, TrainingOptions options) {
     WeightLayout layout = new WeightLayout(UNet.shapes(network));
     return new TrainingStart(
-        new Model(network, network.info(schedule, type), PipelineScheduler.DEFAULT),
+        new ModelConfig(network, network.info(schedule, type), PipelineScheduler.DEFAULT),
         Optional.empty(),
         TrainingFolder.State.start(options, Optional.empty()),
         layout,
@@ -54,7 +54,7 @@ record TrainingStart(
       throws IOException {
     WeightLayout layout = ModelFiles.layout(saved);
     WeightSource weights = saved.weights().source();
-    int layers = saved.model().network().levels().layersPerBlock();
+    int layers = saved.config().network().levels().layersPerBlock();
     int more = network.levels().layersPerBlock() - layers;
     if (more > 0) {
       layout = new WeightLayout(UNet.shapes(network));
@@ -62,7 +62,7 @@ record TrainingStart(
       weights = new Deepening(weights, layers, initial, more);
     }
     return new TrainingStart(
-        new Model(network, saved.model().info(), saved.model().pipeline()),
+        new ModelConfig(network, saved.config().info(), saved.config().pipeline()),
         teacher,
         TrainingFolder.State.start(options, Optional.of(folder)),
         layout,
@@ -70,7 +70,7 @@ record TrainingStart(
   }
 
   /** Returns some weights, of which the moving average is the same, and moments of 0. */
-  private static TrainingVectors.Start fresh(float[] weights) {
+  private static TrainingVectors.Values fresh(float[] weights) {
     return vector ->
         vector == Vector.WEIGHTS || vector == Vector.EMA ? weights : new float[weights.length];
   }
@@ -94,9 +94,9 @@ record TrainingStart(
                         state.startedFrom().orElseThrow(),
                         guided.autoguidance(),
                         guided.digest(),
-                        saved.model().info()));
+                        saved.config().info()));
     return new TrainingStart(
-        saved.model(),
+        saved.config(),
         teacher,
         state,
         layout,

@@ -37,9 +37,9 @@ final class TrainingVectors {
     ADAM_V
   }
 
-  /** What the vectors are when training begins or goes on. */
-  interface Start {
-    float[] values(Vector vector) throws IOException;
+  /** What is in each of the vectors. */
+  interface Values {
+    float[] of(Vector vector) throws IOException;
   }
 
   private final Ops tf;

@@ -1,9 +1,12 @@
 package io.github.ddpm.tf;
 
 import io.github.ddpm.tf.ModelFiles.Storage;
+import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.Weight;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Objects;
 
 /** Where the shared fixtures are. */
@@ -21,5 +24,11 @@ public final class Fixtures {
   /** Loads a model of the fixtures and saves it elsewhere. */
   public static void copyModel(String name, Path to) throws IOException {
     ModelFiles.convert(path(name), to, Storage.FLOAT32);
+  }
+
+  /** Reads the weights of a model, by name and in PyTorch's order of axes. */
+  public static Map<String, Weight> weights(ModelFolder saved) throws IOException {
+    WeightLayout layout = ModelFiles.layout(saved);
+    return layout.unpack(layout.pack(saved.weights().source()));
   }
 }

@@ -5,7 +5,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.tf.files.DType;
-import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.PipelineScheduler;
 import io.github.ddpm.tf.graph.UNet;
@@ -54,8 +54,8 @@ final class LargeModel {
             0,
             new UNetConfig.Labels(0, false));
     WeightLayout layout = new WeightLayout(UNet.shapes(config));
-    Model model =
-        new Model(
+    ModelConfig model =
+        new ModelConfig(
             config,
             config.info(BetaSchedule.linear(), PredictionType.EPSILON),
             PipelineScheduler.DEFAULT);

@@ -21,7 +21,6 @@ import io.github.ddpm.tf.files.Json;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
 import io.github.ddpm.tf.files.Weight;
-import io.github.ddpm.tf.files.WeightFiles;
 import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
@@ -165,10 +164,8 @@ class TrainerTest {
     assertThat(Files.size(half.resolve(weights)))
         .isLessThan(Files.size(whole.resolve(weights)) * 6 / 10);
     assertThat(half.resolve("training")).doesNotExist();
-    Map<String, Weight> exact = ModelFolder.read(whole).weights().readAll();
-    ModelFolder.read(half)
-        .weights()
-        .readAll()
+    Map<String, Weight> exact = Fixtures.weights(ModelFolder.read(whole));
+    Fixtures.weights(ModelFolder.read(half))
         .forEach(
             (name, rounded) -> {
               for (int i = 0; i < rounded.values().limit(); i++) {
@@ -186,17 +183,17 @@ class TrainerTest {
       trainer.saveHalf(folder.resolve("good"));
     }
     ModelFolder good = ModelFolder.read(folder.resolve("good"));
-    Map<String, Weight> weights = new LinkedHashMap<>(good.weights().readAll());
+    Map<String, Weight> weights = new LinkedHashMap<>(Fixtures.weights(good));
     weights.put("conv_out.bias", new Weight(Shape.of(1), FloatBuffer.wrap(new float[] {-7e4f})));
     assertThatThrownBy(
             () ->
                 ModelFolder.write(
-                    folder.resolve("good"), good.model(), weights, DType.F16, Map.of()))
+                    folder.resolve("good"), good.config(), weights, DType.F16, Map.of()))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("array conv_out.bias holds -70000.0, but float16 ends at 65504");
-    assertThat(ModelFolder.read(folder.resolve("good")).weights().readAll())
+    assertThat(Fixtures.weights(ModelFolder.read(folder.resolve("good"))))
         .as("what was there stays")
-        .isEqualTo(good.weights().readAll());
+        .isEqualTo(Fixtures.weights(good));
   }
 
   /**
@@ -259,12 +256,11 @@ class TrainerTest {
       assertThat(trainer.stepsTaken()).isZero();
       assertThat(trainer.info().predictionType()).isEqualTo(PredictionType.V_PREDICTION);
       trainer.save(folder);
-      assertThat(ModelFolder.read(folder).weights().readAll()).isEqualTo(model.weights().readAll());
-      assertThat(ModelFolder.read(folder).model().pipeline()).isEqualTo(model.model().pipeline());
+      assertThat(Fixtures.weights(ModelFolder.read(folder))).isEqualTo(Fixtures.weights(model));
+      assertThat(ModelFolder.read(folder).config().pipeline()).isEqualTo(model.config().pipeline());
       trainer.step(Digits.dataset(3, 28, 1).images(0, 1, 2), 0, 1, 2);
       trainer.save(folder);
-      assertThat(ModelFolder.read(folder).weights().readAll())
-          .isNotEqualTo(model.weights().readAll());
+      assertThat(Fixtures.weights(ModelFolder.read(folder))).isNotEqualTo(Fixtures.weights(model));
       assertThat(trainer.startedFrom()).contains(diffusers);
     }
     try (Trainer resumed = Trainer.resume(folder)) {
@@ -279,7 +275,7 @@ class TrainerTest {
   @ValueSource(strings = {"unet-attention", "unet-scale-shift", "folder-fp16"})
   void aDeeperNetworkAnswersAsBeforeAndThenLearns(String golden) throws IOException {
     Path model = Fixtures.path("golden/" + golden);
-    UNetConfig before = ModelFolder.read(model).model().network();
+    UNetConfig before = ModelFolder.read(model).config().network();
     UNetConfig after = before.withLayersPerBlock(before.levels().layersPerBlock() + 2);
     TrainingOptions options = OPTIONS.withLabelDropout(0).withPrecision(Precision.FLOAT32);
     try (Trainer trainer = Trainer.deepen(model, after.levels().layersPerBlock(), options);
@@ -306,7 +302,7 @@ class TrainerTest {
       trainer.step(two, labels);
       trainer.save(folder);
       Map<String, Weight> learned =
-          WeightFiles.of(folder.resolve("training/weights.safetensors")).readAll();
+          SafeTensors.read(folder.resolve("training/weights.safetensors"));
       String newest =
           "down_blocks.0.resnets." + (after.levels().layersPerBlock() - 1) + ".conv2.weight";
       assertThat(learned.get(newest).values())

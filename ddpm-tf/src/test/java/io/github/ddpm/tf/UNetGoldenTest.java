@@ -102,7 +102,7 @@ class UNetGoldenTest {
       Path folder = Fixtures.path("golden/" + name);
       model = ModelFolder.read(folder);
       expected = SafeTensors.read(folder.resolve("expected.safetensors"));
-      UNetConfig network = model.model().network();
+      UNetConfig network = model.config().network();
       layout = new WeightLayout(UNet.shapes(network));
       vectors = new TrainingVectors(tf, layout);
       adam = new AdamW(tf, vectors);
@@ -153,7 +153,7 @@ class UNetGoldenTest {
      */
     void assertWeights(String prefix, float[] vector, float tolerance) throws IOException {
       Map<String, Weight> actual = layout.unpack(vector);
-      assertThat(actual.keySet()).isEqualTo(model.weights().readAll().keySet());
+      assertThat(actual.keySet()).isEqualTo(Fixtures.weights(model).keySet());
       actual.forEach(
           (name, weight) -> {
             if (!name.endsWith("to_k.bias")) {

@@ -14,6 +14,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
+import java.util.function.Predicate;
 import java.util.stream.StreamSupport;
 
 /** JSON files of one object, and what their keys hold. */
@@ -81,31 +83,30 @@ public final class Json {
 
   /** Returns the number of a key; {@code absent} if it isn't there or is null. */
   static double number(JsonNode json, String key, double absent) {
-    if (!json.hasNonNull(key)) {
-      return absent;
-    }
-    JsonNode value = json.get(key);
-    checkArgument(value.isNumber(), "%s must be a number, got %s", key, value);
-    return value.doubleValue();
+    return value(json, key, JsonNode::isNumber, "a number")
+        .map(JsonNode::doubleValue)
+        .orElse(absent);
   }
 
   /** Returns the truth value of a key; {@code absent} if it isn't there or is null. */
   static boolean bool(JsonNode json, String key, boolean absent) {
-    if (!json.hasNonNull(key)) {
-      return absent;
-    }
-    JsonNode value = json.get(key);
-    checkArgument(value.isBoolean(), "%s must be true or false, got %s", key, value);
-    return value.booleanValue();
+    return value(json, key, JsonNode::isBoolean, "true or false")
+        .map(JsonNode::booleanValue)
+        .orElse(absent);
   }
 
   /** Returns the whole number of a key; {@code absent} if it isn't there or is null. */
   static int integer(JsonNode json, String key, int absent) {
-    if (!json.hasNonNull(key)) {
-      return absent;
-    }
-    JsonNode value = json.get(key);
-    checkArgument(value.isInt(), "%s must be a whole number, got %s", key, value);
-    return value.intValue();
+    return value(json, key, JsonNode::isInt, "a whole number")
+        .map(JsonNode::intValue)
+        .orElse(absent);
+  }
+
+  private static Optional<JsonNode> value(
+      JsonNode json, String key, Predicate<JsonNode> allowed, String what) {
+    Optional<JsonNode> value = Optional.ofNullable(json.get(key)).filter(node -> !node.isNull());
+    value.ifPresent(
+        node -> checkArgument(allowed.test(node), "%s must be %s, got %s", key, what, node));
+    return value;
   }
 }

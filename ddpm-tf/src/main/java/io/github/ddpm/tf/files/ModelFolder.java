@@ -22,10 +22,10 @@ import java.util.UUID;
  * What is read may do without the first, and may have the others side by side, without sub-folders,
  * as the first models published have.
  *
- * @param model what the files say
+ * @param config what the files say
  * @param weights where its weights are
  */
-public record ModelFolder(Model model, WeightFiles weights) {
+public record ModelFolder(ModelConfig config, WeightFiles weights) {
   private static final String DIFFUSERS_VERSION = "0.35.0";
   private static final String UNET = "unet";
   private static final String SCHEDULER = "scheduler";
@@ -64,7 +64,7 @@ public record ModelFolder(Model model, WeightFiles weights) {
       PipelineScheduler pipeline =
           parse(schedulerFile, json -> SchedulerJson.pipeline(json, index));
       ModelInfo info = parse(schedulerFile, json -> SchedulerJson.info(json, network));
-      return new ModelFolder(new Model(network, info, pipeline), WeightFiles.find(unet));
+      return new ModelFolder(new ModelConfig(network, info, pipeline), WeightFiles.find(unet));
     } catch (NoSuchFileException e) {
       throw new NoSuchFileException(e.getFile(), null, "not a model folder: this file is missing");
     }
@@ -88,7 +88,11 @@ public record ModelFolder(Model model, WeightFiles weights) {
    * @throws IOException if it can't be written; what was there before stays
    */
   public static void write(
-      Path folder, Model model, Map<String, Weight> weights, DType type, Map<String, Content> more)
+      Path folder,
+      ModelConfig model,
+      Map<String, Weight> weights,
+      DType type,
+      Map<String, Content> more)
       throws IOException {
     Map<String, Content> parts = new LinkedHashMap<>(more);
     parts.put(

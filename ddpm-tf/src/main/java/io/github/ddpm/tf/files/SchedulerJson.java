@@ -192,7 +192,7 @@ final class SchedulerJson {
   }
 
   /** Returns the {@code scheduler_config.json} of a model. */
-  static ObjectNode write(Model model, String version) {
+  static ObjectNode write(ModelConfig model, String version) {
     ModelInfo info = model.info();
     PipelineScheduler pipeline = model.pipeline();
     BetaSchedule schedule = info.schedule();

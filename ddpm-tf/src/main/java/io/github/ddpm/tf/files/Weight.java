@@ -30,13 +30,6 @@ public record Weight(Shape shape, FloatBuffer values) {
   /**
    * Returns a convolution as PyTorch has it, [out, in, height, width], in TensorFlow's order, and
    * anything else unchanged.
-   */
-  public Weight toTensorFlow() {
-    return toTensorFlow(FloatBuffer::allocate);
-  }
-
-  /**
-   * Does the same.
    *
    * @param room answers where the result goes if it is another one than this, for so many numbers
    */

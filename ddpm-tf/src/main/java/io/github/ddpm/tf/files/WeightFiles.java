@@ -71,19 +71,6 @@ public final class WeightFiles {
     return new Source();
   }
 
-  /**
-   * Reads all weights.
-   *
-   * @return them by name, in PyTorch's order of axes
-   */
-  public Map<String, Weight> readAll() throws IOException {
-    Map<String, Weight> weights = new LinkedHashMap<>();
-    for (Map.Entry<String, Stored> entry : arrays.entrySet()) {
-      weights.put(entry.getKey(), entry.getValue().read(new Scratch()));
-    }
-    return weights;
-  }
-
   /** Reads all weights one by one; each is gone when the next comes. */
   public void forEach(Consumer<Weight> consumer) throws IOException {
     Scratch scratch = new Scratch();

@@ -80,12 +80,7 @@ record Convolution(int padding, int down, int up) {
       long channels,
       Optional<Operand<T>> added) {
     Shape filter = Shape.of(kernel, kernel, Tensors.channels(in.images()), channels);
-    return apply(
-        tf,
-        in,
-        weights.get(name + ".weight", filter),
-        weights.get(name + ".bias", Shape.of(channels)),
-        added);
+    return apply(tf, weights, name, in, filter, channels, added);
   }
 
   /**
@@ -103,10 +98,22 @@ record Convolution(int padding, int down, int up) {
       GroupNorm.Input<T> in,
       long channels,
       Optional<Operand<T>> added) {
-    return POINTWISE.apply(
+    Shape filter = Shape.of(channels, Tensors.channels(in.images()));
+    return POINTWISE.apply(tf, weights, name, in, filter, channels, added);
+  }
+
+  private <T extends TFloating> Result<T> apply(
+      Ops tf,
+      Weights weights,
+      String name,
+      GroupNorm.Input<T> in,
+      Shape filter,
+      long channels,
+      Optional<Operand<T>> added) {
+    return apply(
         tf,
         in,
-        weights.get(name + ".weight", Shape.of(channels, Tensors.channels(in.images()))),
+        weights.get(name + ".weight", filter),
         weights.get(name + ".bias", Shape.of(channels)),
         added);
   }

@@ -74,6 +74,8 @@ final class SamplingGraph implements AutoCloseable {
    */
   private final Lock running = new ReentrantLock(true);
 
+  private final boolean takesTurns = !TensorFlowRuntime.hasKernels();
+
   /**
    * Builds the graph and fills it.
    *
@@ -253,7 +255,7 @@ final class SamplingGraph implements AutoCloseable {
   }
 
   private Result run(Session.Runner runner) {
-    if (TensorFlowRuntime.hasKernels()) {
+    if (!takesTurns) {
       return runner.run();
     }
     running.lock();

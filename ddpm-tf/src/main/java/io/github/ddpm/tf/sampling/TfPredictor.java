@@ -10,7 +10,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.Step;
-import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.WeightSource;
 import java.io.IOException;
 import java.util.ArrayDeque;
@@ -34,7 +34,7 @@ public final class TfPredictor implements Predictor {
    */
   static final int PIXELS_PER_RUN = 64 * 28 * 28;
 
-  private final Model model;
+  private final ModelConfig model;
   private final ModelInfo info;
   private final SamplingGraph graph;
 
@@ -49,11 +49,12 @@ public final class TfPredictor implements Predictor {
    * @param weights exactly those that the network has
    * @throws IOException if they are not, or can't be read
    */
-  public TfPredictor(Model model, WeightSource weights, Precision precision) throws IOException {
+  public TfPredictor(ModelConfig model, WeightSource weights, Precision precision)
+      throws IOException {
     this(model, new SamplingGraph(model.network(), weights, precision));
   }
 
-  TfPredictor(Model model, SamplingGraph graph) {
+  TfPredictor(ModelConfig model, SamplingGraph graph) {
     this.model = model;
     this.info = model.info();
     this.graph = graph;

@@ -174,14 +174,14 @@ class LoaderFuzzTest {
         Files.write(file, bytes);
       }
       assertThat(refused).as(name).isBetween(30, 79);
-      assertThat(ModelFolder.read(copy).weights().readAll()).as("restored").isNotEmpty();
+      assertThat(Fixtures.weights(ModelFolder.read(copy))).as("restored").isNotEmpty();
     }
   }
 
   /** Asks for all weights as they are asked for when a network is built. */
   private static void check(ModelFolder saved) throws IOException {
     WeightSource weights = saved.weights().source();
-    UNetConfig network = saved.model().network();
+    UNetConfig network = saved.config().network();
     UNetConfig.Picture picture = network.picture();
     try (Graph graph = TensorFlowRuntime.graph()) {
       Ops tf = TensorFlowRuntime.ops(graph);

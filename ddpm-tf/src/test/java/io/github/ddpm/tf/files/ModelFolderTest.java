@@ -47,8 +47,8 @@ class ModelFolderTest {
     ModelFolder original = ModelFolder.read(Fixtures.path("golden/" + name));
     Fixtures.copyModel("golden/" + name, folder);
     ModelFolder copy = ModelFolder.read(folder);
-    assertThat(copy.model()).isEqualTo(original.model());
-    assertThat(copy.weights().readAll()).isEqualTo(original.weights().readAll());
+    assertThat(copy.config()).isEqualTo(original.config());
+    assertThat(Fixtures.weights(copy)).isEqualTo(Fixtures.weights(original));
   }
 
   static Stream<BetaSchedule> schedules() {
@@ -64,7 +64,7 @@ class ModelFolderTest {
   @MethodSource("schedules")
   void schedulesTravelWithTheModel(BetaSchedule schedule) throws IOException {
     save(schedule, PredictionType.V_PREDICTION);
-    ModelInfo info = ModelFolder.read(folder).model().info();
+    ModelInfo info = ModelFolder.read(folder).config().info();
     assertThat(info.schedule()).isEqualTo(schedule);
     assertThat(info.predictionType()).isEqualTo(PredictionType.V_PREDICTION);
   }
@@ -73,7 +73,7 @@ class ModelFolderTest {
   void aTableOfBetasTravelsWithTheModel() throws IOException {
     BetaSchedule schedule = BetaSchedule.of(0.1, 0.2, 0.3).zeroTerminalSnr();
     save(schedule, PredictionType.SAMPLE);
-    BetaSchedule copy = ModelFolder.read(folder).model().info().schedule();
+    BetaSchedule copy = ModelFolder.read(folder).config().info().schedule();
     assertThat(copy).isEqualTo(schedule);
     assertThat(copy.isZeroTerminalSnr()).isTrue();
   }
@@ -85,13 +85,13 @@ class ModelFolderTest {
     assertThat(json.has("_spacing_exponent")).isFalse();
     json.put("_spacing_exponent", 0.5);
     Json.write(file, json);
-    Model spaced = ModelFolder.read(folder).model();
+    ModelConfig spaced = ModelFolder.read(folder).config();
     ModelInfo info = spaced.info();
-    assertThat(info).isEqualTo(model.model().info().withSpacingExponent(0.5));
+    assertThat(info).isEqualTo(model.config().info().withSpacingExponent(0.5));
     assertThat(spaced.pipeline().spacing(4, info).timesteps(1000))
         .containsExactly(Spacing.power(4, 0.5).timesteps(1000));
     ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32);
-    assertThat(ModelFolder.read(folder).model().info()).isEqualTo(info);
+    assertThat(ModelFolder.read(folder).config().info()).isEqualTo(info);
 
     Json.write(file, json.put("timestep_spacing", "leading"));
     assertThatThrownBy(() -> ModelFolder.read(folder))
@@ -163,9 +163,9 @@ class ModelFolderTest {
     String problem = "must be DDPMScheduler or DDIMScheduler, got ScoreSdeVeScheduler";
     Path config = folder.resolve("scheduler/scheduler_config.json");
     edit(config, json -> json.put("_class_name", "ScoreSdeVeScheduler"));
-    assertThat(ModelFolder.read(folder).model().pipeline())
+    assertThat(ModelFolder.read(folder).config().pipeline())
         .as("the index decides")
-        .isEqualTo(model.model().pipeline());
+        .isEqualTo(model.config().pipeline());
     edit(
         folder.resolve("model_index.json"),
         json -> json.putArray("scheduler").add("diffusers").add("ScoreSdeVeScheduler"));
@@ -178,7 +178,7 @@ class ModelFolderTest {
   void dynamicThresholdingIsRefusedWhereItIsMoreThanClipping() throws IOException {
     Path config = folder.resolve("scheduler/scheduler_config.json");
     edit(config, json -> json.put("thresholding", true).put("clip_sample_range", 3));
-    assertThat(ModelFolder.read(folder).model().pipeline().clip()).isEqualTo(1);
+    assertThat(ModelFolder.read(folder).config().pipeline().clip()).isEqualTo(1);
     edit(config, json -> json.put("sample_max_value", 1.5));
     assertRefused("thresholding with sample_max_value 1.5 is not supported");
   }
@@ -211,12 +211,12 @@ class ModelFolderTest {
     Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
     Path half = weights.resolveSibling("diffusion_pytorch_model.fp16.safetensors");
     Files.move(weights, half);
-    assertThat(ModelFolder.read(folder).weights().readAll()).isEqualTo(model.weights().readAll());
+    assertThat(Fixtures.weights(ModelFolder.read(folder))).isEqualTo(Fixtures.weights(model));
     Files.copy(half, weights.resolveSibling("diffusion_pytorch_model.non_ema.safetensors"));
     assertRefused(
         "got diffusion_pytorch_model.fp16.safetensors, diffusion_pytorch_model.non_ema.safetensors; leave one");
     Files.copy(half, weights);
-    assertThat(ModelFolder.read(folder).weights().readAll()).isEqualTo(model.weights().readAll());
+    assertThat(Fixtures.weights(ModelFolder.read(folder))).isEqualTo(Fixtures.weights(model));
   }
 
   @ParameterizedTest
@@ -230,7 +230,7 @@ class ModelFolderTest {
       })
   void anIndexNamesFilesBesideIt(String file, String problem) throws IOException {
     Path unet = folder.resolve("unet");
-    Map<String, Weight> weights = new LinkedHashMap<>(model.weights().readAll());
+    Map<String, Weight> weights = new LinkedHashMap<>(Fixtures.weights(model));
     Weight bias = weights.remove("conv_in.bias");
     Files.delete(unet.resolve("diffusion_pytorch_model.safetensors"));
     SafeTensors.write(unet.resolve("part.safetensors"), weights, DType.F32);
@@ -240,7 +240,7 @@ class ModelFolderTest {
     weights.keySet().forEach(name -> places.put(name, "part.safetensors"));
     Path indexFile = unet.resolve("diffusion_pytorch_model.safetensors.index.json");
     Json.write(indexFile, index);
-    assertThat(ModelFolder.read(folder).weights().readAll()).isEqualTo(model.weights().readAll());
+    assertThat(Fixtures.weights(ModelFolder.read(folder))).isEqualTo(Fixtures.weights(model));
     edit(indexFile, json -> ((ObjectNode) json.get("weight_map")).put("conv_in.bias", file));
     assertRefused(problem);
     edit(indexFile, json -> ((ObjectNode) json.get("weight_map")).remove("conv_in.bias"));
@@ -256,7 +256,7 @@ class ModelFolderTest {
 
   @Test
   void aWeightUnderBothItsNamesIsRefused() throws IOException {
-    Map<String, Weight> weights = new LinkedHashMap<>(model.weights().readAll());
+    Map<String, Weight> weights = new LinkedHashMap<>(Fixtures.weights(model));
     weights.put(
         "mid_block.attentions.0.query.weight", weights.get("mid_block.attentions.0.to_q.weight"));
     assertRefused(weights, "mid_block.attentions.0.to_q.weight is there twice");
@@ -264,7 +264,7 @@ class ModelFolderTest {
 
   @Test
   void aMissingAnExtraAndAMisshapenWeightAreRefused() throws IOException {
-    Map<String, Weight> weights = new LinkedHashMap<>(model.weights().readAll());
+    Map<String, Weight> weights = new LinkedHashMap<>(Fixtures.weights(model));
     Weight bias = weights.remove("conv_in.bias");
     assertRefused(weights, "weight conv_in.bias is missing");
     weights.put("conv_in.bias", bias);
@@ -297,9 +297,10 @@ class ModelFolderTest {
   }
 
   private void save(BetaSchedule schedule, PredictionType type) throws IOException {
-    UNetConfig network = model.model().network();
-    Model other = new Model(network, network.info(schedule, type), model.model().pipeline());
-    ModelFolder.write(folder, other, model.weights().readAll(), DType.F32, Map.of());
+    UNetConfig network = model.config().network();
+    ModelConfig other =
+        new ModelConfig(network, network.info(schedule, type), model.config().pipeline());
+    ModelFolder.write(folder, other, Fixtures.weights(model), DType.F32, Map.of());
   }
 
   private static void edit(Path file, Consumer<ObjectNode> change) throws IOException {
@@ -316,7 +317,7 @@ class ModelFolderTest {
   }
 
   private void assertRefused(Map<String, Weight> weights, String problem) throws IOException {
-    ModelFolder.write(folder, model.model(), weights, DType.F32, Map.of());
+    ModelFolder.write(folder, model.config(), weights, DType.F32, Map.of());
     assertThatThrownBy(() -> Predictor.load(folder))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("diffusion_pytorch_model.safetensors")

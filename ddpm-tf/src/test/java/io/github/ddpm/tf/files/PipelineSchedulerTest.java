@@ -35,7 +35,7 @@ class PipelineSchedulerTest {
     PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
     BetaSchedule schedule = SchedulerJson.schedule(config);
     PredictionType type = SchedulerJson.predictionType(config);
-    Model model = new Model(UNetConfig.small(4, 4, 1), model(schedule, type), pipeline);
+    ModelConfig model = new ModelConfig(UNetConfig.small(4, 4, 1), model(schedule, type), pipeline);
     JsonNode saved = SchedulerJson.write(model, "0");
     assertLoop(loop, saved);
     assertThat(SchedulerJson.schedule(saved)).isEqualTo(schedule);

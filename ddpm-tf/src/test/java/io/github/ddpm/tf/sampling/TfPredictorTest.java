@@ -10,7 +10,7 @@ import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.PredictorContract;
 import io.github.ddpm.Sampler;
-import io.github.ddpm.tf.files.Model;
+import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.PipelineScheduler;
 import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.files.WeightSource;
@@ -101,8 +101,8 @@ class TfPredictorTest {
   }
 
   private static Predictor random(UNetConfig config, Precision precision, long maxConstants) {
-    Model model =
-        new Model(
+    ModelConfig model =
+        new ModelConfig(
             config,
             config.info(BetaSchedule.cosine(), PredictionType.V_PREDICTION),
             PipelineScheduler.DEFAULT);

@@ -10,4 +10,4 @@ import io.github.ddpm.tf.graph.UNetConfig;
  * @param info what sampling has to know of it
  * @param pipeline how it is sampled
  */
-public record Model(UNetConfig network, ModelInfo info, PipelineScheduler pipeline) {}
+public record ModelConfig(UNetConfig network, ModelInfo info, PipelineScheduler pipeline) {}
