@@ -52,11 +52,12 @@ public final class ModelFiles {
    *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static void convert(Path from, Path to, Storage storage) throws IOException {
-    ModelFolder saved = ModelFolder.read(from);
-    // In memory before anything is replaced, and checked to be those of the network.
-    WeightLayout layout = layout(saved);
-    float[] weights = layout.pack(saved.weights().source());
-    ModelFolder.write(to, saved.config(), layout.unpack(weights), storage.type, Map.of());
+    try (ModelFolder saved = ModelFolder.read(from)) {
+      // In memory before anything is replaced, and checked to be those of the network.
+      WeightLayout layout = layout(saved);
+      float[] weights = layout.pack(saved.weights().source());
+      ModelFolder.write(to, saved.config(), layout.unpack(weights), storage.type);
+    }
   }
 
   /**

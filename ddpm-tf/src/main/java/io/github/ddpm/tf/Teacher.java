@@ -4,11 +4,13 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.hash.Hasher;
 import com.google.common.hash.Hashing;
+import com.google.common.io.Closer;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.WeightSource;
 import io.github.ddpm.tf.graph.UNet;
+import java.io.Closeable;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
@@ -21,13 +23,15 @@ import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
 /**
- * A model under {@link Autoguidance}, as graph functions with its weights as constants.
+ * A model under {@link Autoguidance}, as graph functions with its weights as constants. It is
+ * closed when they have been read.
  *
  * @param model what is guided
  * @param guide the model in the folder of {@code autoguidance}
  * @param digest of the weights of both
  */
-record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, String digest) {
+record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, String digest)
+    implements Closeable {
   /**
    * Reads the guide.
    *
@@ -37,13 +41,22 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
   static Teacher of(ModelFolder model, Autoguidance autoguidance) throws IOException {
     Path folder = autoguidance.guide();
     ModelFolder guide = ModelFolder.read(folder);
-    checkArgument(
-        isOfTheSame(guide.config().info(), model.config().info()),
-        "the guide must be a model of the same size, classes, noise and prediction, got %s, and not %s, in %s",
-        guide.config().info(),
-        model.config().info(),
-        folder);
-    return new Teacher(model, guide, autoguidance, digest(model, guide));
+    boolean done = false;
+    try {
+      checkArgument(
+          isOfTheSame(guide.config().info(), model.config().info()),
+          "the guide must be a model of the same size, classes, noise and prediction, got %s, and not %s, in %s",
+          guide.config().info(),
+          model.config().info(),
+          folder);
+      Teacher teacher = new Teacher(model, guide, autoguidance, digest(model, guide));
+      done = true;
+      return teacher;
+    } finally {
+      if (!done) {
+        guide.close();
+      }
+    }
   }
 
   /**
@@ -56,22 +69,37 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
    *     the message says which
    */
   static Teacher resume(Path folder, Autoguidance autoguidance, String digest, ModelInfo trained) {
+    Closer closer = Closer.create();
+    boolean done = false;
     try {
-      ModelFolder model = ModelFolder.read(folder);
-      checkArgument(
-          isOfTheSame(model.config().info(), trained),
-          "started_from %s is another model by now",
-          folder);
-      Teacher teacher = of(model, autoguidance);
-      checkArgument(
-          digest.equals(teacher.digest),
-          "%s or %s is another model than when this training began",
-          folder,
-          autoguidance.guide());
-      return teacher;
+      try {
+        ModelFolder model = closer.register(ModelFolder.read(folder));
+        checkArgument(
+            isOfTheSame(model.config().info(), trained),
+            "started_from %s is another model by now",
+            folder);
+        Teacher teacher = closer.register(of(model, autoguidance));
+        checkArgument(
+            digest.equals(teacher.digest),
+            "%s or %s is another model than when this training began",
+            folder,
+            autoguidance.guide());
+        done = true;
+        return teacher;
+      } finally {
+        if (!done) {
+          closer.close();
+        }
+      }
     } catch (IOException e) {
       throw new IllegalArgumentException(e.getMessage(), e);
     }
+  }
+
+  @Override
+  public void close() throws IOException {
+    guide.close();
+    model.close();
   }
 
   private static String digest(ModelFolder... models) throws IOException {

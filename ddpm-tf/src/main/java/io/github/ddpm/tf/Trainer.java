@@ -3,6 +3,7 @@ package io.github.ddpm.tf;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
+import com.google.common.io.Closer;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
@@ -13,6 +14,9 @@ import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.SaveFolder;
+import io.github.ddpm.tf.files.Snapshot;
+import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.sampling.TfPredictor;
 import java.io.IOException;
@@ -20,6 +24,8 @@ import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
@@ -46,6 +52,7 @@ public final class Trainer implements AutoCloseable {
   private final Optional<Teacher> teacher;
   private final Optional<Path> startedFrom;
   private final TrainingGraph graph;
+  private final List<SaveFolder> taken = new ArrayList<>();
 
   private long step;
   private long totalSteps;
@@ -96,9 +103,10 @@ public final class Trainer implements AutoCloseable {
    *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
-    ModelFolder saved = ModelFolder.read(folder);
-    return new Trainer(
-        TrainingStart.from(folder, saved, saved.config().network(), Optional.empty(), options));
+    try (ModelFolder saved = ModelFolder.read(folder)) {
+      return new Trainer(
+          TrainingStart.from(folder, saved, saved.config().network(), Optional.empty(), options));
+    }
   }
 
   /**
@@ -120,10 +128,12 @@ public final class Trainer implements AutoCloseable {
    */
   public static Trainer distill(Path folder, Autoguidance autoguidance, TrainingOptions options)
       throws IOException {
-    ModelFolder saved = ModelFolder.read(folder);
-    Teacher teacher = Teacher.of(saved, autoguidance);
-    return new Trainer(
-        TrainingStart.from(folder, saved, saved.config().network(), Optional.of(teacher), options));
+    try (ModelFolder saved = ModelFolder.read(folder);
+        Teacher teacher = Teacher.of(saved, autoguidance)) {
+      return new Trainer(
+          TrainingStart.from(
+              folder, saved, saved.config().network(), Optional.of(teacher), options));
+    }
   }
 
   /**
@@ -137,26 +147,43 @@ public final class Trainer implements AutoCloseable {
    */
   public static Trainer deepen(Path folder, int layersPerBlock, TrainingOptions options)
       throws IOException {
-    ModelFolder saved = ModelFolder.read(folder);
-    UNetConfig deeper = Deepening.network(saved.config().network(), layersPerBlock);
-    return new Trainer(TrainingStart.from(folder, saved, deeper, Optional.empty(), options));
+    try (ModelFolder saved = ModelFolder.read(folder)) {
+      UNetConfig deeper = Deepening.network(saved.config().network(), layersPerBlock);
+      return new Trainer(TrainingStart.from(folder, saved, deeper, Optional.empty(), options));
+    }
   }
 
   /**
-   * Opens a training as {@link #save} left it.
+   * Opens a training as {@link #save} left it, and takes the folder as {@link #lock} does, unless
+   * it can't be written to or another training of this process has it. Every file is checked
+   * against its checksum: the newest save that is whole is opened, and a line of the log names what
+   * is damaged in newer ones.
    *
    * @param folder a model that was saved here; one without {@code training/} can be sampled from
    *     but not resumed
-   * @throws IOException if something is missing or wrong; the message names the file and what is
-   *     wrong
+   * @throws IOException if something is missing or wrong, or another process trains here; the
+   *     message names the file and what is wrong, or the process
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
   public static Trainer resume(Path folder) throws IOException {
-    try {
-      return new Trainer(TrainingStart.resumed(folder));
-    } catch (IllegalArgumentException e) {
-      throw new IOException(TrainingFolder.stateFile(folder) + ": " + e.getMessage(), e);
+    Optional<SaveFolder> taken =
+        SaveFolder.mayBeTaken(folder) ? Optional.of(SaveFolder.take(folder)) : Optional.empty();
+    boolean done = false;
+    try (Closer closer = Closer.create()) {
+      ModelFolder saved = closer.register(ModelFolder.read(Snapshot.ofTraining(folder)));
+      try {
+        Trainer trainer = new Trainer(TrainingStart.resumed(saved, closer));
+        taken.ifPresent(trainer.taken::add);
+        done = true;
+        return trainer;
+      } catch (IllegalArgumentException e) {
+        throw new IOException(TrainingFolder.stateFile(saved.files()) + ": " + e.getMessage(), e);
+      }
+    } finally {
+      if (!done && taken.isPresent()) {
+        taken.get().close();
+      }
     }
   }
 
@@ -330,13 +357,48 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Saves the model in the layout of diffusers, with the moving average of the weights, and beside
-   * it, in {@code training/}, all that {@link #resume} needs.
+   * Takes a folder for this training until it is closed, so that no other training can be resumed
+   * from it or saved to it. {@link #save} does the same; who trains for long asks before.
    *
-   * @param folder made if need be; what was saved there before is replaced, other files stay
-   * @throws IOException if it can't be written; what was there before stays
+   * @param folder made if need be
+   * @throws IOException if it can't be written to, or another training has it; the message names
+   *     the process
    */
+  public void lock(Path folder) throws IOException {
+    checkOpen();
+    saves(folder);
+  }
+
+  private SaveFolder saves(Path folder) throws IOException {
+    for (SaveFolder each : taken) {
+      if (each.is(folder)) {
+        return each;
+      }
+    }
+    SaveFolder saves = SaveFolder.take(folder);
+    taken.add(saves);
+    return saves;
+  }
+
+  /** Saves as {@link #save(Path, int)} does, and keeps the save before as well. */
   public void save(Path folder) throws IOException {
+    save(folder, 2);
+  }
+
+  /**
+   * Saves the model in the layout of diffusers, with the moving average of the weights, and beside
+   * it, in {@code training/}, all that {@link #resume} needs. The save is whole or not there,
+   * whatever happens to the process or the machine meanwhile: it is a folder of its own in {@code
+   * saves/}, with checksums, to which the files that diffusers reads are links.
+   *
+   * @param folder made if need be, and taken as by {@link #lock}; what was saved there before is
+   *     replaced, other files stay
+   * @param keep how many saves there are afterward, at least 1: the oldest go
+   * @throws IOException if it can't be written, for instance because the device is full, or another
+   *     training has the folder; what was there before stays
+   */
+  public void save(Path folder, int keep) throws IOException {
+    checkArgument(keep >= 1, "keep must be at least 1, got %s", keep);
     checkOpen();
     TrainingFolder.State state =
         new TrainingFolder.State(
@@ -345,7 +407,7 @@ public final class Trainer implements AutoCloseable {
             startedFrom,
             teacher.map(given -> new TrainingFolder.Guided(given.autoguidance(), given.digest())),
             options);
-    TrainingFolder.write(folder, model, state, graph.layout(), graph::get);
+    TrainingFolder.write(saves(folder), model, state, graph.layout(), graph::get, keep);
   }
 
   /**
@@ -359,8 +421,14 @@ public final class Trainer implements AutoCloseable {
    */
   public void saveHalf(Path folder) throws IOException {
     checkOpen();
-    ModelFolder.write(
-        folder, model, graph.layout().unpack(graph.get(Vector.EMA)), DType.F16, Map.of());
+    Map<String, Weight> average = graph.layout().unpack(graph.get(Vector.EMA));
+    for (SaveFolder each : taken) {
+      if (each.is(folder)) {
+        ModelFolder.write(each, model, average, DType.F16);
+        return;
+      }
+    }
+    ModelFolder.write(folder, model, average, DType.F16);
   }
 
   /** Frees what training holds. Closing twice does nothing. */
@@ -369,6 +437,9 @@ public final class Trainer implements AutoCloseable {
     if (!closed) {
       closed = true;
       graph.close();
+      for (SaveFolder each : taken) {
+        each.close();
+      }
     }
   }
 

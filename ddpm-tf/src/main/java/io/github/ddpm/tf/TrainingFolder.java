@@ -13,9 +13,13 @@ import io.github.ddpm.tf.files.Json;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
+import io.github.ddpm.tf.files.SaveFolder;
+import io.github.ddpm.tf.files.Snapshot;
+import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.files.WeightFiles;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
@@ -28,8 +32,8 @@ import java.util.Set;
  * contract: they are added to, never changed.
  */
 final class TrainingFolder {
-  private static final String TRAINING = "training";
   private static final String STATE = "state.json";
+  private static final String STATE_FILE = SaveFolder.TRAINING + "/" + STATE;
   private static final String STEP = "step";
   private static final String TOTAL_STEPS = "total_steps";
   private static final String STARTED_FROM = "started_from";
@@ -84,30 +88,30 @@ final class TrainingFolder {
    * Writes a model and its training.
    *
    * @param values of the vectors
+   * @param keep how many saves are kept
    * @throws IOException if it can't be written; what was there before stays
    */
   static void write(
-      Path folder,
+      SaveFolder saves,
       ModelConfig model,
       State state,
       WeightLayout layout,
-      TrainingVectors.Values values)
+      TrainingVectors.Values values,
+      int keep)
       throws IOException {
-    ModelFolder.write(
-        folder,
-        model,
-        layout.unpack(values.of(Vector.EMA)),
-        DType.F32,
-        Map.of(
-            TRAINING,
-            part -> {
-              Files.createDirectory(part);
-              for (Vector each : Vector.values()) {
-                SafeTensors.write(
-                    part.resolve(file(each)), layout.unpack(values.of(each)), DType.F32);
-              }
-              Json.write(part.resolve(STATE), json(state));
-            }));
+    Map<String, Weight> average = layout.unpack(values.of(Vector.EMA));
+    Map<String, SaveFolder.Content> parts = ModelFolder.parts(model, average, DType.F32);
+    parts.put(
+        SaveFolder.TRAINING,
+        part -> {
+          Files.createDirectory(part);
+          for (Vector each : Vector.values()) {
+            SafeTensors.write(part.resolve(file(each)), layout.unpack(values.of(each)), DType.F32);
+          }
+          Json.write(part.resolve(STATE), json(state));
+        });
+    long bytes = ModelFolder.bytes(average, DType.F32);
+    saves.save(parts, (1 + Vector.values().length) * bytes, keep);
   }
 
   /**
@@ -115,13 +119,15 @@ final class TrainingFolder {
    *
    * @throws IOException if it isn't there or is wrong; the message names the file
    */
-  static State read(Path folder) throws IOException {
-    Path file = stateFile(folder);
-    if (!Files.exists(file)) {
+  static State read(Snapshot files) throws IOException {
+    Path file = files.path(STATE_FILE);
+    JsonNode json;
+    try {
+      json = Json.read(files, STATE_FILE);
+    } catch (NoSuchFileException e) {
       throw new IOException(
-          folder + ": this model has no state of training to resume, " + file + " is missing");
+          file + ": this file is missing, the model has no state of training to resume", e);
     }
-    JsonNode json = Json.read(file);
     try {
       return state(json);
     } catch (IllegalArgumentException e) {
@@ -134,13 +140,13 @@ final class TrainingFolder {
    *
    * @throws IOException if it isn't there or is not one of that layout; the message names the file
    */
-  static float[] read(Path folder, Vector vector, WeightLayout layout) throws IOException {
-    return layout.pack(WeightFiles.of(folder.resolve(TRAINING).resolve(file(vector))).source());
+  static float[] read(Snapshot files, Vector vector, WeightLayout layout) throws IOException {
+    return layout.pack(WeightFiles.of(files, SaveFolder.TRAINING + "/" + file(vector)).source());
   }
 
-  /** Returns the file that {@link #read(Path)} reads, for messages. */
-  static Path stateFile(Path folder) {
-    return folder.resolve(TRAINING).resolve(STATE);
+  /** Returns the file that {@link #read(Snapshot)} reads, for messages. */
+  static Path stateFile(Snapshot files) {
+    return files.path(STATE_FILE);
   }
 
   private static String file(Vector vector) {

@@ -1,5 +1,6 @@
 package io.github.ddpm.tf;
 
+import com.google.common.io.Closer;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.tf.TrainingVectors.Vector;
@@ -78,13 +79,14 @@ record TrainingStart(
   /**
    * Reads what was saved.
    *
+   * @param saved which must stay open until the vectors have been read
+   * @param closer is given what else must
    * @throws IOException if something is missing or wrong; the message names the file
    * @throws IllegalArgumentException if what is learned from is no longer what it was
    */
-  static TrainingStart resumed(Path folder) throws IOException {
-    ModelFolder saved = ModelFolder.read(folder);
+  static TrainingStart resumed(ModelFolder saved, Closer closer) throws IOException {
     WeightLayout layout = ModelFiles.layout(saved);
-    TrainingFolder.State state = TrainingFolder.read(folder);
+    TrainingFolder.State state = TrainingFolder.read(saved.files());
     Optional<Teacher> teacher =
         state
             .guided()
@@ -95,11 +97,12 @@ record TrainingStart(
                         guided.autoguidance(),
                         guided.digest(),
                         saved.config().info()));
+    teacher.ifPresent(closer::register);
     return new TrainingStart(
         saved.config(),
         teacher,
         state,
         layout,
-        vector -> TrainingFolder.read(folder, vector, layout));
+        vector -> TrainingFolder.read(saved.files(), vector, layout));
   }
 }

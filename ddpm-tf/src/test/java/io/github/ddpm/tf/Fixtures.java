@@ -1,10 +1,13 @@
 package io.github.ddpm.tf;
 
+import com.google.common.io.MoreFiles;
+import com.google.common.io.RecursiveDeleteOption;
 import io.github.ddpm.tf.ModelFiles.Storage;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.Weight;
 import java.io.IOException;
 import java.net.URISyntaxException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Objects;
@@ -21,9 +24,19 @@ public final class Fixtures {
     }
   }
 
-  /** Loads a model of the fixtures and saves it elsewhere. */
+  /** Loads a model of the fixtures and saves it elsewhere, for a test to change. */
   public static void copyModel(String name, Path to) throws IOException {
     ModelFiles.convert(path(name), to, Storage.FLOAT32);
+    unseal(to);
+  }
+
+  /** Leaves the files that diffusers would, so that they may be changed. */
+  public static void unseal(Path folder) throws IOException {
+    Files.delete(folder.resolve("SHA256SUMS"));
+    Path saves = folder.resolve("saves");
+    if (Files.exists(saves)) {
+      MoreFiles.deleteRecursively(saves, RecursiveDeleteOption.ALLOW_INSECURE);
+    }
   }
 
   /** Reads the weights of a model, by name and in PyTorch's order of axes. */

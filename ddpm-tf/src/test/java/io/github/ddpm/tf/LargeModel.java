@@ -16,7 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -59,7 +58,7 @@ final class LargeModel {
             config,
             config.info(BetaSchedule.linear(), PredictionType.EPSILON),
             PipelineScheduler.DEFAULT);
-    ModelFolder.write(folder, model, layout.unpack(layout.initial(1)), DType.F32, Map.of());
+    ModelFolder.write(folder, model, layout.unpack(layout.initial(1)), DType.F32);
   }
 
   private static void load(Path folder) throws IOException, InterruptedException {

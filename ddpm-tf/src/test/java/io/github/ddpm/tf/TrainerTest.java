@@ -186,9 +186,7 @@ class TrainerTest {
     Map<String, Weight> weights = new LinkedHashMap<>(Fixtures.weights(good));
     weights.put("conv_out.bias", new Weight(Shape.of(1), FloatBuffer.wrap(new float[] {-7e4f})));
     assertThatThrownBy(
-            () ->
-                ModelFolder.write(
-                    folder.resolve("good"), good.config(), weights, DType.F16, Map.of()))
+            () -> ModelFolder.write(folder.resolve("good"), good.config(), weights, DType.F16))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("array conv_out.bias holds -70000.0, but float16 ends at 65504");
     assertThat(Fixtures.weights(ModelFolder.read(folder.resolve("good"))))
@@ -368,6 +366,7 @@ class TrainerTest {
     }
     assertThat(left).isLessThan(0.7 * whenStarted);
 
+    Fixtures.unseal(halves);
     Path state = halves.resolve("training/state.json");
     String saved = Files.readString(state);
     for (String damaged :
@@ -473,6 +472,7 @@ class TrainerTest {
     try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
       trainer.save(folder);
     }
+    Fixtures.unseal(folder);
     Path state = folder.resolve("training/state.json");
     String old = Files.readString(state).replaceAll("\"(microBatch|precision)\" : [^,}]*,?", "");
     assertThat(old).contains("batchSize").doesNotContain("microBatch", "precision");
@@ -495,7 +495,13 @@ class TrainerTest {
     try (Stream<Path> files = Files.list(folder)) {
       assertThat(files.map(file -> file.getFileName().toString()))
           .containsExactlyInAnyOrder(
-              "notes.txt", "model_index.json", "unet", "scheduler", "training");
+              "notes.txt",
+              "model_index.json",
+              "unet",
+              "scheduler",
+              "training",
+              "SHA256SUMS",
+              "saves");
     }
     try (Trainer resumed = Trainer.resume(folder)) {
       assertThat(resumed.stepsTaken()).isEqualTo(1);
@@ -767,6 +773,7 @@ class TrainerTest {
     try (Trainer trainer = trainer(PredictionType.EPSILON, OPTIONS)) {
       trainer.save(folder);
     }
+    Fixtures.unseal(folder);
     Path state = folder.resolve("training/state.json");
     ObjectNode json = (ObjectNode) Json.read(state);
     ((ObjectNode) json.get("options")).put("labelDropot", 0.2);

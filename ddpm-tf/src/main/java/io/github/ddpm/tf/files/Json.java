@@ -11,6 +11,7 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.CharConversionException;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -43,26 +44,47 @@ public final class Json {
    * @throws IOException if it is too large or no JSON object; the message names it
    */
   public static JsonNode read(Path file) throws IOException {
-    if (Files.size(file) > MAX_BYTES) {
-      throw new IOException(
-          file + ": must have at most " + MAX_BYTES + " bytes, got " + Files.size(file));
+    try (OpenFile open = OpenFile.of(file)) {
+      return read(open);
     }
+  }
+
+  /**
+   * Reads a file of a folder.
+   *
+   * @throws IOException if it isn't there, is too large or no JSON object; the message names it
+   */
+  public static JsonNode read(Snapshot files, String name) throws IOException {
+    return read(files.file(name));
+  }
+
+  /**
+   * Reads a file that is open.
+   *
+   * @throws IOException if it is too large or no JSON object; the message names it
+   */
+  private static JsonNode read(OpenFile file) throws IOException {
+    if (file.size() > MAX_BYTES) {
+      throw new IOException(
+          file.path() + ": must have at most " + MAX_BYTES + " bytes, got " + file.size());
+    }
+    byte[] bytes = file.read(0, ByteBuffer.allocate((int) file.size())).array();
     try {
-      JsonNode json = MAPPER.readTree(file.toFile());
+      JsonNode json = MAPPER.readTree(bytes);
       if (!json.isObject()) {
-        throw new IOException(file + ": must be a JSON object, got " + json.getNodeType());
+        throw new IOException(file.path() + ": must be a JSON object, got " + json.getNodeType());
       }
       return json;
     } catch (JsonProcessingException e) {
-      throw new IOException(file + ": not JSON: " + e.getOriginalMessage(), e);
+      throw new IOException(file.path() + ": not JSON: " + e.getOriginalMessage(), e);
     } catch (CharConversionException e) {
-      throw new IOException(file + ": not JSON: " + e.getMessage(), e);
+      throw new IOException(file.path() + ": not JSON: " + e.getMessage(), e);
     }
   }
 
   /** Writes a file. */
   public static void write(Path file, JsonNode json) throws IOException {
-    MAPPER.writerWithDefaultPrettyPrinter().writeValue(file.toFile(), json);
+    Files.write(file, MAPPER.writerWithDefaultPrettyPrinter().writeValueAsBytes(json));
   }
 
   /** Makes an object without keys. */

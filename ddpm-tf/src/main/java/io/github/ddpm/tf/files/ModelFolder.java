@@ -3,18 +3,15 @@ package io.github.ddpm.tf.files;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.graph.UNetConfig;
+import java.io.Closeable;
 import java.io.IOException;
-import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.UUID;
 
 /**
  * A model on disk, in the layout of diffusers: {@code model_index.json}, {@code unet/config.json},
@@ -22,10 +19,14 @@ import java.util.UUID;
  * What is read may do without the first, and may have the others side by side, without sub-folders,
  * as the first models published have.
  *
+ * <p>Whoever reads one closes it when its weights have been read.
+ *
  * @param config what the files say
  * @param weights where its weights are
+ * @param files that it was read from
  */
-public record ModelFolder(ModelConfig config, WeightFiles weights) {
+public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot files)
+    implements Closeable {
   private static final String DIFFUSERS_VERSION = "0.35.0";
   private static final String UNET = "unet";
   private static final String SCHEDULER = "scheduler";
@@ -48,53 +49,91 @@ public record ModelFolder(ModelConfig config, WeightFiles weights) {
    *     wrong with it
    */
   public static ModelFolder read(Path folder) throws IOException {
-    if (!Files.isDirectory(folder)) {
-      throw new NoSuchFileException(
-          folder.toString(), null, "a model is a folder, and this is none");
+    while (true) {
+      ModelFolder model = read(Snapshot.ofModel(folder));
+      if (!model.files.isOutdated()) {
+        return model;
+      }
+      model.close();
     }
-    Path unet = part(folder, UNET, UNET_CONFIG);
-    Path schedulerFile = part(folder, SCHEDULER, SCHEDULER_CONFIG).resolve(SCHEDULER_CONFIG);
-    Path indexFile = folder.resolve(INDEX);
+  }
+
+  /**
+   * Reads a model of files that are open.
+   *
+   * @param files are closed with the model, or if it can't be read
+   * @throws IOException if something is missing or wrong; the message names the file and what is
+   *     wrong with it
+   */
+  public static ModelFolder read(Snapshot files) throws IOException {
+    boolean done = false;
     try {
+      String unet = part(files, UNET, UNET_CONFIG);
+      String scheduler = part(files, SCHEDULER, SCHEDULER_CONFIG) + SCHEDULER_CONFIG;
       Optional<SchedulerJson.Index> index =
-          Files.exists(indexFile)
-              ? Optional.of(parse(indexFile, SchedulerJson::index))
+          files.has(INDEX)
+              ? Optional.of(parse(files, INDEX, SchedulerJson::index))
               : Optional.empty();
-      UNetConfig network = parse(unet.resolve(UNET_CONFIG), UNetJson::read);
+      UNetConfig network = parse(files, unet + UNET_CONFIG, UNetJson::read);
       PipelineScheduler pipeline =
-          parse(schedulerFile, json -> SchedulerJson.pipeline(json, index));
-      ModelInfo info = parse(schedulerFile, json -> SchedulerJson.info(json, network));
-      return new ModelFolder(new ModelConfig(network, info, pipeline), WeightFiles.find(unet));
+          parse(files, scheduler, json -> SchedulerJson.pipeline(json, index));
+      ModelInfo info = parse(files, scheduler, json -> SchedulerJson.info(json, network));
+      WeightFiles weights = WeightFiles.find(files, unet);
+      done = true;
+      return new ModelFolder(new ModelConfig(network, info, pipeline), weights, files);
     } catch (NoSuchFileException e) {
       throw new NoSuchFileException(e.getFile(), null, "not a model folder: this file is missing");
+    } finally {
+      if (!done) {
+        files.close();
+      }
     }
   }
 
   /**
-   * Returns the sub-folder of that name, or, where diffusers would look next, the folder itself.
+   * Returns the sub-folder of that name, with a slash, or nothing, for the folder itself, where
+   * diffusers would look next.
    */
-  private static Path part(Path folder, String name, String file) {
-    Path part = folder.resolve(name);
-    return Files.isDirectory(part) || !Files.exists(folder.resolve(file)) ? part : folder;
+  private static String part(Snapshot files, String name, String file) {
+    return files.hasFolder(name) || !files.has(file) ? name + "/" : "";
   }
 
   /**
-   * Writes a model, creating the folder if need be. Everything is written beside what was there
-   * before, and only then put in its place; other files in the folder stay.
+   * Writes a model, creating the folder if need be; other files in the folder stay.
    *
    * @param weights by name, in PyTorch's order of axes
    * @param type of the weights in the file
-   * @param more what fills further sub-folders, by name
+   * @throws IOException if it can't be written; what was there before stays
+   */
+  public static void write(Path folder, ModelConfig model, Map<String, Weight> weights, DType type)
+      throws IOException {
+    try (SaveFolder saves = SaveFolder.take(folder)) {
+      write(saves, model, weights, type);
+    }
+  }
+
+  /**
+   * Writes a model to a folder that is ours.
+   *
    * @throws IOException if it can't be written; what was there before stays
    */
   public static void write(
-      Path folder,
-      ModelConfig model,
-      Map<String, Weight> weights,
-      DType type,
-      Map<String, Content> more)
+      SaveFolder saves, ModelConfig model, Map<String, Weight> weights, DType type)
       throws IOException {
-    Map<String, Content> parts = new LinkedHashMap<>(more);
+    saves.save(parts(model, weights, type), bytes(weights, type), 0);
+  }
+
+  /** Returns how many bytes some weights take in a file, about. */
+  public static long bytes(Map<String, Weight> weights, DType type) {
+    return weights.values().stream()
+        .mapToLong(weight -> weight.values().remaining() * (long) type.bytes())
+        .sum();
+  }
+
+  /** Returns what writes each file and folder of a model. */
+  public static Map<String, SaveFolder.Content> parts(
+      ModelConfig model, Map<String, Weight> weights, DType type) {
+    Map<String, SaveFolder.Content> parts = new LinkedHashMap<>();
     parts.put(
         UNET,
         part -> {
@@ -111,85 +150,21 @@ public record ModelFolder(ModelConfig config, WeightFiles weights) {
     parts.put(
         INDEX,
         part -> Json.write(part, SchedulerJson.writeIndex(model.pipeline(), DIFFUSERS_VERSION)));
-    Files.createDirectories(folder);
-    // Not Files.createTempDirectory, whose folders only their owner may read.
-    Path staging = Files.createDirectory(folder.resolve("." + UUID.randomUUID()));
-    try {
-      for (Map.Entry<String, Content> part : parts.entrySet()) {
-        part.getValue().write(staging.resolve(part.getKey()));
-      }
-      replace(folder, staging, List.copyOf(parts.keySet()));
-    } finally {
-      delete(staging);
-    }
+    return parts;
   }
 
-  /** Swaps complete parts for the old ones; all of them, or, if one can't be moved, none. */
-  private static void replace(Path folder, Path staging, List<String> parts) throws IOException {
-    Path old = Files.createDirectory(staging.resolve("old"));
-    int done = 0;
-    try {
-      for (; done < parts.size(); done++) {
-        Path part = folder.resolve(parts.get(done));
-        if (Files.exists(part)) {
-          Files.move(part, old.resolve(parts.get(done)));
-        }
-        Files.move(staging.resolve(parts.get(done)), part);
-      }
-    } catch (IOException e) {
-      for (int i = done; i >= 0; i--) {
-        Path part = folder.resolve(parts.get(i));
-        if (i < done) {
-          Files.move(part, staging.resolve(parts.get(i)));
-        }
-        if (Files.exists(old.resolve(parts.get(i)))) {
-          Files.move(old.resolve(parts.get(i)), part);
-        }
-      }
-      throw e;
-    }
-  }
-
-  private static <T> T parse(Path file, Reader<T> reader) throws IOException {
-    if (!Files.exists(file)) {
-      throw new NoSuchFileException(file.toString());
-    }
-    JsonNode json = Json.read(file);
+  private static <T> T parse(Snapshot files, String name, Reader<T> reader) throws IOException {
+    JsonNode json = Json.read(files, name);
     try {
       return reader.read(json);
     } catch (IllegalArgumentException e) {
-      throw new IOException(file + ": " + e.getMessage(), e);
+      throw new IOException(files.path(name) + ": " + e.getMessage(), e);
     }
   }
 
-  /** Deletes a folder with all that is in it, if it is there. */
-  public static void delete(Path folder) throws IOException {
-    if (!Files.exists(folder)) {
-      return;
-    }
-    Files.walkFileTree(
-        folder,
-        new SimpleFileVisitor<>() {
-          @Override
-          public FileVisitResult visitFile(Path file, BasicFileAttributes attributes)
-              throws IOException {
-            Files.delete(file);
-            return FileVisitResult.CONTINUE;
-          }
-
-          @Override
-          public FileVisitResult postVisitDirectory(Path visited, IOException problem)
-              throws IOException {
-            Files.delete(visited);
-            return FileVisitResult.CONTINUE;
-          }
-        });
-  }
-
-  /** Writes a file or a folder that isn't there yet. */
-  public interface Content {
-    /** Writes it to that place. */
-    void write(Path part) throws IOException;
+  @Override
+  public void close() throws IOException {
+    files.close();
   }
 
   private interface Reader<T> {

@@ -42,7 +42,7 @@ public final class SafeTensors {
   private SafeTensors() {}
 
   /** An array in a file, whose place there has been checked. */
-  record Stored(Path file, String name, DType type, Shape shape, long begin, long end) {
+  record Stored(OpenFile file, String name, DType type, Shape shape, long begin, long end) {
     /**
      * Reads it.
      *
@@ -51,11 +51,9 @@ public final class SafeTensors {
      */
     Weight read(Scratch scratch) throws IOException {
       FloatBuffer values = scratch.floats((int) shape.size());
-      try (FileChannel channel = FileChannel.open(file)) {
-        for (long at = begin; at < end; at += CHUNK_BYTES) {
-          ByteBuffer chunk = scratch.bytes((int) Math.min(CHUNK_BYTES, end - at));
-          type.read(readFully(file, channel, at, chunk), values);
-        }
+      for (long at = begin; at < end; at += CHUNK_BYTES) {
+        ByteBuffer chunk = scratch.bytes((int) Math.min(CHUNK_BYTES, end - at));
+        type.read(file.read(at, chunk), values);
       }
       return new Weight(shape, values.flip());
     }
@@ -68,21 +66,18 @@ public final class SafeTensors {
    * @throws IOException if the file isn't valid; the message names the file, the array and what is
    *     wrong
    */
-  static Map<String, Stored> list(Path file) throws IOException {
-    try (FileChannel channel = FileChannel.open(file)) {
-      long dataStart = LENGTH_BYTES + headerLength(file, channel);
-      long size = channel.size();
-      JsonNode header = header(file, channel, dataStart);
-      Map<String, Stored> arrays = new LinkedHashMap<>();
-      for (Map.Entry<String, JsonNode> entry : header.properties()) {
-        if (!entry.getKey().equals(METADATA)) {
-          arrays.put(
-              entry.getKey(), stored(file, entry.getKey(), entry.getValue(), dataStart, size));
-        }
+  static Map<String, Stored> list(OpenFile file) throws IOException {
+    long dataStart = LENGTH_BYTES + headerLength(file);
+    long size = file.size();
+    JsonNode header = header(file, dataStart);
+    Map<String, Stored> arrays = new LinkedHashMap<>();
+    for (Map.Entry<String, JsonNode> entry : header.properties()) {
+      if (!entry.getKey().equals(METADATA)) {
+        arrays.put(entry.getKey(), stored(file, entry.getKey(), entry.getValue(), dataStart, size));
       }
-      checkGapless(file, arrays, dataStart, size);
-      return arrays;
     }
+    checkGapless(file, arrays, dataStart, size);
+    return arrays;
   }
 
   /**
@@ -94,8 +89,10 @@ public final class SafeTensors {
    */
   public static Map<String, Weight> read(Path file) throws IOException {
     Map<String, Weight> weights = new LinkedHashMap<>();
-    for (Stored array : list(file).values()) {
-      weights.put(array.name(), array.read(new Scratch()));
+    try (OpenFile open = OpenFile.of(file)) {
+      for (Stored array : list(open).values()) {
+        weights.put(array.name(), array.read(new Scratch()));
+      }
     }
     return weights;
   }
@@ -164,12 +161,12 @@ public final class SafeTensors {
     }
   }
 
-  private static long headerLength(Path file, FileChannel channel) throws IOException {
-    if (channel.size() < LENGTH_BYTES) {
-      throw invalid(file, "a safetensors file has at least 8 bytes, got " + channel.size());
+  private static long headerLength(OpenFile file) throws IOException {
+    if (file.size() < LENGTH_BYTES) {
+      throw invalid(file, "a safetensors file has at least 8 bytes, got " + file.size());
     }
-    long length = readFully(file, channel, 0, littleEndian(LENGTH_BYTES)).getLong();
-    long most = Math.min(MAX_HEADER, channel.size() - LENGTH_BYTES);
+    long length = file.read(0, littleEndian(LENGTH_BYTES)).getLong();
+    long most = Math.min(MAX_HEADER, file.size() - LENGTH_BYTES);
     if (length < 2 || length > most) {
       throw invalid(
           file,
@@ -178,9 +175,8 @@ public final class SafeTensors {
     return length;
   }
 
-  private static JsonNode header(Path file, FileChannel channel, long end) throws IOException {
-    byte[] json =
-        readFully(file, channel, LENGTH_BYTES, littleEndian((int) (end - LENGTH_BYTES))).array();
+  private static JsonNode header(OpenFile file, long end) throws IOException {
+    byte[] json = file.read(LENGTH_BYTES, littleEndian((int) (end - LENGTH_BYTES))).array();
     try {
       JsonNode header = Json.MAPPER.readTree(json);
       if (!header.isObject()) {
@@ -193,9 +189,9 @@ public final class SafeTensors {
   }
 
   private static Stored stored(
-      Path file, String name, JsonNode description, long dataStart, long fileSize)
+      OpenFile file, String name, JsonNode description, long dataStart, long fileSize)
       throws IOException {
-    String where = file + ": array " + name;
+    String where = file.path() + ": array " + name;
     JsonNode sizes = description.path("shape");
     JsonNode offsets = description.path("data_offsets");
     if (!sizes.isArray() || !offsets.isArray() || offsets.size() != 2) {
@@ -240,7 +236,7 @@ public final class SafeTensors {
 
   /** Each byte belongs to one array, else a small file could fill a large memory. */
   private static void checkGapless(
-      Path file, Map<String, Stored> arrays, long dataStart, long fileSize) throws IOException {
+      OpenFile file, Map<String, Stored> arrays, long dataStart, long fileSize) throws IOException {
     List<Stored> inOrder = new ArrayList<>(arrays.values());
     inOrder.sort(Comparator.comparingLong(Stored::begin).thenComparingLong(Stored::end));
     long end = dataStart;
@@ -274,16 +270,6 @@ public final class SafeTensors {
     return number.longValue();
   }
 
-  private static ByteBuffer readFully(
-      Path file, FileChannel channel, long position, ByteBuffer buffer) throws IOException {
-    while (buffer.hasRemaining()) {
-      if (channel.read(buffer, position + buffer.position()) < 0) {
-        throw invalid(file, "the file was cut short while it was read");
-      }
-    }
-    return buffer.flip();
-  }
-
   private static void writeFully(FileChannel channel, ByteBuffer buffer) throws IOException {
     while (buffer.hasRemaining()) {
       channel.write(buffer);
@@ -294,7 +280,7 @@ public final class SafeTensors {
     return ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  private static IOException invalid(Path file, String problem) {
-    return new IOException(file + ": " + problem);
+  private static IOException invalid(OpenFile file, String problem) {
+    return new IOException(file.path() + ": " + problem);
   }
 }

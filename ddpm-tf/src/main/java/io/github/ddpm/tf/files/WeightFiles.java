@@ -1,10 +1,10 @@
 package io.github.ddpm.tf.files;
 
+import static java.util.stream.Collectors.joining;
+
 import com.fasterxml.jackson.databind.JsonNode;
-import com.google.common.base.Joiner;
 import io.github.ddpm.tf.files.SafeTensors.Stored;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -13,7 +13,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
 import org.tensorflow.ndarray.Shape;
 
 /**
@@ -47,23 +46,30 @@ public final class WeightFiles {
   /**
    * Finds the weights of a network, also under the names that parts of attention blocks once had.
    *
-   * @param folder the network's, with {@code config.json} in it
+   * @param files which must stay open while weights are read
+   * @param folder the network's, with a slash at its end, or empty
    * @throws IOException if they are not there; the message names the file and what is wrong
    */
-  static WeightFiles find(Path folder) throws IOException {
-    Path file = choose(folder);
+  static WeightFiles find(Snapshot files, String folder) throws IOException {
+    String name = choose(files, folder);
+    Path file = files.path(name);
     return new WeightFiles(
         file,
-        renamed(file, file.toString().endsWith(EXTENSION) ? SafeTensors.list(file) : shards(file)));
+        renamed(
+            file,
+            name.endsWith(EXTENSION)
+                ? SafeTensors.list(files.file(name))
+                : shards(files, folder, name)));
   }
 
   /**
    * Returns the weights of a file.
    *
+   * @param files which must stay open while weights are read
    * @throws IOException if it isn't valid
    */
-  public static WeightFiles of(Path file) throws IOException {
-    return new WeightFiles(file, SafeTensors.list(file));
+  public static WeightFiles of(Snapshot files, String name) throws IOException {
+    return new WeightFiles(files.path(name), SafeTensors.list(files.file(name)));
   }
 
   /** Returns the weights for a network to ask for, each of which is read when it is. */
@@ -97,7 +103,7 @@ public final class WeightFiles {
     Shape expected = Weight.inPyTorch(shape);
     if (!array.shape().equals(expected)) {
       throw new IOException(
-          array.file()
+          array.file().path()
               + ": weight "
               + name
               + " must have shape "
@@ -123,7 +129,7 @@ public final class WeightFiles {
     public void checkNothingLeft() throws IOException {
       for (String name : left) {
         throw new IOException(
-            arrays.get(name).file() + ": weight " + name + " is not part of the network");
+            arrays.get(name).file().path() + ": weight " + name + " is not part of the network");
       }
     }
   }
@@ -146,83 +152,86 @@ public final class WeightFiles {
   }
 
   /** Chooses the one file to read: weights, or the index of several files of weights. */
-  private static Path choose(Path folder) throws IOException {
-    for (String name : List.of(NAME, INDEX + "json")) {
-      if (Files.exists(folder.resolve(name))) {
-        return folder.resolve(name);
+  private static String choose(Snapshot files, String folder) throws IOException {
+    for (String name : List.of(folder + NAME, folder + INDEX + "json")) {
+      if (files.has(name)) {
+        return name;
       }
     }
-    List<Path> variants;
-    List<Path> pickles;
-    try (Stream<Path> paths = Files.list(folder)) {
-      List<Path> files = paths.filter(path -> name(path).startsWith(STEM)).sorted().toList();
-      variants =
-          files.stream()
-              .filter(
-                  path ->
-                      name(path).matches("diffusion_pytorch_model\\.\\w+\\.safetensors")
-                          || (name(path).startsWith(INDEX) && name(path).endsWith(".json")))
-              .toList();
-      pickles = files.stream().filter(path -> name(path).endsWith(".bin")).toList();
-    }
+    List<String> names =
+        files.names(folder).stream().filter(name -> name.startsWith(folder + STEM)).toList();
+    List<String> variants =
+        names.stream()
+            .filter(
+                name ->
+                    name.substring(folder.length())
+                            .matches("diffusion_pytorch_model\\.\\w+\\.safetensors")
+                        || (name.startsWith(folder + INDEX) && name.endsWith(".json")))
+            .toList();
     if (variants.size() == 1) {
       return variants.get(0);
     }
     if (!variants.isEmpty()) {
       throw new IOException(
-          folder
+          files.path(folder)
               + ": there must be "
               + NAME
               + " or one variant of it, got "
-              + Joiner.on(", ").join(variants.stream().map(WeightFiles::name).toList())
+              + variants.stream()
+                  .map(name -> name.substring(folder.length()))
+                  .collect(joining(", "))
               + "; leave one");
     }
-    if (!pickles.isEmpty()) {
-      throw new IOException(
-          pickles.get(0)
-              + ": pickles are not read, because reading one can run any code; have diffusers save the model again with"
-              + " save_pretrained(folder, safe_serialization=True)");
+    for (String name : names) {
+      if (name.endsWith(".bin")) {
+        throw new IOException(
+            files.path(name)
+                + ": pickles are not read, because reading one can run any code; have diffusers save the model again with"
+                + " save_pretrained(folder, safe_serialization=True)");
+      }
     }
-    throw new IOException(folder.resolve(NAME) + ": this file is missing");
+    throw new IOException(files.path(folder + NAME) + ": this file is missing");
   }
 
-  private static Map<String, Stored> shards(Path index) throws IOException {
-    JsonNode places = Json.read(index).path("weight_map");
+  private static Map<String, Stored> shards(Snapshot files, String folder, String index)
+      throws IOException {
+    Path indexFile = files.path(index);
+    JsonNode places = Json.read(files, index).path("weight_map");
     if (!places.isObject() || places.isEmpty()) {
-      throw new IOException(index + ": needs a weight_map that names files");
+      throw new IOException(indexFile + ": needs a weight_map that names files");
     }
-    Map<String, Map<String, Stored>> files = new TreeMap<>();
+    Map<String, Map<String, Stored>> shards = new TreeMap<>();
     Map<String, Stored> arrays = new LinkedHashMap<>();
     for (Map.Entry<String, JsonNode> place : places.properties()) {
-      String file = place.getValue().asText();
+      String name = place.getValue().asText();
       // Only files beside the index: a name from a file must not lead elsewhere.
-      if (!file.matches("[\\w.-]+") || !file.endsWith(EXTENSION)) {
+      if (!name.matches("[\\w.-]+") || !name.endsWith(EXTENSION)) {
         throw new IOException(
-            index + ": weight_map must name .safetensors files beside it, got " + file);
+            indexFile + ": weight_map must name .safetensors files beside it, got " + name);
       }
-      if (!files.containsKey(file)) {
-        if (!Files.isRegularFile(index.resolveSibling(file))) {
-          throw new IOException(index.resolveSibling(file) + ": this file is missing");
+      Path file = files.path(folder + name);
+      if (!shards.containsKey(name)) {
+        if (!files.has(folder + name)) {
+          throw new IOException(file + ": this file is missing");
         }
-        files.put(file, SafeTensors.list(index.resolveSibling(file)));
+        shards.put(name, SafeTensors.list(files.file(folder + name)));
       }
-      Stored array = files.get(file).remove(place.getKey());
+      Stored array = shards.get(name).remove(place.getKey());
       if (array == null) {
-        throw new IOException(
-            index.resolveSibling(file) + ": weight " + place.getKey() + " is missing");
+        throw new IOException(file + ": weight " + place.getKey() + " is missing");
       }
       arrays.put(place.getKey(), array);
     }
-    for (Map<String, Stored> rest : files.values()) {
+    for (Map<String, Stored> rest : shards.values()) {
       for (Stored array : rest.values()) {
         throw new IOException(
-            array.file() + ": weight " + array.name() + " is not in the weight_map of " + index);
+            array.file().path()
+                + ": weight "
+                + array.name()
+                + " is not in the weight_map of "
+                + indexFile);
       }
     }
     return arrays;
-  }
-
-  private static String name(Path path) {
-    return path.getFileName().toString();
   }
 }

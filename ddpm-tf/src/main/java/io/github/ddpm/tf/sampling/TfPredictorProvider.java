@@ -1,5 +1,7 @@
 package io.github.ddpm.tf.sampling;
 
+import com.google.common.io.MoreFiles;
+import com.google.common.io.RecursiveDeleteOption;
 import io.github.ddpm.DenoiseRequest;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
@@ -44,8 +46,9 @@ public final class TfPredictorProvider implements PredictorProvider {
   }
 
   private static Predictor open(Path folder, Precision precision) throws IOException {
-    ModelFolder saved = ModelFolder.read(folder);
-    return new TfPredictor(saved.config(), saved.weights().source(), precision);
+    try (ModelFolder saved = ModelFolder.read(folder)) {
+      return new TfPredictor(saved.config(), saved.weights().source(), precision);
+    }
   }
 
   /**
@@ -78,7 +81,7 @@ public final class TfPredictorProvider implements PredictorProvider {
       }
       return openCopy(copy, root, precision);
     } finally {
-      ModelFolder.delete(copy);
+      MoreFiles.deleteRecursively(copy, RecursiveDeleteOption.ALLOW_INSECURE);
     }
   }
 

@@ -93,6 +93,7 @@ class ModelFolderTest {
     ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32);
     assertThat(ModelFolder.read(folder).config().info()).isEqualTo(info);
 
+    Fixtures.unseal(folder);
     Json.write(file, json.put("timestep_spacing", "leading"));
     assertThatThrownBy(() -> ModelFolder.read(folder))
         .isInstanceOf(IOException.class)
@@ -300,7 +301,8 @@ class ModelFolderTest {
     UNetConfig network = model.config().network();
     ModelConfig other =
         new ModelConfig(network, network.info(schedule, type), model.config().pipeline());
-    ModelFolder.write(folder, other, Fixtures.weights(model), DType.F32, Map.of());
+    ModelFolder.write(folder, other, Fixtures.weights(model), DType.F32);
+    Fixtures.unseal(folder);
   }
 
   private static void edit(Path file, Consumer<ObjectNode> change) throws IOException {
@@ -317,7 +319,7 @@ class ModelFolderTest {
   }
 
   private void assertRefused(Map<String, Weight> weights, String problem) throws IOException {
-    ModelFolder.write(folder, model.config(), weights, DType.F32, Map.of());
+    ModelFolder.write(folder, model.config(), weights, DType.F32);
     assertThatThrownBy(() -> Predictor.load(folder))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("diffusion_pytorch_model.safetensors")

@@ -1,0 +1,37 @@
+package io.github.ddpm.tf.files;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** The names of what is in a folder that models are saved to; see {@link SaveFolder}. */
+final class Saves {
+  /** The folder of the saves, each of which has a number for a name. */
+  static final String FOLDER = "saves";
+
+  /** What else than diffusers reads there may be of a model. */
+  static final String TRAINING = "training";
+
+  private Saves() {}
+
+  /** Returns the saves in a folder. */
+  static List<Path> newestFirst(Path folder) throws IOException {
+    Path saves = folder.resolve(FOLDER);
+    if (!Files.isDirectory(saves)) {
+      return List.of();
+    }
+    try (Stream<Path> entries = Files.list(saves)) {
+      return entries
+          .filter(entry -> entry.getFileName().toString().matches("[1-9]\\d{0,17}"))
+          .sorted(Comparator.comparing(Saves::number).reversed())
+          .toList();
+    }
+  }
+
+  static long number(Path save) {
+    return Long.parseLong(save.getFileName().toString());
+  }
+}

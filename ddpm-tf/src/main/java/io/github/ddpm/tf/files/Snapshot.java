@@ -1,0 +1,284 @@
+package io.github.ddpm.tf.files;
+
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
+import com.google.common.hash.HashCode;
+import com.google.common.io.Closer;
+import java.io.Closeable;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
+
+/**
+ * The files of a model's folder at one moment, all of them of one save, whatever is saved
+ * meanwhile: each is opened once, and read by its channel. It is not thread-safe; whoever opens one
+ * closes it.
+ */
+public final class Snapshot implements Closeable {
+  private static final System.Logger LOG = System.getLogger(Snapshot.class.getName());
+
+  /** Loading a model checks its files unless this system property is {@code false}. */
+  private static final String CHECK = "io.github.ddpm.tf.checksums";
+
+  /** Far more saves than are made while a reader looks for one. */
+  private static final int MAX_ATTEMPTS = 1000;
+
+  private final Path root;
+
+  /** The files by their names; empty if nobody wrote them down, and what is there counts. */
+  private final Optional<Map<String, HashCode>> sums;
+
+  private final Closer closer = Closer.create();
+  private final Map<String, OpenFile> open = new HashMap<>();
+
+  private Snapshot(Path root, Optional<Map<String, HashCode>> sums) {
+    this.root = root;
+    this.sums = sums;
+  }
+
+  /** Opens the newest whole save of a model, but for its training. */
+  static Snapshot ofModel(Path folder) throws IOException {
+    return open(
+        folder,
+        name -> !name.startsWith(Saves.TRAINING + "/"),
+        !"false".equals(System.getProperty(CHECK)));
+  }
+
+  /**
+   * Opens the newest whole save of a training, and says in one line which newer ones are damaged.
+   *
+   * @throws IOException if none is whole; the message names the files and what is wrong with them
+   */
+  public static Snapshot ofTraining(Path folder) throws IOException {
+    return open(folder, name -> true, true);
+  }
+
+  private static Snapshot open(Path folder, Predicate<String> wanted, boolean check)
+      throws IOException {
+    if (!Files.isDirectory(folder)) {
+      throw new NoSuchFileException(
+          folder.toString(), null, "a model is a folder, and this is none");
+    }
+    for (int attempt = 1; ; attempt++) {
+      List<String> damages = new ArrayList<>();
+      State state = State.of(folder);
+      for (Path save : state.saves()) {
+        try {
+          Snapshot snapshot = saved(save, wanted, check);
+          if (damages.isEmpty()) {
+            snapshot.warnOfOthers(folder, state);
+          } else {
+            LOG.log(Level.WARNING, "{0}; {1} is read instead", String.join("; ", damages), save);
+          }
+          return snapshot;
+        } catch (IOException e) {
+          // What goes while it is read was replaced.
+          if (Files.exists(save)) {
+            damages.add(e.getMessage());
+          }
+        }
+      }
+      try {
+        if (!state.list().isEmpty()) {
+          Snapshot snapshot = saved(folder, wanted, check);
+          if (!damages.isEmpty()) {
+            LOG.log(Level.WARNING, "{0}; {1} is read instead", String.join("; ", damages), folder);
+          }
+          return snapshot;
+        }
+        if (damages.isEmpty()) {
+          return new Snapshot(folder, Optional.empty());
+        }
+      } catch (IOException e) {
+        damages.add(
+            e.getMessage()
+                + "; to load files that were changed on purpose, delete "
+                + folder.resolve(Checksums.FILE));
+      }
+      // What goes missing while a newer save comes is no damage.
+      if (attempt == MAX_ATTEMPTS || State.of(folder).equals(state)) {
+        throw new IOException(String.join("; ", damages));
+      }
+    }
+  }
+
+  /**
+   * What a save changes.
+   *
+   * @param saves the newest first
+   * @param list what {@link Checksums#FILE} beside them holds; empty if there is none
+   */
+  private record State(List<Path> saves, String list) {
+    static State of(Path folder) throws IOException {
+      Path file = folder.resolve(Checksums.FILE);
+      String list = "";
+      try {
+        list = Files.readString(file, ISO_8859_1);
+      } catch (NoSuchFileException e) {
+        // Of diffusers, or not saved yet.
+      }
+      return new State(Saves.newestFirst(folder), list);
+    }
+  }
+
+  /**
+   * Checks all files of a save.
+   *
+   * @throws IOException if one is damaged; the message names it
+   */
+  static void check(Path save) throws IOException {
+    saved(save, name -> true, true).close();
+  }
+
+  private static Snapshot saved(Path root, Predicate<String> wanted, boolean check)
+      throws IOException {
+    Path list = root.resolve(Checksums.FILE);
+    Map<String, HashCode> sums;
+    try (OpenFile file = OpenFile.of(list)) {
+      sums = Checksums.read(file);
+    } catch (NoSuchFileException e) {
+      throw new IOException(list + ": this file is missing", e);
+    }
+    Snapshot snapshot = new Snapshot(root, Optional.of(sums));
+    boolean whole = false;
+    try {
+      for (String name : sums.keySet()) {
+        if (wanted.test(name)) {
+          OpenFile file = snapshot.file(name);
+          if (check && !Checksums.of(file).equals(sums.get(name))) {
+            throw new IOException(
+                file.path() + ": damaged, its SHA-256 is not that of " + Checksums.FILE);
+          }
+        }
+      }
+      whole = true;
+      return snapshot;
+    } catch (NoSuchFileException e) {
+      throw new IOException(e.getFile() + ": this file is missing", e);
+    } finally {
+      if (!whole) {
+        snapshot.close();
+      }
+    }
+  }
+
+  /** Says so if what lies beside the saves came from elsewhere, and is not read. */
+  private void warnOfOthers(Path folder, State state) throws IOException {
+    Optional<String> other =
+        open.keySet().stream().filter(name -> isOfNone(folder, name, state.saves())).findFirst();
+    // Asked again, because a save may have replaced the file in between.
+    if (other.isPresent()
+        && isOfNone(folder, other.get(), state.saves())
+        && State.of(folder).equals(state)) {
+      LOG.log(
+          Level.WARNING,
+          "{0} is not what was saved: {1} is read instead; to read the former, delete {2} and {3}",
+          folder.resolve(other.get()),
+          path(other.get()),
+          folder.resolve(Saves.FOLDER),
+          folder.resolve(Checksums.FILE));
+    }
+  }
+
+  private boolean isOfNone(Path folder, String name, List<Path> saves) {
+    Path shown = folder.resolve(name);
+    try {
+      for (Path save : saves) {
+        Path file = save.resolve(name);
+        if (Files.exists(file) && Files.isSameFile(file, shown)) {
+          return false;
+        }
+      }
+      HashCode sum;
+      try (OpenFile file = OpenFile.of(shown)) {
+        sum = Checksums.of(file);
+      }
+      if (sum.equals(sums.orElseThrow().get(name))) {
+        return false;
+      }
+      // A model that is saved alone keeps no save before: it may just be replaced.
+      try (OpenFile list = OpenFile.of(folder.resolve(Checksums.FILE))) {
+        return saves.size() > 1 || !sum.equals(Checksums.read(list).get(name));
+      }
+    } catch (IOException e) {
+      // It is gone, or about to be replaced.
+      return false;
+    }
+  }
+
+  /** Tells whether files that nobody wrote down may have been replaced by a save by now. */
+  boolean isOutdated() throws IOException {
+    return sums.isEmpty()
+        && (Files.exists(root.resolve(Checksums.FILE)) || !Saves.newestFirst(root).isEmpty());
+  }
+
+  /** Returns where a file is, for messages. */
+  public Path path(String name) {
+    return root.resolve(name);
+  }
+
+  /**
+   * Tells whether there is a file.
+   *
+   * @param name with the names of its folders
+   */
+  boolean has(String name) {
+    return sums.map(listed -> listed.containsKey(name))
+        .orElseGet(() -> Files.exists(root.resolve(name)));
+  }
+
+  /** Tells whether there is a folder. */
+  boolean hasFolder(String name) {
+    return sums.map(
+            listed -> listed.keySet().stream().anyMatch(file -> file.startsWith(name + "/")))
+        .orElseGet(() -> Files.isDirectory(root.resolve(name)));
+  }
+
+  /**
+   * Returns the names of the files in a folder, sorted.
+   *
+   * @param folder with a slash at its end; empty for the files that are in none
+   */
+  List<String> names(String folder) throws IOException {
+    if (sums.isPresent()) {
+      return sums.get().keySet().stream()
+          .filter(name -> name.lastIndexOf('/') == folder.length() - 1 && name.startsWith(folder))
+          .sorted()
+          .toList();
+    }
+    try (Stream<Path> files = Files.list(root.resolve(folder))) {
+      return files.map(file -> folder + file.getFileName()).sorted().toList();
+    }
+  }
+
+  /**
+   * Returns a file, which is open as long as this is.
+   *
+   * @throws NoSuchFileException if there is none
+   */
+  OpenFile file(String name) throws IOException {
+    OpenFile file = open.get(name);
+    if (file == null) {
+      if (!has(name)) {
+        throw new NoSuchFileException(path(name).toString());
+      }
+      file = closer.register(OpenFile.of(path(name)));
+      open.put(name, file);
+    }
+    return file;
+  }
+
+  @Override
+  public void close() throws IOException {
+    closer.close();
+  }
+}
