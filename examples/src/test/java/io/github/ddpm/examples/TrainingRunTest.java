@@ -4,6 +4,7 @@ import static io.github.ddpm.examples.CommandsTest.assertError;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
@@ -100,10 +101,16 @@ class TrainingRunTest {
     return trainer;
   }
 
-  private static long savedStep(Path out) throws IOException {
-    try (Trainer saved = Trainer.resume(out)) {
-      return saved.stepsTaken();
-    }
+  static long savedStep(Path out) throws IOException {
+    return state(out, "step");
+  }
+
+  /** Returns a number of a saved training. */
+  static long state(Path out, String key) throws IOException {
+    return new ObjectMapper()
+        .readTree(out.resolve("training/state.json").toFile())
+        .required(key)
+        .longValue();
   }
 
   private static Outcome run(Path out, Hook hook) {
