@@ -3,6 +3,7 @@ package io.github.ddpm.tf;
 import com.google.common.base.Throwables;
 import io.github.ddpm.tf.data.Dataset;
 import java.nio.FloatBuffer;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
@@ -12,7 +13,9 @@ final class Batches implements AutoCloseable {
   private final TrainingOptions options;
   private final boolean labeled;
   private long position;
-  private CompletableFuture<Batch> next;
+
+  /** The next batch, if somebody makes it already. */
+  private Optional<CompletableFuture<Batch>> next;
 
   /**
    * Starts making the first batch.
@@ -25,7 +28,7 @@ final class Batches implements AutoCloseable {
     this.options = options;
     this.labeled = labeled;
     this.position = position;
-    this.next = make();
+    this.next = Optional.of(make());
   }
 
   /** Pictures [n, height, width, channels], and the label of each, if the network has labels. */
@@ -35,26 +38,26 @@ final class Batches implements AutoCloseable {
   /**
    * Waits for the next batch.
    *
-   * @param more whether to start making the one after it
+   * @param more whether to start making the one after it, which can be asked for in any case
    */
   Batch next(boolean more) {
     Batch batch;
     try {
-      batch = next.join();
+      batch = next.orElseGet(this::make).join();
     } catch (CompletionException e) {
       // What the data threw says more than that it was thrown elsewhere.
       Throwables.throwIfUnchecked(e.getCause());
       throw e;
     }
     position++;
-    next = more ? make() : CompletableFuture.completedFuture(batch);
+    next = more ? Optional.of(make()) : Optional.empty();
     return batch;
   }
 
   /** Waits until nobody reads the data any more. */
   @Override
   public void close() {
-    next.handle((batch, problem) -> batch).join();
+    next.ifPresent(made -> made.handle((batch, problem) -> batch).join());
   }
 
   private CompletableFuture<Batch> make() {

@@ -32,6 +32,11 @@ final class Pace {
     }
   }
 
+  /** Tells whether a step has ended. */
+  boolean isKnown() {
+    return taken > 0;
+  }
+
   double secondsPerStep() {
     return secondsPerStep;
   }

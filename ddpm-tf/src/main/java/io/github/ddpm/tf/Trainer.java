@@ -21,13 +21,13 @@ import io.github.ddpm.tf.graph.UNetConfig;
 import io.github.ddpm.tf.sampling.TfPredictor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CancellationException;
 import java.util.function.Predicate;
 
 /**
@@ -42,9 +42,9 @@ import java.util.function.Predicate;
  * }
  * }</pre>
  *
- * <p>All randomness is a function of the seed and the step, so training that was saved and resumed
- * gives the weights of training in one go, bit for bit on the same machine. A trainer is not
- * thread-safe; whoever opens one closes it.
+ * <p>All randomness is a function of the seed and the number of steps, taken or skipped, so
+ * training that was saved and resumed gives the weights of training in one go, bit for bit on the
+ * same machine. A trainer is not thread-safe; whoever opens one closes it.
  */
 public final class Trainer implements AutoCloseable {
   private final ModelConfig model;
@@ -54,8 +54,8 @@ public final class Trainer implements AutoCloseable {
   private final TrainingGraph graph;
   private final List<SaveFolder> taken = new ArrayList<>();
 
-  private long step;
-  private long totalSteps;
+  private final Steps steps;
+
   private boolean closed;
 
   private Trainer(TrainingStart start) throws IOException {
@@ -63,9 +63,8 @@ public final class Trainer implements AutoCloseable {
     this.options = start.state().options();
     this.teacher = start.teacher();
     this.startedFrom = start.state().startedFrom();
-    this.step = start.state().step();
-    this.totalSteps = start.state().totalSteps();
     this.graph = new TrainingGraph(model, options, teacher, start.layout(), start.vectors());
+    this.steps = new Steps(model.info(), graph, start.state());
   }
 
   /**
@@ -217,26 +216,21 @@ public final class Trainer implements AutoCloseable {
 
   /** Returns the number of steps taken so far. */
   public long stepsTaken() {
-    return step;
+    return steps.taken();
   }
 
   /** Returns the number of steps in all; 0 while not known. */
   public long totalSteps() {
-    return totalSteps;
+    return steps.total();
   }
 
   /**
    * Fixes the number of steps in all, over which the learning rate falls to 0.
    *
-   * @param steps at least 1, and not fewer than were taken
+   * @param total at least 1, and not less than were taken
    */
-  public void setTotalSteps(long steps) {
-    checkArgument(
-        steps >= Math.max(1, step),
-        "total steps must be at least %s, got %s",
-        Math.max(1, step),
-        steps);
-    totalSteps = steps;
+  public void setTotalSteps(long total) {
+    steps.setTotal(total);
   }
 
   /**
@@ -253,91 +247,49 @@ public final class Trainer implements AutoCloseable {
    */
   public double step(Images batch, int... classes) {
     checkOpen();
-    graph.check(batch, classes);
-    return step(batch.values(), classes);
-  }
-
-  private double step(FloatBuffer batch, int... classes) {
-    TrainingGraph.Outcome outcome = graph.step(batch, classes, step, totalSteps);
-    if (!outcome.isFinite()) {
-      int bad = TrainingGraph.firstNotFinite(batch);
-      throw new IllegalStateException(
-          "the loss is %s and the gradient's norm %s at step %s; the weights stay as they were, %s"
-              .formatted(
-                  outcome.loss(),
-                  outcome.norm(),
-                  step,
-                  bad < 0
-                      ? "try a lower learning rate"
-                      : "image %s of the batch has the value %s"
-                          .formatted(bad / model.info().imageSize(), batch.get(bad))));
-    }
-    step++;
-    return outcome.loss();
+    return steps.take(batch, classes);
   }
 
   /**
-   * Trains up to {@link #totalSteps}.
+   * Trains up to {@link #totalSteps}. A step whose loss or gradient is not finite is skipped:
+   * nothing changes but its batch and its randomness, of which the next attempt has others. {@link
+   * Thread#interrupt} ends training before the next step, or within a step before the next part of
+   * {@link TrainingOptions#microBatch}; the thread stays interrupted, and a step that was not
+   * finished has changed nothing.
    *
-   * @param data of the network's size; training continues where the steps taken so far left off
-   * @param listener is told after each step; training stops when it answers {@code false}
-   * @throws IllegalStateException if the number of steps in all is not known
+   * @param data of the network's size; training continues where the steps so far left off
+   * @param listener is told after each step taken; training stops when it answers {@code false}
+   * @throws CancellationException if this thread is interrupted
+   * @throws IllegalStateException if the number of steps in all is not known, or 10 steps in a row
+   *     are not finite
    */
   public void train(Dataset data, Predicate<TrainingProgress> listener) {
-    checkState(totalSteps > 0, "the number of steps is not known: call setTotalSteps first");
-    run(data, Duration.ZERO, listener);
+    checkOpen();
+    checkState(totalSteps() > 0, "the number of steps is not known: call setTotalSteps first");
+    steps.take(data, Duration.ZERO, listener);
   }
 
   /**
-   * Trains for about that long: the first steps are timed, and fix the number of steps in all. If
-   * that is known already, as after {@link #resume}, it stays.
+   * Trains as {@link #train(Dataset, Predicate)} does, for about that long: the first steps are
+   * timed, and fix the number of steps in all. If that is known already, as after {@link #resume},
+   * it stays. If the listener or an interrupt ends training before it is known, the steps taken so
+   * far fix it, if there are any.
    *
-   * @param data of the network's size; training continues where the steps taken so far left off
+   * @param data of the network's size; training continues where the steps so far left off
    * @param time above zero
-   * @param listener is told after each step; training stops when it answers {@code false}
-   * @throws IllegalStateException if all steps are taken already
+   * @param listener is told after each step taken; training stops when it answers {@code false}
+   * @throws CancellationException if this thread is interrupted
+   * @throws IllegalStateException if all steps are taken already, or 10 steps in a row are not
+   *     finite
    */
   public void train(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
     checkArgument(time.compareTo(Duration.ZERO) > 0, "time must be above zero, got %s", time);
-    checkState(
-        hasStepAfter(step),
-        "all %s steps are taken, so no time is left to train: call setTotalSteps first",
-        totalSteps);
-    run(data, time, listener);
-  }
-
-  private void run(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
     checkOpen();
-    data.checkFits(model.info());
-    double budget = time.toMillis() / 1e3;
-    Pace pace = new Pace();
-    boolean goOn = true;
-    boolean labeled = model.info().classes() > 0;
-    try (Batches batches = new Batches(data, options, labeled, step)) {
-      while (goOn && hasStepAfter(step)) {
-        pace.starts();
-        Batches.Batch batch = batches.next(hasStepAfter(step + 1));
-        double learningRate = options.optimizer().learningRate(step, totalSteps);
-        double loss = step(batch.images(), batch.labels());
-        pace.ends();
-        if (totalSteps == 0 && pace.canTell(budget, options.optimizer().warmupSteps())) {
-          setTotalSteps(step + pace.stepsLeft(budget));
-        }
-        goOn =
-            listener.test(
-                new TrainingProgress(
-                    step,
-                    totalSteps,
-                    loss,
-                    learningRate,
-                    options.batchSize() / pace.secondsPerStep(),
-                    pace.left(totalSteps - step)));
-      }
-    }
-  }
-
-  private boolean hasStepAfter(long steps) {
-    return totalSteps == 0 || steps < totalSteps;
+    checkState(
+        steps.isOneLeft(),
+        "all %s steps are taken, so no time is left to train: call setTotalSteps first",
+        totalSteps());
+    steps.take(data, time, listener);
   }
 
   /**
@@ -402,8 +354,9 @@ public final class Trainer implements AutoCloseable {
     checkOpen();
     TrainingFolder.State state =
         new TrainingFolder.State(
-            step,
-            totalSteps,
+            steps.taken(),
+            steps.total(),
+            steps.skipped(),
             startedFrom,
             teacher.map(given -> new TrainingFolder.Guided(given.autoguidance(), given.digest())),
             options);

@@ -36,6 +36,7 @@ final class TrainingFolder {
   private static final String STATE_FILE = SaveFolder.TRAINING + "/" + STATE;
   private static final String STEP = "step";
   private static final String TOTAL_STEPS = "total_steps";
+  private static final String SKIPPED = "skipped";
   private static final String STARTED_FROM = "started_from";
   private static final String AUTOGUIDANCE = "autoguidance";
   private static final String GUIDE = "guide";
@@ -65,19 +66,21 @@ final class TrainingFolder {
    *
    * @param step steps taken
    * @param totalSteps steps in all; 0 while not known
+   * @param skipped steps that were not taken, because their loss or gradient was not finite
    * @param startedFrom the model that training started from
    * @param guided the autoguidance that is learned, with the digest of the weights of both models
    */
   record State(
       long step,
       long totalSteps,
+      long skipped,
       Optional<Path> startedFrom,
       Optional<Guided> guided,
       TrainingOptions options) {
 
     /** Returns the state before the first step. */
     static State start(TrainingOptions options, Optional<Path> startedFrom) {
-      return new State(0, 0, startedFrom, Optional.empty(), options);
+      return new State(0, 0, 0, startedFrom, Optional.empty(), options);
     }
   }
 
@@ -155,7 +158,7 @@ final class TrainingFolder {
 
   private static ObjectNode json(State state) {
     ObjectNode json = Json.object();
-    json.put(STEP, state.step()).put(TOTAL_STEPS, state.totalSteps());
+    json.put(STEP, state.step()).put(TOTAL_STEPS, state.totalSteps()).put(SKIPPED, state.skipped());
     json.put(STARTED_FROM, state.startedFrom().map(TrainingFolder::absolute).orElse(null));
     state
         .guided()
@@ -200,13 +203,16 @@ final class TrainingFolder {
         "step must be at least 0 and at most total_steps, got %s of %s",
         step,
         totalSteps);
+    // It came later; no step was skipped before.
+    long skipped = json.has(SKIPPED) ? wholeNumber(json, SKIPPED) : 0;
+    checkArgument(skipped >= 0, "skipped must be at least 0, got %s", skipped);
     Optional<Path> startedFrom =
         Optional.ofNullable(json.path(STARTED_FROM).asText(null)).map(Path::of);
     checkArgument(
         !json.has(AUTOGUIDANCE) || startedFrom.isPresent(), "autoguidance needs started_from");
     Optional<Guided> guided =
         json.has(AUTOGUIDANCE) ? Optional.of(guided(json.get(AUTOGUIDANCE))) : Optional.empty();
-    return new State(step, totalSteps, startedFrom, guided, options(json.path(OPTIONS)));
+    return new State(step, totalSteps, skipped, startedFrom, guided, options(json.path(OPTIONS)));
   }
 
   private static Guided guided(JsonNode json) {

@@ -32,7 +32,8 @@ import org.tensorflow.types.TInt64;
 
 /**
  * The graph of training: noise, the network, the loss, its gradient and a step of the optimizer (Ho
- * et al. 2020, algorithm 1). All randomness is a function of the seed and the step.
+ * et al. 2020, algorithm 1). All randomness is a function of the seed and the number of attempts at
+ * a step.
  *
  * <p>Whoever makes one closes it.
  */
@@ -212,8 +213,8 @@ final class TrainingGraph implements AutoCloseable {
   }
 
   /**
-   * Returns the seed of a step's draw: (seed, step) with the number of the draw in the step's upper
-   * half.
+   * Returns the seed of a draw: (seed, attempts before) with the number of the draw in the upper
+   * half of the second.
    */
   private Operand<TInt64> seed(Ops tf, int draw) {
     return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
@@ -264,19 +265,28 @@ final class TrainingGraph implements AutoCloseable {
    * @param batch images [n, height, width, channels], from position to limit
    * @param classes the label of each; none for a network without labels
    * @param step steps taken before
+   * @param skipped steps not taken before, because their outcome was not finite
    * @param totalSteps steps in all; 0 while not known
+   * @param beforePart is called before each part; if it throws, nothing has changed
    */
-  Outcome step(FloatBuffer batch, int[] classes, long step, long totalSteps) {
+  Outcome step(
+      FloatBuffer batch,
+      int[] classes,
+      long step,
+      long skipped,
+      long totalSteps,
+      Runnable beforePart) {
     int imageSize = model.info().imageSize();
     int count = batch.remaining() / imageSize;
     int most = options.microBatch();
     if (most == 0 || count <= most) {
+      beforePart.run();
       try (TFloat32 scalars = scalars(step, totalSteps, 0);
           Result result =
               run(
                   batch,
                   classes,
-                  step,
+                  step + skipped,
                   runner -> runner.feed(adam.scalars(), scalars).fetch(norm).addTarget(update))) {
         return new Outcome(scalar(result, 0), scalar(result, 1));
       }
@@ -291,7 +301,8 @@ final class TrainingGraph implements AutoCloseable {
       Op added = from == 0 ? parts.first() : parts.more();
       boolean last = to == count;
       // Each part draws its own noise: its number goes above that of the draw.
-      long draws = step + ((long) (from / most) << 48);
+      long draws = step + skipped + ((long) (from / most) << 48);
+      beforePart.run();
       try (TFloat32 shareTensor = TFloat32.scalarOf((float) share);
           TFloat32 scalars = scalars(step, totalSteps, sum);
           Result result =

@@ -11,6 +11,7 @@ import java.time.Duration;
  * @param learningRate of the step
  * @param imagesPerSecond of the last steps
  * @param left estimated time until the last step; zero while not known yet
+ * @param skipped steps that were not taken so far, because their loss or gradient was not finite
  */
 public record TrainingProgress(
     long step,
@@ -18,4 +19,5 @@ public record TrainingProgress(
     double loss,
     double learningRate,
     double imagesPerSecond,
-    Duration left) {}
+    Duration left,
+    long skipped) {}

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
@@ -73,15 +74,36 @@ final class Commands {
   }
 
   /**
-   * Prints what is wrong. An exception that keeps to the rules has one line; that of a file that
-   * isn't there says only its name.
+   * Writes a file whole or not at all, so that whoever reads it finds the old one or the new one.
+   *
+   * @param file replaced if it exists
    */
+  static void replace(Path file, byte[] content) throws IOException {
+    Path temporary = file.resolveSibling("." + file.getFileName() + ".tmp");
+    try {
+      Files.write(temporary, content);
+      Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
+    } finally {
+      Files.deleteIfExists(temporary);
+    }
+  }
+
+  /**
+   * Returns in one line what is wrong. An exception that keeps to the rules has one line; that of a
+   * file that isn't there says only its name, and some errors of the Java runtime say nothing.
+   */
+  static String reason(Throwable e) {
+    String kind = e.getClass().getSimpleName().replace("Exception", "");
+    if (e.getMessage() == null) {
+      return kind;
+    }
+    String message = e.getMessage().lines().findFirst().orElse("");
+    boolean saysLittle = e instanceof Error || (e instanceof IOException && !message.contains(" "));
+    return saysLittle ? kind + ": " + message : message;
+  }
+
   private static int complain(Exception e) {
-    String kind =
-        e instanceof IOException && e.getMessage() != null && !e.getMessage().contains(" ")
-            ? e.getClass().getSimpleName().replace("Exception", "") + ": "
-            : "";
-    System.err.println("error: " + kind + e.getMessage());
+    System.err.println("error: " + reason(e));
     return BAD_INPUT;
   }
 }

@@ -1,6 +1,7 @@
 package io.github.ddpm.examples;
 
 import static io.github.ddpm.examples.Commands.format;
+import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -18,6 +19,7 @@ import org.knowm.xchart.style.markers.SeriesMarkers;
  * smoothed, as {@code loss.png}.
  */
 final class LossCurve {
+  private static final String CSV = "loss.csv";
   private static final String HEADER = "step,loss,minutes";
 
   /**
@@ -25,47 +27,120 @@ final class LossCurve {
    */
   private static final double SMOOTHING = 0.02;
 
+  /** A training whose smoothed loss is so many times its lowest is not learning any more. */
+  private static final double MAX_GROWTH = 1e6;
+
+  /** A loss below this counts as this: it is as good as none, and growing from it means little. */
+  private static final double MIN_LOWEST = 1e-6;
+
   private final Path folder;
+  private final List<Long> steps = new ArrayList<>();
   private final List<Double> losses = new ArrayList<>();
   private final List<Double> smoothed = new ArrayList<>();
   private final List<Double> minutes = new ArrayList<>();
   private final long start = System.nanoTime();
-  private final double minutesBefore;
+  private double minutesBefore;
+  private double lowest = Double.POSITIVE_INFINITY;
+
+  /** Starts a curve in a folder. */
+  LossCurve(Path folder) {
+    this.folder = folder;
+  }
 
   /**
-   * Goes on with the curve in a folder.
+   * Goes on with the curve that is in the folder, if there is one. One that is damaged is kept
+   * under another name, and this one starts where training goes on.
    *
    * @param step steps taken so far; what was written of later ones, before training was resumed, is
    *     dropped
+   * @throws IOException if it is damaged or can't be read; the message says so, and this is empty
    */
-  LossCurve(Path folder, long step) throws IOException {
-    this.folder = folder;
-    Path csv = folder.resolve("loss.csv");
-    if (step > 0 && Files.exists(csv)) {
-      List<String> lines = Files.readAllLines(csv);
-      try {
-        for (String line : lines.subList(1, (int) Math.min(lines.size(), step + 1))) {
-          String[] cells = line.split(",", -1);
-          add(Double.parseDouble(cells[1]), Double.parseDouble(cells[2]));
-        }
-      } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
-        throw new IOException(csv + ": not a table of " + HEADER + ": " + e.getMessage(), e);
-      }
+  void read(long step) throws IOException {
+    Path csv = folder.resolve(CSV);
+    if (!Files.exists(csv)) {
+      return;
     }
+    List<Row> rows;
+    try {
+      rows = rows(Files.readAllLines(csv));
+    } catch (IOException | IllegalArgumentException e) {
+      Path kept = unused();
+      Files.move(csv, kept);
+      throw new IOException(
+          format(
+              "%s is damaged (%s): it is now %s, and the curve starts after step %d",
+              csv, Commands.reason(e), kept.getFileName(), step),
+          e);
+    }
+    rows.stream().filter(row -> row.step <= step).forEach(this::add);
     minutesBefore = minutes();
   }
 
-  void add(double loss) {
-    add(loss, minutesBefore + (System.nanoTime() - start) / 60e9);
+  private Path unused() {
+    Path name = folder.resolve("loss-damaged.csv");
+    for (int i = 2; Files.exists(name); i++) {
+      name = folder.resolve("loss-damaged-" + i + ".csv");
+    }
+    return name;
   }
 
-  private void add(double loss, double time) {
-    double before = smoothed.isEmpty() ? loss : smoothed.get(smoothed.size() - 1);
+  /** A line of the table. */
+  private record Row(long step, double loss, double minutes) {
+    static Row of(String line) {
+      String[] cells = line.split(",", -1);
+      if (cells.length != 3) {
+        throw new IllegalArgumentException("not three cells");
+      }
+      return new Row(
+          Long.parseLong(cells[0]), Double.parseDouble(cells[1]), Double.parseDouble(cells[2]));
+    }
+
+    boolean follows(long before) {
+      return step > before && Double.isFinite(loss) && Double.isFinite(minutes);
+    }
+  }
+
+  private static List<Row> rows(List<String> lines) {
+    if (lines.isEmpty() || !lines.get(0).equals(HEADER)) {
+      throw new IllegalArgumentException("it doesn't begin with " + HEADER);
+    }
+    List<Row> rows = new ArrayList<>();
+    long before = 0;
+    for (int i = 1; i < lines.size(); i++) {
+      String problem = "line " + (i + 1) + " is no next " + HEADER;
+      Row row;
+      try {
+        row = Row.of(lines.get(i));
+      } catch (IllegalArgumentException e) {
+        throw new IllegalArgumentException(problem, e);
+      }
+      if (!row.follows(before)) {
+        throw new IllegalArgumentException(problem);
+      }
+      before = row.step;
+      rows.add(row);
+    }
+    return rows;
+  }
+
+  /**
+   * Adds the loss of a step just taken.
+   *
+   * @param step its number, after those before
+   */
+  void add(long step, double loss) {
+    add(new Row(step, loss, minutesBefore + (System.nanoTime() - start) / 60e9));
+  }
+
+  private void add(Row row) {
+    double before = smoothed.isEmpty() ? row.loss : recent();
     // The plain mean at first, so that the start doesn't weigh more than it should.
     double share = Math.max(SMOOTHING, 1.0 / (losses.size() + 1));
-    losses.add(loss);
-    minutes.add(time);
-    smoothed.add(before + share * (loss - before));
+    steps.add(row.step);
+    losses.add(row.loss);
+    minutes.add(row.minutes);
+    smoothed.add(before + share * (row.loss - before));
+    lowest = Math.min(lowest, recent());
   }
 
   /** Returns the smoothed loss now. */
@@ -73,9 +148,19 @@ final class LossCurve {
     return smoothed.get(smoothed.size() - 1);
   }
 
+  /** Returns the lowest that the smoothed loss ever was. */
+  double lowest() {
+    return lowest;
+  }
+
+  /** Tells whether the loss has grown so much that the weights are worth nothing any more. */
+  boolean isLost() {
+    return !smoothed.isEmpty() && recent() > MAX_GROWTH * Math.max(lowest, MIN_LOWEST);
+  }
+
   /** Returns the mean loss of the last steps, at most that many. */
-  double mean(int steps) {
-    return losses.subList(Math.max(0, losses.size() - steps), losses.size()).stream()
+  double mean(int count) {
+    return losses.subList(Math.max(0, losses.size() - count), losses.size()).stream()
         .mapToDouble(loss -> loss)
         .average()
         .orElse(Double.NaN);
@@ -86,20 +171,23 @@ final class LossCurve {
     return minutes.isEmpty() ? 0 : minutes.get(minutes.size() - 1);
   }
 
-  void save() throws IOException {
-    if (losses.isEmpty()) {
-      return;
-    }
-    List<String> lines = new ArrayList<>();
-    lines.add(HEADER);
+  /** Writes the table. */
+  void saveTable() throws IOException {
+    StringBuilder table = new StringBuilder(HEADER).append(System.lineSeparator());
     for (int i = 0; i < losses.size(); i++) {
-      lines.add(format("%d,%s,%.3f", i + 1, losses.get(i), minutes.get(i)));
+      table
+          .append(format("%d,%s,%.3f", steps.get(i), losses.get(i), minutes.get(i)))
+          .append(System.lineSeparator());
     }
-    Files.write(folder.resolve("loss.csv"), lines);
+    Commands.replace(folder.resolve(CSV), table.toString().getBytes(UTF_8));
+  }
+
+  /** Draws the curve; without fonts that ends in an error of the Java runtime. */
+  void saveChart() throws IOException {
     XYChart chart =
         new XYChartBuilder().width(800).height(450).xAxisTitle("step").yAxisTitle("loss").build();
     chart.getStyler().setYAxisLogarithmic(true).setLegendVisible(false).setLocale(Locale.ROOT);
-    chart.addSeries("loss", null, smoothed).setMarker(SeriesMarkers.NONE);
-    ChartEncoder.saveChart(chart, folder.resolve("loss.png").toString(), "png");
+    chart.addSeries("loss", steps, smoothed).setMarker(SeriesMarkers.NONE);
+    Commands.replace(folder.resolve("loss.png"), ChartEncoder.getBytes(chart, "png"));
   }
 }

@@ -119,6 +119,14 @@ final class ProgressDisplay implements AutoCloseable {
     }
   }
 
+  /** Makes room for a line of somebody else: the bar is drawn again below it. */
+  void clear() {
+    if (bar.isPresent()) {
+      out.print("\r\u001b[K");
+      out.flush();
+    }
+  }
+
   @Override
   public void close() {
     if (bar.isPresent()) {

@@ -7,6 +7,7 @@ import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -19,7 +20,8 @@ import picocli.CommandLine.Option;
     description = {
       "Trains a digits model on MNIST and saves it as a folder that diffusers can load.",
       "Learning rate 2e-3 (1e-3 with --guide), label dropout 0.5 and min-SNR weighting with gamma 0.2 unless others are given.",
-      "While it trains, --out also gets loss.png, loss.csv and samples/."
+      "While it trains, --out also gets loss.png, loss.csv and samples/.",
+      "SIGTERM and Ctrl-C end it after the step and save it; a second one ends it at once."
     })
 public final class TrainMnist implements Callable<Integer> {
   @Mixin private final MnistOption data = new MnistOption();
@@ -55,10 +57,10 @@ public final class TrainMnist implements Callable<Integer> {
     }
     Dataset digits = data.train();
     try (Trainer trainer = open(digits)) {
-      LossCurve losses = training.run(trainer, digits);
-      if (export != null) {
+      Optional<LossCurve> losses = training.run(trainer, digits);
+      if (export != null && losses.isPresent()) {
         trainer.saveHalf(export);
-        ModelCard.write(export, trainer, digits, data.isMnist(), losses);
+        ModelCard.write(export, trainer, digits, data.isMnist(), losses.get());
         System.out.println("exported " + export);
       }
     }

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine.Option;
 
 /** The training commands have this in common: the options, and the training that they ask for. */
@@ -107,6 +108,21 @@ final class TrainingCommand {
   Long seed;
 
   @Option(
+      names = "--save-every",
+      paramLabel = "<minutes>",
+      defaultValue = "3",
+      description = "minutes from one save to the next (${DEFAULT-VALUE}); goes with --resume")
+  double saveEvery;
+
+  @Option(
+      names = "--keep",
+      paramLabel = "<saves>",
+      defaultValue = "2",
+      description =
+          "how many saves are kept, so that one is there if the newest is damaged (${DEFAULT-VALUE}); goes with --resume")
+  int keep;
+
+  @Option(
       names = "--resume",
       description = "go on with the training in --out, with the options it was started with")
   boolean resume;
@@ -119,6 +135,13 @@ final class TrainingCommand {
     if (minutes != null && !(minutes > 0 && minutes <= MAX_MINUTES)) {
       throw new IllegalArgumentException(
           "--minutes must be above 0 and at most " + MAX_MINUTES + ", got " + minutes);
+    }
+    if (!(saveEvery > 0 && saveEvery <= MAX_MINUTES)) {
+      throw new IllegalArgumentException(
+          "--save-every must be above 0 and at most " + MAX_MINUTES + ", got " + saveEvery);
+    }
+    if (keep < 1) {
+      throw new IllegalArgumentException("--keep must be at least 1, got " + keep);
     }
     if (epochs != null && !(epochs > 0 && Double.isFinite(epochs))) {
       throw new IllegalArgumentException("--epochs must be above 0, got " + epochs);
@@ -251,9 +274,9 @@ final class TrainingCommand {
   /**
    * Trains and saves, if there is something left to train.
    *
-   * @return the losses of all steps
+   * @return the losses of all steps; none if a signal ended training
    */
-  LossCurve run(Trainer trainer, Dataset data) throws IOException {
+  Optional<LossCurve> run(Trainer trainer, Dataset data) throws IOException {
     if (labelDropout != null && labelDropout > 0 && trainer.info().classes() == 0) {
       throw new IllegalArgumentException(
           "--label-dropout drops labels, of which there are none: --data needs sub-folders, or --from a model with"
@@ -265,6 +288,12 @@ final class TrainingCommand {
           Math.max(1, Math.round(epochs * data.size() / trainer.options().batchSize())));
     }
     double time = minutes == null ? DEFAULT_MINUTES : minutes;
-    return new TrainingRun(trainer, out).run(data, Duration.ofMillis(Math.round(time * 60_000)));
+    TrainingRun run =
+        new TrainingRun(trainer, new TrainingRun.Saving(out, duration(saveEvery), keep));
+    return run.run(data, duration(time)) ? Optional.of(run.losses()) : Optional.empty();
+  }
+
+  private static Duration duration(double minutes) {
+    return Duration.ofNanos(Math.max(1, Math.round(minutes * 60e9)));
   }
 }

@@ -7,17 +7,21 @@ import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingProgress;
 import io.github.ddpm.tf.data.Dataset;
+import java.awt.AWTError;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
+import java.util.OptionalLong;
+import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
 
 /**
- * A run of a training shows how it goes, and saves the model, its loss curve and samples every few
- * minutes.
+ * A run of a training shows how it goes, and saves the model every few minutes, when it is told to
+ * stop and at the end. The loss curve and samples come after the model: they are there to look at,
+ * so what is wrong with them is said and costs nothing else.
  */
 final class TrainingRun {
   /** A grid of samples shows at most so many classes. */
@@ -26,86 +30,242 @@ final class TrainingRun {
   /** A grid shows so many samples of a model without classes. */
   private static final int SAMPLES = 16;
 
-  /** The model is saved and a grid of samples drawn so often. */
-  private static final Duration CHECKPOINT = Duration.ofMinutes(3);
-
-  private final Trainer trainer;
-  private final Path out;
-  private final LossCurve losses;
-  private long saved = System.nanoTime();
-
   /**
-   * Prepares to go on where the trainer is.
+   * Where and how often a training is saved.
    *
    * @param out folder of the model, its curve and its samples; it is made if need be
+   * @param interval from one save to the next, above zero
+   * @param keep how many saves there are at most, at least 1
    */
-  TrainingRun(Trainer trainer, Path out) throws IOException {
+  record Saving(Path out, Duration interval, int keep) {}
+
+  private final Trainer trainer;
+  private final Saving saving;
+  private final LossCurve losses;
+
+  /** The step of the newest save, if there is one. */
+  private OptionalLong savedStep;
+
+  /** When to save next. */
+  private long due = System.nanoTime();
+
+  private long skipped;
+
+  /** Prepares to go on where the trainer is. */
+  TrainingRun(Trainer trainer, Saving saving) throws IOException {
     this.trainer = trainer;
-    this.out = Files.createDirectories(out);
-    losses = new LossCurve(out, trainer.stepsTaken());
+    this.saving = saving;
+    Files.createDirectories(saving.out());
+    long step = trainer.stepsTaken();
+    savedStep = step == 0 ? OptionalLong.empty() : OptionalLong.of(step);
+    losses = new LossCurve(saving.out());
+    if (step > 0) {
+      due += saving.interval().toNanos();
+      try {
+        losses.read(step);
+      } catch (IOException e) {
+        warn(Commands.reason(e));
+      }
+    }
+  }
+
+  /** Returns the losses of all steps. */
+  LossCurve losses() {
+    return losses;
   }
 
   /**
    * Trains and saves, if there is something left to train.
    *
    * @param time how long to train where the trainer has no total number of steps
-   * @return the losses of all steps
+   * @return whether all steps are taken and no signal says to end
+   * @throws IOException if what was trained last can't be saved
+   * @throws IllegalStateException if the loss has grown too much or is not finite any more
    */
-  LossCurve run(Dataset data, Duration time) throws IOException {
-    System.out.printf(
-        Locale.ROOT,
-        "%s, %s, %d images a step, %s, seed %d%n",
-        trainer.info().predictionType().configName(),
-        trainer.info().schedule(),
-        trainer.options().batchSize(),
-        trainer.options().precision().name().toLowerCase(Locale.ROOT),
-        trainer.options().seed());
-    long before = trainer.stepsTaken();
-    try (ProgressDisplay display = ProgressDisplay.onOut("Training step")) {
-      if (trainer.totalSteps() > 0) {
-        trainer.train(data, progress -> stepped(progress, display));
-      } else {
-        trainer.train(data, time, progress -> stepped(progress, display));
+  boolean run(Dataset data, Duration time) throws IOException {
+    if (isDone()) {
+      System.out.printf(
+          Locale.ROOT,
+          "all %d steps are taken, nothing is left to train; for more, start another training with --from %s%n",
+          trainer.totalSteps(),
+          saving.out());
+      return true;
+    }
+    try (StopSignals signals = new StopSignals()) {
+      System.out.printf(
+          Locale.ROOT,
+          "%s, %s, %d images a step, %s, seed %d%n",
+          trainer.info().predictionType().configName(),
+          trainer.info().schedule(),
+          trainer.options().batchSize(),
+          trainer.options().precision().name().toLowerCase(Locale.ROOT),
+          trainer.options().seed());
+      try (ProgressDisplay display = ProgressDisplay.onOut("Training step")) {
+        train(data, time, signals, display);
       }
+      saveLast(signals);
+      return isDone() && !signals.received();
     }
-    if (trainer.stepsTaken() > before) {
-      checkpoint();
-      System.out.println("saved " + out);
-    }
-    return losses;
   }
 
-  private boolean stepped(TrainingProgress progress, ProgressDisplay display) {
-    losses.add(progress.loss());
+  private boolean isDone() {
+    return trainer.totalSteps() > 0 && trainer.stepsTaken() == trainer.totalSteps();
+  }
+
+  private void train(Dataset data, Duration time, StopSignals signals, ProgressDisplay display) {
+    signals.setInterruptible(true);
+    try {
+      if (trainer.totalSteps() > 0) {
+        trainer.train(data, progress -> stepped(progress, signals, display));
+      } else {
+        trainer.train(data, time, progress -> stepped(progress, signals, display));
+      }
+    } catch (CancellationException e) {
+      // The step in progress took too long after a signal.
+    } catch (IllegalStateException e) {
+      throw new IllegalStateException(e.getMessage() + "; " + whatStays(), e);
+    } finally {
+      signals.setInterruptible(false);
+    }
+  }
+
+  private boolean stepped(TrainingProgress progress, StopSignals signals, ProgressDisplay display) {
+    signals.setInterruptible(false);
+    losses.add(progress.step(), progress.loss());
+    skipped = progress.skipped();
     display.show(
         progress.step(),
         progress.totalSteps(),
-        format("loss %.3g  %.0f images/s", losses.recent(), progress.imagesPerSecond()),
+        format(
+            "loss %.3g  %.0f images/s%s",
+            losses.recent(),
+            progress.imagesPerSecond(),
+            skipped == 0 ? "" : "  " + skipped + " skipped"),
         progress.left());
-    // What is resumed must know its number of steps.
-    if (progress.totalSteps() > 0 && System.nanoTime() - saved > CHECKPOINT.toNanos()) {
-      checkpoint();
-      saved = System.nanoTime();
+    // The last step is saved when training is over, and so is that after which it stops. What is
+    // resumed must know its number of steps.
+    if (!signals.received() && progress.totalSteps() > 0 && !isDone()) {
+      checkpoint(signals, display);
     }
-    return true;
+    signals.setInterruptible(true);
+    return !signals.received();
   }
 
-  /** Saves the model, the curve, and a grid of pictures that it draws. */
-  private void checkpoint() {
+  /** Saves if it is time to: at once in a training that is new, which has no save. */
+  private void checkpoint(StopSignals signals, ProgressDisplay display) {
+    if (System.nanoTime() - due < 0) {
+      return;
+    }
+    display.clear();
+    boolean first = savedStep.isEmpty();
+    if (losses.isLost()) {
+      warn(lost());
+    } else {
+      try {
+        save();
+        // Of the first one there is nothing to see yet.
+        if (!first) {
+          savePictures(signals);
+        }
+      } catch (IOException | UncheckedIOException e) {
+        warn(notSaved(e) + "; training goes on, and saves again later");
+      }
+    }
+    due = System.nanoTime() + saving.interval().toNanos();
+  }
+
+  /** Saves what no checkpoint has. */
+  private void saveLast(StopSignals signals) throws IOException {
+    if (skipped > 0) {
+      System.out.printf(
+          Locale.ROOT, "%d steps were skipped: their loss or gradient was not finite%n", skipped);
+    }
+    long step = trainer.stepsTaken();
+    if (losses.isLost()) {
+      throw new IllegalStateException(lost());
+    }
+    boolean isNew = savedStep.isEmpty() ? step > 0 : step > savedStep.getAsLong();
+    if (isNew) {
+      try {
+        save();
+      } catch (IOException | UncheckedIOException e) {
+        throw new IOException(notSaved(e), e);
+      }
+    }
+    if (!signals.received()) {
+      savePictures(signals);
+    }
+    if (savedStep.isEmpty()) {
+      System.out.println("stopped before the first step, so there is nothing to save");
+    } else {
+      System.out.printf(
+          Locale.ROOT,
+          "saved %s at step %d%s%n",
+          saving.out(),
+          savedStep.getAsLong(),
+          isDone() ? "" : "; --resume goes on");
+    }
+  }
+
+  private void save() throws IOException {
+    trainer.save(saving.out());
+    savedStep = OptionalLong.of(trainer.stepsTaken());
+    tryTo("write the table of losses", losses::saveTable);
+  }
+
+  private void savePictures(StopSignals signals) {
+    tryTo("draw the loss curve", losses::saveChart);
+    tryTo("draw samples", () -> saveSamples(signals));
+  }
+
+  private void saveSamples(StopSignals signals) throws IOException {
     try (Predictor predictor = trainer.predictor()) {
-      losses.save();
-      trainer.save(out);
       int classes = Math.min(predictor.info().classes(), MAX_SAMPLED_CLASSES);
-      Path samples = Files.createDirectories(out.resolve("samples"));
+      Path samples = Files.createDirectories(saving.out().resolve("samples"));
       Sampler.ddim(0)
           .steps(Math.min(20, predictor.info().schedule().timesteps()))
           .with(predictor)
           .labels(IntStream.range(0, classes).toArray())
           .seed(0)
+          .listener(progress -> !signals.received())
           .sample(classes == 0 ? SAMPLES : 2 * classes)
           .writeGrid(samples.resolve(format("step-%06d.png", trainer.stepsTaken())));
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+    } catch (CancellationException e) {
+      // A signal came.
     }
+  }
+
+  private interface Attempt {
+    void run() throws IOException;
+  }
+
+  /** Does something without which training goes on as well. */
+  private void tryTo(String what, Attempt attempt) {
+    try {
+      attempt.run();
+    } catch (IOException | RuntimeException | LinkageError | AWTError | VirtualMachineError e) {
+      // A Java runtime without fonts or windows throws errors; pictures may not fit the memory.
+      warn(format("can't %s in %s: %s", what, saving.out(), Commands.reason(e)));
+    }
+  }
+
+  private String notSaved(Exception e) {
+    return format("can't save to %s: %s; %s", saving.out(), Commands.reason(e), whatStays());
+  }
+
+  private String lost() {
+    return format(
+        "the loss has grown from %.3g to %.3g, which is not saved; %s",
+        losses.lowest(), losses.recent(), whatStays());
+  }
+
+  private String whatStays() {
+    return savedStep.isEmpty()
+        ? "nothing is saved in " + saving.out()
+        : format("%s stays as it was saved at step %d", saving.out(), savedStep.getAsLong());
+  }
+
+  private static void warn(String problem) {
+    System.err.println("warning: " + problem);
   }
 }

@@ -69,11 +69,11 @@ class LocalesTest {
   /** Those of a training and of a study, with numbers that have fractions and thousands. */
   private List<byte[]> charts() throws IOException {
     Files.deleteIfExists(folder.resolve("loss.csv"));
-    LossCurve losses = new LossCurve(folder, 0);
-    for (int step = 0; step < 2000; step++) {
-      losses.add(1.0 / (step + 1));
+    LossCurve losses = new LossCurve(folder);
+    for (int step = 1; step <= 2000; step++) {
+      losses.add(step, 1.0 / step);
     }
-    losses.save();
+    losses.saveChart();
     StudyPlan plan = new StudyPlan(List.of(1, 5, 10, 1000), 1000, 1000, 1000);
     Map<Setting, StudyCell> cells = new LinkedHashMap<>();
     for (Setting setting : plan.settings(List.of("epsilon"))) {

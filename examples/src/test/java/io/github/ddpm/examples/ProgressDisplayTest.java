@@ -73,6 +73,18 @@ class ProgressDisplayTest {
         .matches("Denoising \\[=+ +] 1200/2400  loss 0.5  1:01 left\\R");
   }
 
+  @Test
+  void aLineOfSomebodyElseTakesThePlaceOfTheBar() {
+    try (ProgressDisplay pipe = display(false, Duration.ZERO)) {
+      pipe.clear();
+    }
+    assertThat(bytes.size()).isZero();
+    try (ProgressDisplay terminal = display(true, Duration.ZERO)) {
+      terminal.clear();
+      assertThat(bytes.toString(StandardCharsets.UTF_8)).endsWith("\r\u001b[K");
+    }
+  }
+
   private ProgressDisplay display(boolean terminal, Duration quiet) {
     return new ProgressDisplay("Denoising", terminal, out, quiet, () -> now);
   }

@@ -1,0 +1,157 @@
+package io.github.ddpm.tf;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.tf.TrainingGraph.Outcome;
+import io.github.ddpm.tf.data.Dataset;
+import java.nio.FloatBuffer;
+import java.time.Duration;
+import java.util.concurrent.CancellationException;
+import java.util.function.Predicate;
+
+/**
+ * The steps of a training, one by one or in a row: how many were taken, how many were skipped, and
+ * how many there are. {@link Trainer} says what each method does.
+ */
+final class Steps {
+  /** Training ends when so many steps in a row are not finite. */
+  private static final int MAX_SKIPPED_IN_A_ROW = 10;
+
+  private final ModelInfo info;
+  private final TrainingOptions options;
+  private final TrainingGraph graph;
+  private long taken;
+  private long skipped;
+  private long total;
+
+  /** Goes on after those of a state. */
+  Steps(ModelInfo info, TrainingGraph graph, TrainingFolder.State state) {
+    this.info = info;
+    this.options = state.options();
+    this.graph = graph;
+    this.taken = state.step();
+    this.skipped = state.skipped();
+    this.total = state.totalSteps();
+  }
+
+  long taken() {
+    return taken;
+  }
+
+  long skipped() {
+    return skipped;
+  }
+
+  /** Returns how many there are in all; 0 while not known. */
+  long total() {
+    return total;
+  }
+
+  void setTotal(long steps) {
+    checkArgument(
+        steps >= Math.max(1, taken),
+        "total steps must be at least %s, got %s",
+        Math.max(1, taken),
+        steps);
+    total = steps;
+  }
+
+  /** Tells whether there is a step to take. */
+  boolean isOneLeft() {
+    return hasStepAfter(taken);
+  }
+
+  private boolean hasStepAfter(long steps) {
+    return total == 0 || steps < total;
+  }
+
+  /** Takes a step, or throws and changes nothing. */
+  double take(Images batch, int... classes) {
+    graph.check(batch, classes);
+    FloatBuffer values = batch.values();
+    Outcome outcome = graph.step(values, classes, taken, skipped, total, () -> {});
+    if (!outcome.isFinite()) {
+      throw notFinite(outcome, values, "");
+    }
+    taken++;
+    return outcome.loss();
+  }
+
+  /**
+   * Takes those that are left.
+   *
+   * @param time that fixes how many there are, if that is not known
+   */
+  void take(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
+    data.checkFits(info);
+    double budget = time.toMillis() / 1e3;
+    Pace pace = new Pace();
+    boolean goOn = true;
+    int skippedInARow = 0;
+    try (Batches batches = new Batches(data, options, info.classes() > 0, taken + skipped)) {
+      while (goOn && isOneLeft()) {
+        checkNotInterrupted();
+        pace.starts();
+        Batches.Batch batch = batches.next(hasStepAfter(taken + 1));
+        double learningRate = options.optimizer().learningRate(taken, total);
+        Outcome outcome =
+            graph.step(
+                batch.images(), batch.labels(), taken, skipped, total, this::checkNotInterrupted);
+        if (!outcome.isFinite()) {
+          skipped++;
+          skippedInARow++;
+          if (skippedInARow == MAX_SKIPPED_IN_A_ROW) {
+            throw notFinite(outcome, batch.images(), ", " + skippedInARow + " times in a row");
+          }
+          continue;
+        }
+        skippedInARow = 0;
+        taken++;
+        pace.ends();
+        if (total == 0 && pace.canTell(budget, options.optimizer().warmupSteps())) {
+          setTotal(taken + pace.stepsLeft(budget));
+        }
+        goOn =
+            listener.test(
+                new TrainingProgress(
+                    taken,
+                    total,
+                    outcome.loss(),
+                    learningRate,
+                    options.batchSize() / pace.secondsPerStep(),
+                    pace.left(total - taken),
+                    skipped));
+      }
+    } finally {
+      // What is saved after this is resumed with the steps that this training would have had.
+      if (total == 0 && pace.isKnown()) {
+        setTotal(taken + pace.stepsLeft(budget));
+      }
+    }
+  }
+
+  private void checkNotInterrupted() {
+    if (Thread.currentThread().isInterrupted()) {
+      throw new CancellationException(
+          "training was interrupted after step %s%s"
+              .formatted(taken, total == 0 ? "" : " of " + total));
+    }
+  }
+
+  private IllegalStateException notFinite(Outcome outcome, FloatBuffer batch, String howOften) {
+    int bad = TrainingGraph.firstNotFinite(batch);
+    return new IllegalStateException(
+        "the loss is %s and the gradient's norm %s at step %s%s; the weights stay as they were, %s"
+            .formatted(
+                outcome.loss(),
+                outcome.norm(),
+                taken,
+                howOften,
+                bad < 0
+                    ? "try a lower learning rate"
+                    : "image %s of the batch has the value %s"
+                        .formatted(bad / info.imageSize(), batch.get(bad))));
+  }
+}
