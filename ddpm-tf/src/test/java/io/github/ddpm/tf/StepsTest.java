@@ -183,12 +183,14 @@ class StepsTest {
     Path halves = folder.resolve("halves");
     train(whole, 10);
     train(halves, 5);
+    Fixtures.unseal(halves);
     Path state = halves.resolve("training/state.json");
     ObjectNode json = (ObjectNode) Json.read(state);
     json.remove("skipped");
     Json.write(state, json);
     resume(halves);
     assertSame(halves, whole);
+    Fixtures.unseal(halves);
     json.put("skipped", -1);
     Json.write(state, json);
     assertThatThrownBy(() -> Trainer.resume(halves))

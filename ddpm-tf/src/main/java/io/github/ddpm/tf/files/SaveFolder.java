@@ -115,6 +115,8 @@ public final class SaveFolder implements AutoCloseable {
    */
   public void save(Map<String, Content> parts, long bytes, int keep) throws IOException {
     Path saves = folder.resolve(Saves.FOLDER);
+    // It may have been moved away since it was taken.
+    createDurably(saves.toAbsolutePath());
     removeLeftovers(saves);
     checkSpace(bytes);
     List<Path> before = Saves.newestFirst(folder);

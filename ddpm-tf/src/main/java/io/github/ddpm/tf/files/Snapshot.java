@@ -99,9 +99,10 @@ public final class Snapshot implements Closeable {
           return new Snapshot(folder, Optional.empty());
         }
       } catch (IOException e) {
+        damages.add(e.getMessage());
         damages.add(
-            e.getMessage()
-                + "; to load files that were changed on purpose, delete "
+            "to load files that were changed on purpose, delete "
+                + (state.saves().isEmpty() ? "" : folder.resolve(Saves.FOLDER) + " and ")
                 + folder.resolve(Checksums.FILE));
       }
       // What goes missing while a newer save comes is no damage.
