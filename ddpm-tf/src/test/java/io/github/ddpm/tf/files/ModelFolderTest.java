@@ -193,8 +193,10 @@ class ModelFolderTest {
 
   @Test
   void noTimeIsSpentOnANetworkThatTheWeightsCannotFill() throws IOException {
-    edit(folder.resolve("unet/config.json"), json -> json.put("layers_per_block", 2_000_000_000));
+    edit(folder.resolve("unet/config.json"), json -> json.put("layers_per_block", 30));
     assertRefused("weight down_blocks.0.resnets.1.norm1.weight is missing");
+    edit(folder.resolve("unet/config.json"), json -> json.put("layers_per_block", 2_000_000_000));
+    assertRefused("a network has at most 128 residual blocks, got 8000000004, by layers_per_block");
   }
 
   @Test
