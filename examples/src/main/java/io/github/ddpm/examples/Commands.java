@@ -1,5 +1,6 @@
 package io.github.ddpm.examples;
 
+import com.google.common.base.CharMatcher;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import java.io.IOException;
@@ -81,7 +82,9 @@ final class Commands {
         e instanceof IOException && e.getMessage() != null && !e.getMessage().contains(" ")
             ? e.getClass().getSimpleName().replace("Exception", "") + ": "
             : "";
-    System.err.println("error: " + kind + e.getMessage());
+    // A file's name may hold a line break, and worse.
+    String message = CharMatcher.javaIsoControl().replaceFrom(String.valueOf(e.getMessage()), ' ');
+    System.err.println("error: " + kind + message);
     return BAD_INPUT;
   }
 }

@@ -2,8 +2,10 @@ package io.github.ddpm.tf.files;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.google.common.base.Joiner;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.tf.files.SafeTensors.Stored;
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -71,6 +73,12 @@ public final class WeightFiles {
     return new Source();
   }
 
+  /** Returns the file, for messages. */
+  @Override
+  public String toString() {
+    return file.toString();
+  }
+
   /** Reads all weights one by one; each is gone when the next comes. */
   public void forEach(Consumer<Weight> consumer) throws IOException {
     Scratch scratch = new Scratch();
@@ -103,7 +111,7 @@ public final class WeightFiles {
               + " must have shape "
               + expected
               + ", got "
-              + array.shape());
+              + Excerpt.of(array.shape()));
     }
     return array;
   }
@@ -116,14 +124,35 @@ public final class WeightFiles {
     @Override
     public Weight get(String name, Shape shape) throws IOException {
       left.remove(name);
-      return find(name, shape).read(stored).toTensorFlow(turned::floats);
+      Stored array = find(name, shape);
+      Weight weight = array.read(stored);
+      checkFinite(array, weight.values());
+      return weight.toTensorFlow(turned::floats);
     }
 
     @Override
     public void checkNothingLeft() throws IOException {
       for (String name : left) {
         throw new IOException(
-            arrays.get(name).file() + ": weight " + name + " is not part of the network");
+            arrays.get(name).file()
+                + ": weight "
+                + Excerpt.of(name)
+                + " is not part of the network");
+      }
+    }
+  }
+
+  private static void checkFinite(Stored array, FloatBuffer values) throws IOException {
+    for (int i = 0; i < values.limit(); i++) {
+      if (!Float.isFinite(values.get(i))) {
+        throw new IOException(
+            array.file()
+                + ": weight "
+                + Excerpt.of(array.name())
+                + " must hold finite numbers, got "
+                + values.get(i)
+                + " at "
+                + i);
       }
     }
   }
@@ -139,7 +168,8 @@ public final class WeightFiles {
         }
       }
       if (renamed.put(name, entry.getValue()) != null) {
-        throw new IOException(file + ": weight " + name + " is there twice, under an old name too");
+        throw new IOException(
+            file + ": weight " + Excerpt.of(name) + " is there twice, under an old name too");
       }
     }
     return renamed;
@@ -174,7 +204,7 @@ public final class WeightFiles {
               + ": there must be "
               + NAME
               + " or one variant of it, got "
-              + Joiner.on(", ").join(variants.stream().map(WeightFiles::name).toList())
+              + Excerpt.of(Joiner.on(", ").join(variants.stream().map(WeightFiles::name).toList()))
               + "; leave one");
     }
     if (!pickles.isEmpty()) {
@@ -196,9 +226,9 @@ public final class WeightFiles {
     for (Map.Entry<String, JsonNode> place : places.properties()) {
       String file = place.getValue().asText();
       // Only files beside the index: a name from a file must not lead elsewhere.
-      if (!file.matches("[\\w.-]+") || !file.endsWith(EXTENSION)) {
+      if (!file.matches("[\\w.-]{1,200}") || !file.endsWith(EXTENSION)) {
         throw new IOException(
-            index + ": weight_map must name .safetensors files beside it, got " + file);
+            index + ": weight_map must name .safetensors files beside it, got " + Excerpt.of(file));
       }
       if (!files.containsKey(file)) {
         if (!Files.isRegularFile(index.resolveSibling(file))) {
@@ -209,14 +239,18 @@ public final class WeightFiles {
       Stored array = files.get(file).remove(place.getKey());
       if (array == null) {
         throw new IOException(
-            index.resolveSibling(file) + ": weight " + place.getKey() + " is missing");
+            index.resolveSibling(file) + ": weight " + Excerpt.of(place.getKey()) + " is missing");
       }
       arrays.put(place.getKey(), array);
     }
     for (Map<String, Stored> rest : files.values()) {
       for (Stored array : rest.values()) {
         throw new IOException(
-            array.file() + ": weight " + array.name() + " is not in the weight_map of " + index);
+            array.file()
+                + ": weight "
+                + Excerpt.of(array.name())
+                + " is not in the weight_map of "
+                + index);
       }
     }
     return arrays;
