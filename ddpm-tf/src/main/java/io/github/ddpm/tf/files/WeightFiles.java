@@ -73,6 +73,11 @@ public final class WeightFiles {
     return new Source();
   }
 
+  /** Counts the numbers of all weights. */
+  public double numbers() {
+    return arrays.values().stream().mapToDouble(array -> (double) array.shape().size()).sum();
+  }
+
   /** Returns the file, for messages. */
   @Override
   public String toString() {
