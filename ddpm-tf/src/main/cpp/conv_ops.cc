@@ -43,8 +43,14 @@ const void* Pack(Context& context, Attributes* attributes, const Plan& plan, con
   pthread_mutex_lock(&attributes->mutex);
   if (attributes->packed == nullptr) {
     attributes->packed = pack();
+    attributes->packed_kernel = filter.kernel;
+    attributes->packed_in = filter.in;
+    attributes->packed_out = filter.out;
   }
   pthread_mutex_unlock(&attributes->mutex);
+  context.Check(attributes->packed_kernel == filter.kernel && attributes->packed_in == filter.in &&
+                    attributes->packed_out == filter.out,
+                "a frozen filter must keep its shape");
   return attributes->packed;
 }
 

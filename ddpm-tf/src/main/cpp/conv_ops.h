@@ -20,9 +20,12 @@ struct Attributes {
   float epsilon;
   unsigned char silu;
   unsigned char frozen;
-  // What is packed of a filter that never changes.
+  // What is packed of a filter that never changes, and its sizes.
   pthread_mutex_t mutex;
   void* packed;
+  int packed_kernel;
+  long packed_in;
+  long packed_out;
 
   Geometry geometry(int kernel) const {
     return {kernel, static_cast<int>(padding), static_cast<int>(down), static_cast<int>(up)};
@@ -63,8 +66,12 @@ void* Create(TF_OpKernelConstruction* construction) {
     read(TF_OpKernelConstruction_GetAttrBool, "silu", &attributes->silu);
     read(TF_OpKernelConstruction_GetAttrBool, "frozen", &attributes->frozen);
     if (ok() && !(attributes->padding >= 0 && attributes->padding <= 1 && attributes->down >= 1 &&
-                  attributes->down <= 2 && attributes->up >= 1 && attributes->up <= 2)) {
-      TF_SetStatus(status, TF_INVALID_ARGUMENT, "padding must be 0 or 1, down and up 1 or 2");
+                  attributes->down <= 2 && attributes->up >= 1 && attributes->up <= 2 &&
+                  attributes->down * attributes->up <= 2)) {
+      TF_SetStatus(status, TF_INVALID_ARGUMENT, "padding must be 0 or 1, down and up 1 or 2, and not both 2");
+    }
+    if (ok() && attributes->groups < 0) {
+      TF_SetStatus(status, TF_INVALID_ARGUMENT, "groups must be at least 0");
     }
   });
 }

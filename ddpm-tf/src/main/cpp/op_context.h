@@ -15,6 +15,9 @@ namespace ddpm {
 constexpr long kSerialValues = 32768;
 constexpr double kSerialProducts = 5e5;
 
+// Values that a tensor of images without any would have if none of its sizes were 0; more take minutes to count.
+constexpr int64_t kMostOfNone = int64_t{1} << 31;
+
 template <typename T>
 inline constexpr TF_DataType kDataType = TF_FLOAT;
 template <>
@@ -58,13 +61,24 @@ class Context {
 
   void CheckMemory(bool enough) { Check(enough, TF_RESOURCE_EXHAUSTED, "out of memory"); }
 
-  Tensor Input(int i) { return Look(InputHandle(i)); }
+  Tensor Input(int i) {
+    const Tensor tensor = Look(InputHandle(i));
+    int64_t values = 1;
+    for (int d = 0; d < 4 && tensor.size == 0 && tensor.dims[0] > 0; d++) {
+      Check(tensor.dims[d] <= kMostOfNone / values, "a tensor without values must not have such large sizes");
+      values *= ok() && tensor.dims[d] > 0 ? tensor.dims[d] : 1;
+    }
+    return tensor;
+  }
 
   Tensor Output(int i, TF_DataType type, size_t size, const int64_t* dims, int dim_count) {
     size_t bytes = size;
+    bool fits = true;
     for (int d = 0; d < dim_count; d++) {
-      bytes *= dims[d];
+      // TensorFlow ends the process where it meets such sizes.
+      fits = fits && dims[d] >= 0 && !__builtin_mul_overflow(bytes, static_cast<size_t>(dims[d]), &bytes);
     }
+    Check(fits && bytes <= SIZE_MAX / 2, "an output must have sizes of at least 0, and fewer than 2^63 bytes");
     return Look(ok() ? TF_AllocateOutput(context_, i, type, dims, dim_count, bytes, status_) : nullptr);
   }
 

@@ -101,11 +101,12 @@ public final class Images {
    *
    * @param files at least one; picture k is of the k-th
    * @throws IOException if a file can't be read, is damaged, has transparency or a palette, or is
-   *     of another size than the first; the message names it and says what is wrong
+   *     of another size than the first, or the pictures don't fit into memory; the message names it
+   *     and says what is wrong
    */
   public static Images readPng(Path... files) throws IOException {
     checkArgument(files.length > 0, "readPng needs at least 1 file, got none");
-    Raster first = Png.read(files[0]);
+    Raster first = Png.read(files[0], files.length);
     int height = first.getHeight();
     int width = first.getWidth();
     int channels = first.getNumBands();
@@ -117,7 +118,7 @@ public final class Images {
         size);
     float[] values = new float[files.length * size];
     for (int i = 0; i < files.length; i++) {
-      Raster picture = i == 0 ? first : Png.read(files[i]);
+      Raster picture = i == 0 ? first : Png.read(files[i], 0);
       if (picture.getHeight() != height
           || picture.getWidth() != width
           || picture.getNumBands() != channels) {

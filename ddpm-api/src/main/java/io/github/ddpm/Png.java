@@ -3,15 +3,19 @@ package io.github.ddpm;
 import static java.nio.charset.StandardCharsets.US_ASCII;
 
 import com.google.common.base.Throwables;
-import java.awt.image.BufferedImage;
+import io.github.ddpm.spi.Excerpt;
+import io.github.ddpm.spi.Heap;
 import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.SeekableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.zip.CRC32;
 import javax.imageio.ImageIO;
+import javax.imageio.ImageReader;
 import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /**
@@ -21,35 +25,69 @@ import javax.imageio.stream.MemoryCacheImageInputStream;
 final class Png {
   private static final long SIGNATURE = 0x89504E470D0A1A0AL;
 
+  /** Where the first chunk says width, height, bits and color type. */
+  private static final int HEADER = 16;
+
+  private static final int HEADER_BYTES = 10;
+
+  /** What is beyond is cut off, and then refused for it. */
+  private static final int MAX_BYTES = Integer.MAX_VALUE - 8;
+
   private Png() {}
 
   /**
    * Reads a picture without transparency.
    *
+   * @param floats of each of its values that will be wanted beside it
    * @return 1 band of gray levels or 3 of RGB as the file has them, at most 2^31 - 1 in all
    * @throws IOException that names the file
    */
-  static Raster read(Path file) throws IOException {
-    byte[] bytes;
-    BufferedImage picture;
-    try {
-      bytes = Files.readAllBytes(file);
-    } catch (IOException e) {
-      throw new IOException("can't read " + file + ": " + e, e);
-    }
+  static Raster read(Path file, int floats) throws IOException {
+    byte[] bytes = bytes(file);
     String problem = problem(bytes);
     if (!problem.isEmpty()) {
       throw new IOException("can't read " + file + ": " + problem);
     }
+    ByteBuffer header = ByteBuffer.wrap(bytes, HEADER, HEADER_BYTES);
+    double pixels = (double) header.getInt() * header.getInt();
+    int bits = header.get();
+    int channels = header.get() == 0 ? 1 : 3;
+    Heap.check(
+        "can't read " + file,
+        pixels * channels * ((bits > 8 ? Short.BYTES : 1) + (double) floats * Float.BYTES));
+    return decode(file, bytes);
+  }
+
+  private static byte[] bytes(Path file) throws IOException {
+    byte[] bytes = {};
+    long size;
+    // Opened once, so that what is read has the size that was looked at.
+    try (SeekableByteChannel channel = Files.newByteChannel(file)) {
+      size = channel.size();
+      if (Heap.fits((double) size)) {
+        ByteBuffer buffer = ByteBuffer.allocate((int) Math.min(size, MAX_BYTES));
+        while (buffer.hasRemaining() && channel.read(buffer) >= 0) {}
+        bytes = Arrays.copyOf(buffer.array(), buffer.position());
+      }
+    } catch (IOException e) {
+      throw new IOException("can't read " + file + ": " + e, e);
+    }
+    Heap.check("can't read " + file, (double) size);
+    return bytes;
+  }
+
+  private static Raster decode(Path file, byte[] bytes) throws IOException {
+    ImageReader reader = ImageIO.getImageReadersByFormatName("png").next();
     try {
-      picture = ImageIO.read(new MemoryCacheImageInputStream(new ByteArrayInputStream(bytes)));
+      // Without metadata, which may be small in the file and large in memory.
+      reader.setInput(new MemoryCacheImageInputStream(new ByteArrayInputStream(bytes)), true, true);
+      return reader.read(0).getRaster();
     } catch (IOException | RuntimeException e) { // Bad data makes ImageIO throw either.
-      throw new IOException("can't read " + file + ": " + Throwables.getRootCause(e), e);
+      throw new IOException(
+          "can't read " + file + ": " + Excerpt.of(Throwables.getRootCause(e)), e);
+    } finally {
+      reader.dispose();
     }
-    if (picture == null) {
-      throw new IOException("this Java runtime has no PNG reader");
-    }
-    return picture.getRaster();
   }
 
   /** Returns what is wrong with a file as far as its chunks tell; "" if nothing is. */

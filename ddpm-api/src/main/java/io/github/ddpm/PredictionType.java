@@ -2,6 +2,8 @@ package io.github.ddpm;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import io.github.ddpm.spi.Excerpt;
+
 /**
  * What a network was trained to predict from {@code x = signal·x0 + noise·ε}. It is always {@code
  * fromNoise·ε + fromX0·x0}, two numbers per timestep, where signal is √ᾱ and noise is √(1-ᾱ).
@@ -80,7 +82,7 @@ public enum PredictionType {
       }
     }
     throw new IllegalArgumentException(
-        "prediction type must be epsilon, v_prediction or sample, got " + configName);
+        "prediction type must be epsilon, v_prediction or sample, got " + Excerpt.of(configName));
   }
 
   /** Refuses a timestep where x0 can't be had from this prediction, because x holds no signal. */

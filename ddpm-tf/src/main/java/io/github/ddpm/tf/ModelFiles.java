@@ -1,5 +1,6 @@
 package io.github.ddpm.tf;
 
+import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
@@ -64,20 +65,30 @@ public final class ModelFiles {
    * Returns the layout of a model's weights. The configuration may claim any network, so it is
    * asked for no weight beyond the first that isn't in the file.
    *
-   * @throws IOException if a weight is missing or has another shape
+   * @throws IOException if a weight is missing or has another shape, or all of them, and a copy,
+   *     don't fit into memory
    */
   static WeightLayout layout(ModelFolder saved) throws IOException {
     try {
-      return new WeightLayout(
-          UNet.shapes(
-              saved.config().network(),
-              (name, shape) -> {
-                try {
-                  saved.weights().check(name, shape);
-                } catch (IOException e) {
-                  throw new UncheckedIOException(e);
-                }
-              }));
+      WeightLayout layout =
+          new WeightLayout(
+              UNet.shapes(
+                  saved.config().network(),
+                  (name, shape) -> {
+                    try {
+                      saved.weights().check(name, shape);
+                    } catch (IOException e) {
+                      throw new UncheckedIOException(e);
+                    }
+                  }));
+      double size =
+          layout.shapes().values().stream().mapToDouble(shape -> (double) shape.size()).sum();
+      Heap.check(saved.weights(), 2 * Float.BYTES * size);
+      if (size > Integer.MAX_VALUE) {
+        throw new IOException(
+            saved.weights() + ": there must be at most 2^31 - 1 weights, got " + (long) size);
+      }
+      return layout;
     } catch (UncheckedIOException e) {
       throw e.getCause();
     }

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.base.Enums;
 import com.google.common.collect.ImmutableSet;
 import io.github.ddpm.Precision;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.Json;
@@ -43,6 +44,15 @@ final class TrainingFolder {
   private static final String WEIGHT = "weight";
   private static final String DIGEST = "digest";
   private static final String OPTIONS = "options";
+
+  /** The last step whose number leaves those of its draws alone; see {@link TrainingGraph}. */
+  private static final long MAX_STEP = (1L << 32) - 1;
+
+  /** What a double, which learning rates are computed in, counts to. */
+  private static final long MAX_TOTAL = 1L << 53;
+
+  /** Most characters of a path; that of Linux. */
+  private static final int MAX_PATH = 4096;
 
   private static final Set<String> KNOWN_OPTIONS =
       ImmutableSet.of(
@@ -206,8 +216,17 @@ final class TrainingFolder {
     // It came later; no step was skipped before.
     long skipped = json.has(SKIPPED) ? wholeNumber(json, SKIPPED) : 0;
     checkArgument(skipped >= 0, "skipped must be at least 0, got %s", skipped);
+    checkArgument(
+        step <= MAX_STEP && totalSteps <= MAX_TOTAL,
+        "step must be at most %s and total_steps at most %s, got %s and %s",
+        MAX_STEP,
+        MAX_TOTAL,
+        step,
+        totalSteps);
     Optional<Path> startedFrom =
-        Optional.ofNullable(json.path(STARTED_FROM).asText(null)).map(Path::of);
+        json.hasNonNull(STARTED_FROM)
+            ? Optional.of(folder(STARTED_FROM, json.get(STARTED_FROM)))
+            : Optional.empty();
     checkArgument(
         !json.has(AUTOGUIDANCE) || startedFrom.isPresent(), "autoguidance needs started_from");
     Optional<Guided> guided =
@@ -216,15 +235,24 @@ final class TrainingFolder {
   }
 
   private static Guided guided(JsonNode json) {
-    JsonNode guide = json.path(GUIDE);
     JsonNode weight = json.path(WEIGHT);
     JsonNode digest = json.path(DIGEST);
     checkArgument(
-        guide.isTextual() && weight.isNumber() && digest.isTextual(),
+        json.hasNonNull(GUIDE) && Json.isFinite(weight) && digest.isTextual(),
         "autoguidance needs a guide, a weight and a digest, got %s",
-        json);
+        Excerpt.of(json));
     return new Guided(
-        new Autoguidance(Path.of(guide.asText()), weight.asDouble()), digest.asText());
+        new Autoguidance(folder(GUIDE, json.get(GUIDE)), weight.doubleValue()), digest.textValue());
+  }
+
+  /** Reads a folder, which messages will name in full. */
+  private static Path folder(String key, JsonNode json) {
+    boolean shown =
+        json.isTextual()
+            && json.textValue().length() <= MAX_PATH
+            && json.textValue().codePoints().noneMatch(Character::isISOControl);
+    checkArgument(shown, "%s must be a folder, got %s", key, Excerpt.of(json));
+    return Path.of(json.textValue());
   }
 
   private static TrainingOptions options(JsonNode json) {
@@ -234,10 +262,12 @@ final class TrainingFolder {
                 checkArgument(
                     KNOWN_OPTIONS.contains(name),
                     "%s is not an option of this version, which knows %s",
-                    name,
+                    Excerpt.of(name),
                     KNOWN_OPTIONS));
     checkArgument(
-        json.isObject(), "options must be an object, got %s", json.isMissingNode() ? null : json);
+        json.isObject(),
+        "options must be an object, got %s",
+        json.isMissingNode() ? null : Excerpt.of(json));
     return new TrainingOptions(
         integer(json, "batchSize"),
         // Options that came later have their old meaning where they are missing.
@@ -256,7 +286,8 @@ final class TrainingFolder {
 
   private static Precision precision(JsonNode json) {
     Optional<Precision> precision = Enums.getIfPresent(Precision.class, json.asText()).toJavaUtil();
-    checkArgument(precision.isPresent(), "precision must be FLOAT32 or BFLOAT16, got %s", json);
+    checkArgument(
+        precision.isPresent(), "precision must be FLOAT32 or BFLOAT16, got %s", Excerpt.of(json));
     return precision.get();
   }
 
@@ -266,7 +297,7 @@ final class TrainingFolder {
         value.isIntegralNumber() && value.canConvertToLong(),
         "%s must be a whole number, got %s",
         key,
-        json.get(key));
+        Excerpt.of(json.get(key)));
     return value.longValue();
   }
 
@@ -280,7 +311,11 @@ final class TrainingFolder {
   private static double number(JsonNode json, String key) {
     JsonNode value = json.path(key);
     boolean infinite = value.isTextual() && value.textValue().equals("Infinity");
-    checkArgument(value.isNumber() || infinite, "%s must be a number, got %s", key, json.get(key));
+    checkArgument(
+        Json.isFinite(value) || infinite,
+        "%s must be a number that is finite, or \"Infinity\", got %s",
+        key,
+        Excerpt.of(json.get(key)));
     return infinite ? Double.POSITIVE_INFINITY : value.doubleValue();
   }
 }

@@ -751,7 +751,8 @@ class TrainerTest {
 
   @ParameterizedTest
   @CsvSource({
-    "layers_per_block, 2000000000, weight down_blocks.0.resnets.1.norm1.weight is missing",
+    "layers_per_block, 2000000000, at most 128 residual blocks",
+    "layers_per_block, 20, weight down_blocks.0.resnets.1.norm1.weight is missing",
     "num_class_embeds, 2147483647, weight class_embedding.weight must have shape"
   })
   void aNetworkThatTheWeightsCannotFillCostsNothing(String key, int value, String problem)
@@ -761,7 +762,7 @@ class TrainerTest {
     Json.write(config, ((ObjectNode) Json.read(config)).put(key, value));
     TrainingOptions options = OPTIONS.withLabelDropout(0);
     assertRefused(() -> Trainer.fineTune(folder, options), problem);
-    assertRefused(() -> Trainer.deepen(folder, value, options), problem);
+    assertRefused(() -> Trainer.deepen(folder, Math.min(value, 20), options), problem);
     assertRefused(() -> ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32), problem);
   }
 

@@ -1,5 +1,6 @@
 package io.github.ddpm.examples;
 
+import com.google.common.base.CharMatcher;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import java.io.IOException;
@@ -103,7 +104,8 @@ final class Commands {
   }
 
   private static int complain(Exception e) {
-    System.err.println("error: " + reason(e));
+    // A file's name may hold a line break, and worse.
+    System.err.println("error: " + CharMatcher.javaIsoControl().replaceFrom(reason(e), ' '));
     return BAD_INPUT;
   }
 }

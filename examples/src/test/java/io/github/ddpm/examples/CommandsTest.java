@@ -240,6 +240,9 @@ class CommandsTest {
   void whatIsNotThereIsNamed() {
     String none = folder.resolve("none").toString();
     assertError(run(new GenerateDigits(), "--model", none, "--out", none + ".png"), none);
+    assertError(
+        run(new GenerateDigits(), "--model", none + "\n\u001b[2J", "--out", none + ".png"),
+        none + "  [2J");
     assertError(run(new GenerateDigits(), "--model", model(), "--out", none + "/digits.png"), none);
     assertError(run(new GenerateDigits(), "--out", none + ".gif"), ".png or .npy");
     assertError(run(new TrainMnist(), "--data", none, "--out", none), none);

@@ -9,6 +9,7 @@ import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.spi.Heap;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.Random;
@@ -199,11 +200,18 @@ public abstract class Dataset {
    * Returns the values of some pictures, in the order asked for: [n, height, width, channels],
    * about in [-1, 1]. They are made for each call and not copied.
    *
+   * @throws IllegalArgumentException if they are more than an array or the memory holds
    * @throws IndexOutOfBoundsException if there is no such picture
    */
   public final FloatBuffer floats(int... indices) {
     int one = height * width * channels;
-    FloatBuffer floats = FloatBuffer.allocate(Math.multiplyExact(indices.length, one));
+    checkArgument(
+        (long) indices.length * one <= Integer.MAX_VALUE,
+        "%s pictures of %s values are more than 2^31 - 1 values",
+        indices.length,
+        one);
+    Heap.checkArgument(indices.length + " pictures", (double) Float.BYTES * indices.length * one);
+    FloatBuffer floats = FloatBuffer.allocate(indices.length * one);
     for (int i = 0; i < indices.length; i++) {
       FloatBuffer picture = floats.slice(i * one, one);
       read(checkElementIndex(indices[i], size), picture);

@@ -1,13 +1,16 @@
 package io.github.ddpm.tf.data;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static java.nio.file.StandardCopyOption.ATOMIC_MOVE;
 import static java.nio.file.StandardOpenOption.APPEND;
 import static java.nio.file.StandardOpenOption.CREATE;
+import static java.nio.file.StandardOpenOption.READ;
 import static java.nio.file.StandardOpenOption.WRITE;
 
 import com.google.common.hash.Hashing;
 import com.google.common.hash.HashingInputStream;
 import com.google.common.io.ByteStreams;
+import io.github.ddpm.spi.Excerpt;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -15,7 +18,9 @@ import java.io.InterruptedIOException;
 import java.io.OutputStream;
 import java.net.HttpURLConnection;
 import java.net.URI;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -37,8 +42,10 @@ import java.util.zip.ZipException;
  * @param rounds how often to go through the mirrors
  * @param timeout how long to wait for a connection, and for each next piece
  * @param pause time between rounds
+ * @param limit time for a file in all, because a server that sends a few bytes now and then would
+ *     take forever, and time to wait for another process that fetches
  */
-record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause) {
+record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause, Duration limit) {
   private static final System.Logger LOG = System.getLogger(Download.class.getName());
 
   /** Neither a file nor its uncompressed bytes may be more: MNIST's largest has 47 MB. */
@@ -47,6 +54,12 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
   /** Stands for the checksum of a file whose end is missing. */
   private static final String CUT = "none: cut short";
 
+  /** The byte of the lock's file that is locked; before it is the number of who has it. */
+  private static final long LOCKED = Long.MAX_VALUE - 1;
+
+  /** How long to wait before asking for the lock again. */
+  private static final Duration POLL = Duration.ofMillis(100);
+
   private static final int RANGE_NOT_SATISFIABLE = 416;
 
   /**
@@ -54,8 +67,8 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
    *
    * @param name of the gzip file
    * @param sha256 of its uncompressed bytes, since the compressed ones differ between mirrors
-   * @throws IOException if no mirror has the file, or it cannot be written; what was in the folder
-   *     under that name is still there
+   * @throws IOException if no mirror has the file, it cannot be written, or it takes longer than
+   *     the limit; what was in the folder under that name is still there
    */
   void fetch(String name, String sha256, Path folder) throws IOException {
     Path file = folder.resolve(name);
@@ -66,8 +79,9 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
       // One thread at a time, and one process at a time: the system drops a dead process's lock.
       synchronized (Download.class) {
         Files.createDirectories(folder);
-        try (FileChannel channel = FileChannel.open(folder.resolve(".lock"), CREATE, WRITE)) {
-          channel.lock();
+        Path lock = folder.resolve(".lock");
+        try (FileChannel channel = FileChannel.open(lock, CREATE, READ, WRITE)) {
+          lock(channel, lock);
           if (!sha256(file).equals(sha256)) {
             receiveFromAny(name, sha256, file);
           }
@@ -78,20 +92,60 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
     }
   }
 
+  private void lock(FileChannel channel, Path file) throws IOException {
+    long deadline = deadline();
+    while (!isLocked(channel)) {
+      if (isOver(deadline)) {
+        ByteBuffer number = ByteBuffer.allocate(20);
+        channel.read(number, 0);
+        throw new IOException(
+            "process "
+                + Excerpt.of(US_ASCII.decode(number.flip()))
+                + " has held the lock "
+                + file
+                + " for longer than "
+                + limit);
+      }
+      sleep(POLL);
+    }
+    channel.truncate(0);
+    channel.write(US_ASCII.encode(String.valueOf(ProcessHandle.current().pid())), 0);
+  }
+
+  private static boolean isLocked(FileChannel channel) throws IOException {
+    try {
+      return channel.tryLock(LOCKED, 1, false) != null;
+    } catch (OverlappingFileLockException e) {
+      return false; // Another class loader of this process has it.
+    }
+  }
+
+  private long deadline() {
+    return System.nanoTime() + limit.toNanos();
+  }
+
+  private static boolean isOver(long deadline) {
+    return System.nanoTime() - deadline >= 0;
+  }
+
   private void receiveFromAny(String name, String sha256, Path file) throws IOException {
     Path part = file.resolveSibling(name + ".part");
     Path tag = file.resolveSibling(name + ".part.etag");
     Set<String> problems = new LinkedHashSet<>();
-    for (int round = 0; round < rounds; round++) {
+    long deadline = deadline();
+    for (int round = 0; round < rounds && !isOver(deadline); round++) {
       if (round > 0) {
         sleep(pause);
       }
       for (URI mirror : mirrors) {
+        if (isOver(deadline)) {
+          break;
+        }
         URI source = mirror.resolve(name);
         LOG.log(System.Logger.Level.INFO, "downloading {0} to {1}", source, file);
         String problem = "the connection ended too early";
         try {
-          receive(source, part, tag);
+          receive(source, part, tag, deadline);
         } catch (IOException e) {
           problem = e.toString();
         }
@@ -112,7 +166,7 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
   }
 
   /** Appends what is missing, if the server still has the same file; else starts anew. */
-  private void receive(URI source, Path part, Path tag) throws IOException {
+  private void receive(URI source, Path part, Path tag, long deadline) throws IOException {
     // Not java.net.http: before JDK 26 its timeouts end with the headers (JDK-8208693), so a server
     // that falls silent inside a body would hold us forever.
     HttpURLConnection connection = (HttpURLConnection) source.toURL().openConnection();
@@ -141,7 +195,13 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
       }
       try (InputStream in = ByteStreams.limit(connection.getInputStream(), MAX_BYTES - have);
           OutputStream out = Files.newOutputStream(part, CREATE, APPEND)) {
-        in.transferTo(out);
+        byte[] bytes = new byte[1 << 14];
+        for (int count = in.read(bytes); count >= 0; count = in.read(bytes)) {
+          out.write(bytes, 0, count);
+          if (isOver(deadline)) {
+            throw new IOException("it takes longer than " + limit);
+          }
+        }
       }
     } finally {
       connection.disconnect();
@@ -165,7 +225,7 @@ record Download(List<URI> mirrors, int rounds, Duration timeout, Duration pause)
     } catch (NoSuchFileException | EOFException e) {
       return CUT;
     } catch (ZipException e) {
-      return "none: " + e.getMessage();
+      return "none: " + Excerpt.of(e.getMessage());
     }
   }
 

@@ -1,6 +1,7 @@
 package io.github.ddpm.tf.data;
 
 import com.google.common.base.Strings;
+import io.github.ddpm.spi.Heap;
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
 import java.io.EOFException;
@@ -8,8 +9,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.zip.GZIPInputStream;
 
 /**
@@ -25,6 +24,9 @@ final class Idx {
   private static final int MAX_ITEMS = 1 << 24;
   private static final int MAX_BYTES = 1 << 30;
 
+  /** What a picture takes beside itself: a reference, its label and its place in the order. */
+  private static final int BESIDE = 8 + 3 * Integer.BYTES;
+
   private Idx() {}
 
   private interface Body<T> {
@@ -35,7 +37,8 @@ final class Idx {
    * Reads gray pictures and their labels.
    *
    * @param classes how many there are; labels must be in [0, classes)
-   * @throws IOException that names the file and what is wrong with it
+   * @throws IOException that names the file and what is wrong with it, for instance that it doesn't
+   *     fit into memory
    */
   static Dataset read(Path imageFile, Path labelFile, int classes) throws IOException {
     int[] labels = labels(labelFile, classes);
@@ -64,14 +67,15 @@ final class Idx {
               "the pictures must have at most %s bytes, got %s",
               MAX_BYTES,
               bytes);
-          // A list grows with what is there, not with what the header promises.
-          List<byte[]> images = new ArrayList<>();
+          Heap.check(
+              "the pictures",
+              Heap.arrays(count, (double) height * width) + (double) BESIDE * count);
+          byte[][] images = new byte[count][];
           for (int i = 0; i < count; i++) {
-            byte[] image = in.readNBytes(height * width);
-            checkEnd(image.length == height * width, i, count);
-            images.add(image);
+            images[i] = in.readNBytes(height * width);
+            checkEnd(images[i].length == height * width, i, count);
           }
-          return Dataset.keeping(height, width, 1, images.toArray(byte[][]::new), classes, labels);
+          return Dataset.keeping(height, width, 1, images, classes, labels);
         });
   }
 
@@ -86,6 +90,8 @@ final class Idx {
               "the number of labels must be in [1, %s], got %s",
               MAX_ITEMS,
               count);
+          // Once as they are read, once put together, once as numbers.
+          Heap.check("the labels", (2.0 + Integer.BYTES) * count);
           byte[] bytes = in.readNBytes(count);
           checkEnd(bytes.length == count, bytes.length, count);
           int[] labels = new int[count];

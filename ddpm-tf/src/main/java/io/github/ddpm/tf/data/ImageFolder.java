@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import com.google.common.base.Joiner;
 import com.google.common.collect.ImmutableSortedSet;
 import com.google.common.io.MoreFiles;
+import io.github.ddpm.spi.Heap;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.FileVisitOption;
@@ -39,8 +40,8 @@ public final class ImageFolder {
    * @param size height and width of the pictures returned, in [1, 4096]
    * @param channels 1 for gray, 3 for RGB
    * @throws IOException if there are no pictures, there are pictures beside sub-folders with
-   *     pictures, or one is broken or neither gray nor RGB, such as a CMYK one; the message names
-   *     the file
+   *     pictures, one is broken or neither gray nor RGB, such as a CMYK one, or they, or one as it
+   *     is read, don't fit into memory; the message names the file
    * @throws IllegalArgumentException if size or channels is out of range
    */
   public static Dataset load(Path folder, int size, int channels) throws IOException {
@@ -51,6 +52,7 @@ public final class ImageFolder {
       throw new IOException(
           folder + " must hold pictures: files that end with .png, .jpg or .jpeg");
     }
+    Heap.check(folder, Heap.arrays(files.size(), (double) size * size * channels));
     ImmutableSortedSet<String> classes =
         files.keySet().stream()
             .map(ImageFolder::subFolder)

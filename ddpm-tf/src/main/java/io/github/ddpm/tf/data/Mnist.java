@@ -32,7 +32,9 @@ public final class Mnist {
               URI.create("https://ossci-datasets.s3.amazonaws.com/mnist/")),
           3,
           Duration.ofSeconds(30),
-          Duration.ofSeconds(2));
+          Duration.ofSeconds(2),
+          // The largest file, of 10 MB, at the pace of a telephone line.
+          Duration.ofHours(1));
 
   private static final Map<String, String> SHA256 =
       Map.of(

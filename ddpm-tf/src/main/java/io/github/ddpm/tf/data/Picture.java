@@ -1,5 +1,7 @@
 package io.github.ddpm.tf.data;
 
+import io.github.ddpm.spi.Excerpt;
+import io.github.ddpm.spi.Heap;
 import java.awt.Color;
 import java.awt.Graphics2D;
 import java.awt.color.ColorSpace;
@@ -8,9 +10,11 @@ import java.awt.image.Raster;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Iterator;
+import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.atomic.AtomicReference;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
+import javax.imageio.ImageTypeSpecifier;
 import javax.imageio.stream.ImageInputStream;
 import net.coobird.thumbnailator.util.exif.ExifFilterUtils;
 import net.coobird.thumbnailator.util.exif.ExifUtils;
@@ -20,6 +24,22 @@ import net.coobird.thumbnailator.util.exif.Orientation;
 final class Picture {
   /** More than a camera makes; what claims to be larger would take gigabytes to decode. */
   private static final long MAX_PIXELS = 1 << 27;
+
+  private static final String NEITHER = "it is neither PNG nor JPEG";
+  private static final long PNG_SIGNATURE = 0x89504E470D0A1A0AL;
+
+  /** Types of a PNG's chunks: pixels, the end, and texts that may be compressed. */
+  private static final int IDAT = 0x49444154;
+
+  private static final int IEND = 0x49454e44;
+  private static final int ZTXT = 0x7a545874;
+  private static final int ITXT = 0x69545874;
+
+  /** What a byte of zlib's becomes at most. */
+  private static final int MOST_INFLATED = 1032;
+
+  /** Pictures too large for all threads to read one at the same time are read one by one. */
+  private static final Object LARGE = new Object();
 
   private Picture() {}
 
@@ -32,24 +52,83 @@ final class Picture {
   static byte[] read(Path file, int size, int channels) throws IOException {
     try (ImageInputStream in = ImageIO.createImageInputStream(file.toFile())) {
       Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
-      check(readers.hasNext(), "it is neither PNG nor JPEG");
+      check(readers.hasNext(), NEITHER);
       ImageReader reader = readers.next();
       try {
-        reader.setInput(in);
-        BufferedImage square = square(onWhite(decode(reader)), size);
-        // Turned last, because a small square is cheaper to turn than a photo.
-        return bytes(upright(square, reader), channels);
+        String format = reader.getFormatName();
+        boolean png = format.equals("png");
+        check(png || format.equals("JPEG"), NEITHER);
+        double metadata = png ? metadataOfPng(in) : (double) in.length();
+        Heap.check("its metadata", metadata);
+        reader.setInput(in, false, png);
+        return read(reader, size, channels, metadata);
       } finally {
         reader.dispose();
       }
     } catch (IOException | RuntimeException e) { // A broken file makes ImageIO throw either.
-      throw new IOException(file + " cannot be read as a picture: " + e.getMessage(), e);
+      throw new IOException(
+          file + " cannot be read as a picture: " + Excerpt.of(e.getMessage()), e);
     }
   }
 
-  private static BufferedImage decode(ImageReader reader) throws IOException {
+  private static byte[] read(ImageReader reader, int size, int channels, double metadata)
+      throws IOException {
     long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
     check(pixels <= MAX_PIXELS, "it must have at most " + MAX_PIXELS + " pixels, got " + pixels);
+    double bytes = metadata + bytes(reader, pixels, size);
+    if (Heap.fits(bytes * (1 + ForkJoinPool.getCommonPoolParallelism()))) {
+      return bytes(reader, size, channels);
+    }
+    synchronized (LARGE) {
+      Heap.check(pixels + " pixels", bytes);
+      return bytes(reader, size, channels);
+    }
+  }
+
+  /** Returns what it takes to make the square of a picture. */
+  private static double bytes(ImageReader reader, long pixels, int size) throws IOException {
+    ImageTypeSpecifier type = reader.getRawImageType(0);
+    int stored =
+        type == null ? Integer.BYTES : (type.getNumBands() * type.getBitsPerBand(0) + 7) / 8;
+    double side = Math.max(reader.getWidth(0), reader.getHeight(0));
+    // As it is stored and in RGB; then in RGB and a copy of that, with one color half scaled.
+    return (double) pixels * (Math.max(stored, Integer.BYTES) + Integer.BYTES)
+        + Float.BYTES * (side + 4.0 * size) * size;
+  }
+
+  /**
+   * Returns the memory that all but the pixels of a PNG may take, of which Java keeps some where
+   * there is a palette, and inflates texts. It doesn't look at how the file ends, so that is done
+   * here.
+   */
+  private static double metadataOfPng(ImageInputStream in) throws IOException {
+    in.mark();
+    check(in.readLong() == PNG_SIGNATURE, NEITHER);
+    double bytes = 0;
+    int type = 0;
+    while (type != IEND) {
+      // A chunk is a length, a type, so many bytes, and a checksum.
+      boolean whole = in.length() - in.getStreamPosition() >= 3 * Integer.BYTES;
+      long length = whole ? in.readUnsignedInt() : 0;
+      type = whole ? in.readInt() : 0;
+      check(
+          whole && length <= in.length() - in.getStreamPosition() - Integer.BYTES,
+          "it is cut short");
+      bytes +=
+          type == IDAT ? 0 : (double) length * (type == ZTXT || type == ITXT ? MOST_INFLATED : 1);
+      in.seek(in.getStreamPosition() + length + Integer.BYTES);
+    }
+    in.reset();
+    return bytes;
+  }
+
+  private static byte[] bytes(ImageReader reader, int size, int channels) throws IOException {
+    BufferedImage square = square(onWhite(decode(reader)), size);
+    // Turned last, because a small square is cheaper to turn than a photo.
+    return bytes(upright(square, reader), channels);
+  }
+
+  private static BufferedImage decode(ImageReader reader) throws IOException {
     // What is missing of a JPEG that was cut short becomes gray, and the reader only warns.
     AtomicReference<String> damage = new AtomicReference<>();
     reader.addIIOReadWarningListener(

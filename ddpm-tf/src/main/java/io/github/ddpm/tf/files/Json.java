@@ -9,6 +9,8 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import io.github.ddpm.spi.Excerpt;
+import io.github.ddpm.spi.Heap;
 import java.io.CharConversionException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -28,6 +30,9 @@ public final class Json {
 
   /** Far more than a configuration needs, and little enough to be held as a tree. */
   private static final long MAX_BYTES = 4_000_000;
+
+  /** What a byte of JSON takes as a tree at most: empty objects in a list take half of it. */
+  private static final int TREE = 64;
 
   /** Reads and writes JSON, and takes nothing for granted. */
   public static final ObjectMapper MAPPER =
@@ -68,6 +73,7 @@ public final class Json {
       throw new IOException(
           file.path() + ": must have at most " + MAX_BYTES + " bytes, got " + file.size());
     }
+    checkTree(file.path(), file.size());
     byte[] bytes = file.read(0, ByteBuffer.allocate((int) file.size())).array();
     try {
       JsonNode json = MAPPER.readTree(bytes);
@@ -76,10 +82,15 @@ public final class Json {
       }
       return json;
     } catch (JsonProcessingException e) {
-      throw new IOException(file.path() + ": not JSON: " + e.getOriginalMessage(), e);
+      throw new IOException(file.path() + ": not JSON: " + Excerpt.of(e.getOriginalMessage()), e);
     } catch (CharConversionException e) {
-      throw new IOException(file.path() + ": not JSON: " + e.getMessage(), e);
+      throw new IOException(file.path() + ": not JSON: " + Excerpt.of(e.getMessage()), e);
     }
+  }
+
+  /** Checks that so many bytes of JSON fit into memory as a tree. */
+  static void checkTree(Path file, long bytes) throws IOException {
+    Heap.check(file, TREE * (double) bytes);
   }
 
   /** Writes a file. */
@@ -94,20 +105,32 @@ public final class Json {
 
   /** Returns the list of a key, which must be there. */
   static List<JsonNode> list(JsonNode json, String key) {
-    checkArgument(json.path(key).isArray(), "%s must be a list, got %s", key, json.get(key));
+    checkArgument(
+        json.path(key).isArray(), "%s must be a list, got %s", key, Excerpt.of(json.get(key)));
     return StreamSupport.stream(json.get(key).spliterator(), false).toList();
   }
 
-  /** Returns the text of a key; {@code absent} if it isn't there or is null. */
+  /**
+   * Returns the word of a key, which is one of ours or fit for a message; {@code absent} if it
+   * isn't there or is null.
+   */
   static String text(JsonNode json, String key, String absent) {
-    return json.hasNonNull(key) ? json.get(key).asText() : absent;
+    return value(json, key, JsonNode::isTextual, "a word")
+        .map(JsonNode::textValue)
+        .map(Excerpt::of)
+        .orElse(absent);
   }
 
   /** Returns the number of a key; {@code absent} if it isn't there or is null. */
   static double number(JsonNode json, String key, double absent) {
-    return value(json, key, JsonNode::isNumber, "a number")
+    return value(json, key, Json::isFinite, "a number that is finite")
         .map(JsonNode::doubleValue)
         .orElse(absent);
+  }
+
+  /** Tells whether this is a number, and within what a double holds. */
+  public static boolean isFinite(JsonNode json) {
+    return json.isNumber() && Double.isFinite(json.doubleValue());
   }
 
   /** Returns the truth value of a key; {@code absent} if it isn't there or is null. */
@@ -128,7 +151,9 @@ public final class Json {
       JsonNode json, String key, Predicate<JsonNode> allowed, String what) {
     Optional<JsonNode> value = Optional.ofNullable(json.get(key)).filter(node -> !node.isNull());
     value.ifPresent(
-        node -> checkArgument(allowed.test(node), "%s must be %s, got %s", key, what, node));
+        node ->
+            checkArgument(
+                allowed.test(node), "%s must be %s, got %s", key, what, Excerpt.of(node)));
     return value;
   }
 }

@@ -6,6 +6,8 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.base.Enums;
 import com.google.common.base.Joiner;
+import io.github.ddpm.spi.Excerpt;
+import io.github.ddpm.spi.Heap;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -50,6 +52,7 @@ public final class SafeTensors {
      * @throws IOException if the file is no longer what it was
      */
     Weight read(Scratch scratch) throws IOException {
+      Heap.check(where(file, name), Float.BYTES * (double) shape.size());
       FloatBuffer values = scratch.floats((int) shape.size());
       for (long at = begin; at < end; at += CHUNK_BYTES) {
         ByteBuffer chunk = scratch.bytes((int) Math.min(CHUNK_BYTES, end - at));
@@ -90,7 +93,11 @@ public final class SafeTensors {
   public static Map<String, Weight> read(Path file) throws IOException {
     Map<String, Weight> weights = new LinkedHashMap<>();
     try (OpenFile open = OpenFile.of(file)) {
-      for (Stored array : list(open).values()) {
+      Map<String, Stored> arrays = list(open);
+      double numbers =
+          arrays.values().stream().mapToDouble(array -> (double) array.shape().size()).sum();
+      Heap.check(file, Float.BYTES * numbers);
+      for (Stored array : arrays.values()) {
         weights.put(array.name(), array.read(new Scratch()));
       }
     }
@@ -151,7 +158,7 @@ public final class SafeTensors {
         throw new IOException(
             file
                 + ": array "
-                + name
+                + Excerpt.of(name)
                 + " holds "
                 + value
                 + ", but float16 ends at "
@@ -176,6 +183,7 @@ public final class SafeTensors {
   }
 
   private static JsonNode header(OpenFile file, long end) throws IOException {
+    Json.checkTree(file.path(), end - LENGTH_BYTES);
     byte[] json = file.read(LENGTH_BYTES, littleEndian((int) (end - LENGTH_BYTES))).array();
     try {
       JsonNode header = Json.MAPPER.readTree(json);
@@ -184,20 +192,21 @@ public final class SafeTensors {
       }
       return header;
     } catch (JsonProcessingException e) {
-      throw invalid(file, "the header is not JSON: " + e.getOriginalMessage());
+      throw invalid(file, "the header is not JSON: " + Excerpt.of(e.getOriginalMessage()));
     }
   }
 
   private static Stored stored(
       OpenFile file, String name, JsonNode description, long dataStart, long fileSize)
       throws IOException {
-    String where = file.path() + ": array " + name;
+    String where = where(file, name);
     JsonNode sizes = description.path("shape");
     JsonNode offsets = description.path("data_offsets");
     if (!sizes.isArray() || !offsets.isArray() || offsets.size() != 2) {
-      throw new IOException(where + ": needs a shape and two data_offsets, got " + description);
+      throw new IOException(
+          where + ": needs a shape and two data_offsets, got " + Excerpt.of(description));
     }
-    String typeName = description.path("dtype").asText();
+    String typeName = Excerpt.of(description.path("dtype").asText());
     DType type = Enums.getIfPresent(DType.class, typeName).orNull();
     if (type == null) {
       throw new IOException(
@@ -211,7 +220,7 @@ public final class SafeTensors {
               + ": data_offsets must be within the file's "
               + (fileSize - dataStart)
               + " bytes, got "
-              + offsets);
+              + Excerpt.of(offsets));
     }
     long[] shape = new long[sizes.size()];
     long bytes = type.bytes();
@@ -220,12 +229,18 @@ public final class SafeTensors {
       try {
         bytes = Math.multiplyExact(bytes, shape[i]);
       } catch (ArithmeticException e) {
-        throw new IOException(where + ": shape is too large: " + sizes, e);
+        throw new IOException(where + ": shape is too large: " + Excerpt.of(sizes), e);
       }
     }
     if (bytes != end - begin) {
       throw new IOException(
-          where + ": shape " + sizes + " needs " + bytes + " bytes, got " + (end - begin));
+          where
+              + ": shape "
+              + Excerpt.of(sizes)
+              + " needs "
+              + bytes
+              + " bytes, got "
+              + (end - begin));
     }
     if (bytes / type.bytes() > MAX_COUNT) {
       throw new IOException(
@@ -245,7 +260,7 @@ public final class SafeTensors {
         throw invalid(
             file,
             "array "
-                + array.name()
+                + Excerpt.of(array.name())
                 + " must begin where the one before ends, at "
                 + (end - dataStart)
                 + ", got "
@@ -265,7 +280,8 @@ public final class SafeTensors {
 
   private static long wholeNumber(String where, JsonNode number) throws IOException {
     if (!number.isIntegralNumber() || !number.canConvertToLong() || number.longValue() < 0) {
-      throw new IOException(where + ": sizes and offsets must be whole numbers, got " + number);
+      throw new IOException(
+          where + ": sizes and offsets must be whole numbers, got " + Excerpt.of(number));
     }
     return number.longValue();
   }
@@ -278,6 +294,10 @@ public final class SafeTensors {
 
   private static ByteBuffer littleEndian(int length) {
     return ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  private static String where(OpenFile file, String name) {
+    return file.path() + ": array " + Excerpt.of(name);
   }
 
   private static IOException invalid(OpenFile file, String problem) {

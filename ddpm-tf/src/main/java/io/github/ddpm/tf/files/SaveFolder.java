@@ -95,7 +95,7 @@ public final class SaveFolder implements AutoCloseable {
 
   /** Tells whether this is that folder, by whatever name. */
   public boolean is(Path other) throws IOException {
-    return Files.exists(other) && Files.isSameFile(folder, other);
+    return folder.equals(other) || (Files.exists(other) && Files.isSameFile(folder, other));
   }
 
   /** What writes a file, or a folder with its files, that isn't there yet. */

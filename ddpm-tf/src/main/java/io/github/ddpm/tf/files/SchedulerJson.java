@@ -13,6 +13,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.util.Optional;
 
@@ -50,7 +51,7 @@ final class SchedulerJson {
         timesteps);
     double start = number(json, "beta_start", 1e-4);
     double end = number(json, "beta_end", 0.02);
-    String name = json.path("beta_schedule").asText("linear");
+    String name = text(json, "beta_schedule", "linear");
     BetaSchedule schedule;
     if (json.hasNonNull(TRAINED_BETAS)) {
       checkArgument(
@@ -60,7 +61,7 @@ final class SchedulerJson {
           json.get(TRAINED_BETAS).size());
       schedule =
           BetaSchedule.of(
-              list(json, TRAINED_BETAS).stream().mapToDouble(JsonNode::asDouble).toArray());
+              list(json, TRAINED_BETAS).stream().mapToDouble(SchedulerJson::beta).toArray());
     } else {
       schedule =
           switch (name) {
@@ -78,9 +79,15 @@ final class SchedulerJson {
     return bool(json, "rescale_betas_zero_snr", false) ? schedule.zeroTerminalSnr() : schedule;
   }
 
+  private static double beta(JsonNode json) {
+    checkArgument(
+        Json.isFinite(json), "trained_betas must be finite numbers, got %s", Excerpt.of(json));
+    return json.doubleValue();
+  }
+
   /** Returns what the model of a {@code scheduler_config.json} predicts. */
   static PredictionType predictionType(JsonNode json) {
-    return PredictionType.ofConfigName(json.path("prediction_type").asText("epsilon"));
+    return PredictionType.ofConfigName(text(json, "prediction_type", "epsilon"));
   }
 
   /**
@@ -118,7 +125,7 @@ final class SchedulerJson {
    * @throws IllegalArgumentException if it is none that samples pixels from noise
    */
   static Index index(JsonNode json) {
-    String pipeline = json.path(Json.CLASS_NAME).asText();
+    String pipeline = text(json, Json.CLASS_NAME, "none");
     checkArgument(
         pipeline.equals(DDPM_PIPELINE) || pipeline.equals(DDIM_PIPELINE),
         "_class_name must be DDPMPipeline or DDIMPipeline, got %s; other pipelines are not supported, but without this"
@@ -130,11 +137,16 @@ final class SchedulerJson {
                 checkArgument(
                     key.startsWith("_") || key.equals("unet") || key.equals("scheduler"),
                     "%s is not supported: a model of pixels has a unet and a scheduler and no more",
-                    key));
-    String network = json.path("unet").path(1).asText(UNetJson.UNET_CLASS);
+                    Excerpt.of(key)));
+    String network = className(json.path("unet"), UNetJson.UNET_CLASS);
     checkArgument(network.equals(UNetJson.UNET_CLASS), "unet must be UNet2DModel, got %s", network);
     return new Index(
-        pipeline.equals(DDIM_PIPELINE), json.path("scheduler").path(1).asText(DDPM_SCHEDULER));
+        pipeline.equals(DDIM_PIPELINE), className(json.path("scheduler"), DDPM_SCHEDULER));
+  }
+
+  /** Returns the second of a library and a class; {@code absent} if it isn't there. */
+  private static String className(JsonNode part, String absent) {
+    return Excerpt.of(part.path(1).asText(absent));
   }
 
   /** Returns the {@code model_index.json} of a model. */
@@ -158,7 +170,7 @@ final class SchedulerJson {
    */
   static PipelineScheduler pipeline(JsonNode json, Optional<Index> index) {
     String scheduler =
-        index.map(Index::scheduler).orElse(json.path(Json.CLASS_NAME).asText(DDPM_SCHEDULER));
+        index.map(Index::scheduler).orElse(text(json, Json.CLASS_NAME, DDPM_SCHEDULER));
     checkArgument(
         scheduler.equals(DDPM_SCHEDULER) || scheduler.equals(DDIM_SCHEDULER),
         "the scheduler must be DDPMScheduler or DDIMScheduler, got %s; if the model was trained with the noise of the"

@@ -4,11 +4,13 @@ import static com.google.common.base.Preconditions.checkArgument;
 import static io.github.ddpm.tf.files.Json.bool;
 import static io.github.ddpm.tf.files.Json.integer;
 import static io.github.ddpm.tf.files.Json.number;
+import static io.github.ddpm.tf.files.Json.text;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.collect.ImmutableMap;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.util.List;
 import java.util.Map;
@@ -56,27 +58,26 @@ final class UNetJson {
    * @throws IllegalArgumentException if it is none that we can build
    */
   static UNetConfig read(JsonNode json) {
-    String type = json.path(Json.CLASS_NAME).asText(UNET_CLASS);
+    String type = text(json, Json.CLASS_NAME, UNET_CLASS);
     checkArgument(type.equals(UNET_CLASS), "_class_name must be UNet2DModel, got %s", type);
     FIXED.forEach(
         (key, value) ->
             checkArgument(
-                !json.has(key)
-                    || json.get(key).asText().equals(value.toString())
-                    || (value instanceof Number number
-                        && json.get(key).asDouble() == number.doubleValue()),
+                !json.has(key) || isThat(json.get(key), value),
                 "%s must be %s, got %s",
                 key,
                 value,
-                json.get(key)));
+                Excerpt.of(json.get(key))));
     for (String key : ABSENT) {
-      checkArgument(!json.hasNonNull(key), "%s is not supported, got %s", key, json.get(key));
+      checkArgument(
+          !json.hasNonNull(key), "%s is not supported, got %s", key, Excerpt.of(json.get(key)));
     }
     JsonNode size = json.path("sample_size");
     checkArgument(
-        size.isInt() || (size.isArray() && size.size() == 2),
+        size.isInt()
+            || (size.isArray() && size.size() == 2 && size.get(0).isInt() && size.get(1).isInt()),
         "sample_size must be the pictures' height and width in pixels, one number or two, got %s",
-        size);
+        Excerpt.of(size));
     int channels = integer(json, "in_channels", 3);
     int outChannels = integer(json, "out_channels", 3);
     checkArgument(
@@ -84,7 +85,7 @@ final class UNetJson {
         "out_channels must equal in_channels %s, or be twice that for a learned variance, got %s",
         channels,
         outChannels);
-    String conditioning = json.path("resnet_time_scale_shift").asText("default");
+    String conditioning = text(json, "resnet_time_scale_shift", "default");
     checkArgument(
         conditioning.equals("default") || conditioning.equals(SCALE_SHIFT),
         "resnet_time_scale_shift must be default or scale_shift, got %s",
@@ -92,8 +93,8 @@ final class UNetJson {
     UNetConfig config =
         new UNetConfig(
             new UNetConfig.Picture(
-                size.isInt() ? size.intValue() : size.get(0).asInt(),
-                size.isInt() ? size.intValue() : size.get(1).asInt(),
+                size.isInt() ? size.intValue() : size.get(0).intValue(),
+                size.isInt() ? size.intValue() : size.get(1).intValue(),
                 channels,
                 outChannels != channels),
             new UNetConfig.Levels(
@@ -122,8 +123,18 @@ final class UNetJson {
   }
 
   private static int width(JsonNode width) {
-    checkArgument(width.isInt(), "block_out_channels must be whole numbers, got %s", width);
+    checkArgument(
+        width.isInt(), "block_out_channels must be whole numbers, got %s", Excerpt.of(width));
     return width.intValue();
+  }
+
+  private static boolean isThat(JsonNode json, Object value) {
+    if (value instanceof Number number) {
+      return json.isNumber() && json.doubleValue() == number.doubleValue();
+    }
+    return value instanceof Boolean
+        ? json.isBoolean() && value.equals(json.booleanValue())
+        : value.equals(json.textValue());
   }
 
   /** Returns the {@code unet/config.json} of a network. */
@@ -166,7 +177,7 @@ final class UNetJson {
     } else {
       json.putNull("num_class_embeds");
     }
-    FIXED.forEach(json::putPOJO);
+    FIXED.forEach((key, value) -> json.set(key, Json.MAPPER.valueToTree(value)));
     return json;
   }
 
@@ -182,7 +193,7 @@ final class UNetJson {
                   key,
                   without,
                   with,
-                  type);
+                  Excerpt.of(type));
               return type.equals(with);
             })
         .toList();

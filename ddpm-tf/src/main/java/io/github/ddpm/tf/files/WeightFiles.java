@@ -3,8 +3,10 @@ package io.github.ddpm.tf.files;
 import static java.util.stream.Collectors.joining;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.tf.files.SafeTensors.Stored;
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -77,6 +79,17 @@ public final class WeightFiles {
     return new Source();
   }
 
+  /** Counts the numbers of all weights. */
+  public double numbers() {
+    return arrays.values().stream().mapToDouble(array -> (double) array.shape().size()).sum();
+  }
+
+  /** Returns the file, for messages. */
+  @Override
+  public String toString() {
+    return file.toString();
+  }
+
   /** Reads all weights one by one; each is gone when the next comes. */
   public void forEach(Consumer<Weight> consumer) throws IOException {
     Scratch scratch = new Scratch();
@@ -109,7 +122,7 @@ public final class WeightFiles {
               + " must have shape "
               + expected
               + ", got "
-              + array.shape());
+              + Excerpt.of(array.shape()));
     }
     return array;
   }
@@ -122,14 +135,35 @@ public final class WeightFiles {
     @Override
     public Weight get(String name, Shape shape) throws IOException {
       left.remove(name);
-      return find(name, shape).read(stored).toTensorFlow(turned::floats);
+      Stored array = find(name, shape);
+      Weight weight = array.read(stored);
+      checkFinite(array, weight.values());
+      return weight.toTensorFlow(turned::floats);
     }
 
     @Override
     public void checkNothingLeft() throws IOException {
       for (String name : left) {
         throw new IOException(
-            arrays.get(name).file().path() + ": weight " + name + " is not part of the network");
+            arrays.get(name).file().path()
+                + ": weight "
+                + Excerpt.of(name)
+                + " is not part of the network");
+      }
+    }
+  }
+
+  private static void checkFinite(Stored array, FloatBuffer values) throws IOException {
+    for (int i = 0; i < values.limit(); i++) {
+      if (!Float.isFinite(values.get(i))) {
+        throw new IOException(
+            array.file().path()
+                + ": weight "
+                + Excerpt.of(array.name())
+                + " must hold finite numbers, got "
+                + values.get(i)
+                + " at "
+                + i);
       }
     }
   }
@@ -145,7 +179,8 @@ public final class WeightFiles {
         }
       }
       if (renamed.put(name, entry.getValue()) != null) {
-        throw new IOException(file + ": weight " + name + " is there twice, under an old name too");
+        throw new IOException(
+            file + ": weight " + Excerpt.of(name) + " is there twice, under an old name too");
       }
     }
     return renamed;
@@ -177,9 +212,10 @@ public final class WeightFiles {
               + ": there must be "
               + NAME
               + " or one variant of it, got "
-              + variants.stream()
-                  .map(name -> name.substring(folder.length()))
-                  .collect(joining(", "))
+              + Excerpt.of(
+                  variants.stream()
+                      .map(name -> name.substring(folder.length()))
+                      .collect(joining(", ")))
               + "; leave one");
     }
     for (String name : names) {
@@ -205,9 +241,11 @@ public final class WeightFiles {
     for (Map.Entry<String, JsonNode> place : places.properties()) {
       String name = place.getValue().asText();
       // Only files beside the index: a name from a file must not lead elsewhere.
-      if (!name.matches("[\\w.-]+") || !name.endsWith(EXTENSION)) {
+      if (!name.matches("[\\w.-]{1,200}") || !name.endsWith(EXTENSION)) {
         throw new IOException(
-            indexFile + ": weight_map must name .safetensors files beside it, got " + name);
+            indexFile
+                + ": weight_map must name .safetensors files beside it, got "
+                + Excerpt.of(name));
       }
       Path file = files.path(folder + name);
       if (!shards.containsKey(name)) {
@@ -218,7 +256,7 @@ public final class WeightFiles {
       }
       Stored array = shards.get(name).remove(place.getKey());
       if (array == null) {
-        throw new IOException(file + ": weight " + place.getKey() + " is missing");
+        throw new IOException(file + ": weight " + Excerpt.of(place.getKey()) + " is missing");
       }
       arrays.put(place.getKey(), array);
     }
@@ -227,7 +265,7 @@ public final class WeightFiles {
         throw new IOException(
             array.file().path()
                 + ": weight "
-                + array.name()
+                + Excerpt.of(array.name())
                 + " is not in the weight_map of "
                 + indexFile);
       }

@@ -156,8 +156,9 @@ record Convolution(int padding, int down, int up) {
       Optional<Operand<T>> added) {
     Operand<T> x = in.images();
     Operand<TFloat32> none =
-        tf.zeros(tf.constant(new long[] {0, Tensors.channels(x)}), TFloat32.class);
-    Operand<T> nothing = tf.zeros(tf.constant(new long[] {0, 1, 1, 1}), x.type());
+        tf.fill(tf.constant(new long[] {0, Tensors.channels(x)}), tf.constant(0f));
+    Operand<T> nothing =
+        tf.fill(tf.constant(new long[] {0, 1, 1, 1}), Tensors.cast(tf, tf.constant(0f), x.type()));
     Operation op =
         Kernels.builder(tf, down == 2 ? HALVING_KERNEL : up == 2 ? DOUBLING_KERNEL : KERNEL)
             .addInput(x.asOutput())

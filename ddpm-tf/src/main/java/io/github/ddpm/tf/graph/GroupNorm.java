@@ -102,7 +102,7 @@ record GroupNorm(int groups, double epsilon, boolean silu) {
   private Operand<TFloat32> perChannel(Ops tf, Operand<TFloat32> perGroup, long channels) {
     Operand<TFloat32> repeated =
         tf.math.mul(
-            perGroup, tf.ones(tf.constant(new long[] {1, 1, channels / groups}), TFloat32.class));
+            perGroup, tf.fill(tf.constant(new long[] {1, 1, channels / groups}), tf.constant(1f)));
     return tf.reshape(repeated, tf.constant(new long[] {-1, channels}));
   }
 }

@@ -1,7 +1,7 @@
 package io.github.ddpm.tf.graph;
 
-import java.io.File;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -96,18 +96,20 @@ final class Kernels {
 
   private static boolean load(String library, Consumer<String> loader) throws IOException {
     String resource = "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
-    if ("false".equals(System.getProperty(PROPERTY))
-        || Kernels.class.getResource(resource) == null) {
-      return false;
+    Path cached;
+    try (InputStream in = Kernels.class.getResourceAsStream(resource)) {
+      if (in == null || "false".equals(System.getProperty(PROPERTY))) {
+        return false;
+      }
+      cached = LibraryFile.of(in.readAllBytes(), library, Loader.getCacheDir().toPath());
     }
-    File cached = Loader.cacheResource(Kernels.class, resource);
     if (LOADER == 0) {
-      loader.accept(cached.getPath());
+      loader.accept(cached.toString());
       return true;
     }
-    Path copy = Files.createTempFile(cached.toPath().getParent(), "ddpm", ".so");
+    Path copy = Files.createTempFile(cached.getParent(), "ddpm", ".so");
     try {
-      Files.copy(cached.toPath(), copy, StandardCopyOption.REPLACE_EXISTING);
+      Files.copy(cached, copy, StandardCopyOption.REPLACE_EXISTING);
       loader.accept(copy.toString());
     } finally {
       Files.delete(copy);

@@ -40,6 +40,12 @@ public record UNetConfig(
   private static final int MAX_SIZE = 1 << 13;
 
   /**
+   * Most residual blocks: three times those of the largest U-Nets published, of 44, and few enough
+   * that a file which claims them costs seconds.
+   */
+  private static final int MAX_BLOCKS = 128;
+
+  /**
    * Checks the share of dropout.
    *
    * @throws IllegalArgumentException if it is not in [0, 1)
@@ -93,7 +99,7 @@ public record UNetConfig(
    * @param channels at each level, finest first ({@code block_out_channels}); each divisible by the
    *     groups of the normalization
    * @param layersPerBlock residual blocks at each level on the way down, at least 1; there is one
-   *     more on the way up
+   *     more on the way up. With two in the middle there are at most 128 in all
    * @param downsamplePadding 1 pads all around before halving, 0 below and to the right only
    */
   public record Levels(List<Integer> channels, int layersPerBlock, int downsamplePadding) {
@@ -109,6 +115,14 @@ public record UNetConfig(
           channels.size() < 31, "at most 30 levels can be halved, got %s", channels.size());
       checkArgument(
           layersPerBlock > 0, "layers_per_block must be at least 1, got %s", layersPerBlock);
+      long blocks = channels.size() * (2L * layersPerBlock + 1) + 2;
+      checkArgument(
+          blocks <= MAX_BLOCKS,
+          "a network has at most %s residual blocks, got %s, by layers_per_block %s at %s levels",
+          MAX_BLOCKS,
+          blocks,
+          layersPerBlock,
+          channels.size());
       checkArgument(
           downsamplePadding == 0 || downsamplePadding == 1,
           "downsample_padding must be 0 or 1, got %s",
@@ -172,7 +186,7 @@ public record UNetConfig(
    * The normalization of the hidden images.
    *
    * @param groups of channels ({@code norm_num_groups}), at least 1
-   * @param epsilon added to each variance ({@code norm_eps}), above 0 and finite
+   * @param epsilon added to each variance ({@code norm_eps}), above 0 and finite as a float
    */
   public record Normalization(int groups, double epsilon) {
     /**
@@ -183,8 +197,8 @@ public record UNetConfig(
     public Normalization {
       checkArgument(groups > 0, "norm_num_groups must be at least 1, got %s", groups);
       checkArgument(
-          epsilon > 0 && Double.isFinite(epsilon),
-          "norm_eps must be above 0 and finite, got %s",
+          (float) epsilon > 0 && Float.isFinite((float) epsilon),
+          "norm_eps must be above 0 and finite as a float, got %s",
           epsilon);
     }
   }

@@ -10,6 +10,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.Step;
+import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.WeightSource;
 import java.io.IOException;
@@ -89,6 +90,9 @@ public final class TfPredictor implements Predictor {
   @Override
   public Images denoise(DenoiseRequest request) {
     whileOpen(() -> request.labels(info));
+    Heap.checkArgument(
+        request.count() + " pictures of " + info.height() + "x" + info.width(),
+        SamplingMemory.heap(info, request.count()));
     int copies = request.isGuided() ? 2 : 1;
     int batch = Math.max(1, PIXELS_PER_RUN / (info.height() * info.width() * copies));
     float[] images = new float[Math.multiplyExact(request.count(), info.imageSize())];

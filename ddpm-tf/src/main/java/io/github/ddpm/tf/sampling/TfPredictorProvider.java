@@ -47,6 +47,7 @@ public final class TfPredictorProvider implements PredictorProvider {
 
   private static Predictor open(Path folder, Precision precision) throws IOException {
     try (ModelFolder saved = ModelFolder.read(folder)) {
+      SamplingMemory.check(folder, saved, precision);
       return new TfPredictor(saved.config(), saved.weights().source(), precision);
     }
   }

@@ -12,8 +12,11 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
+import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
@@ -186,6 +189,55 @@ class DownloadTest {
   }
 
   @Test
+  void endsWithAServerThatSendsOneByteNowAndThen() throws IOException {
+    HttpHandler slow =
+        exchange -> {
+          exchange.getResponseHeaders().set("ETag", ETAG);
+          exchange.sendResponseHeaders(200, GZIP.length);
+          for (byte value : GZIP) {
+            exchange.getResponseBody().write(value);
+            exchange.getResponseBody().flush();
+            Uninterruptibles.sleepUninterruptibly(Duration.ofMillis(50));
+          }
+        };
+    serve("/a/", slow);
+    serve("/b/", honest(GZIP, ETAG));
+    assertThatIOException()
+        .isThrownBy(() -> limited("/a/", "/b/").fetch(NAME, SHA256, folder))
+        .withMessageEndingWith("/a/file.gz: java.io.IOException: it takes longer than PT1S");
+    assertThat(requests).as("no time is left for others").hasSize(1);
+    fetch(1, "/b/");
+    assertThat(requests).last().asString().as("what there is, is kept").contains("bytes=");
+    assertWhole();
+  }
+
+  @Test
+  void namesTheProcessThatItWaitedFor() throws IOException {
+    try (FileChannel channel =
+        FileChannel.open(
+            folder.resolve(".lock"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      channel.write(UTF_8.encode("4711"));
+      FileLock lock = channel.lock();
+      assertThatIOException()
+          .isThrownBy(() -> limited("/a/").fetch(NAME, SHA256, folder))
+          .withMessage(
+              "process 4711 has held the lock "
+                  + folder.resolve(".lock")
+                  + " for longer than PT1S");
+      lock.release();
+    }
+    serve("/a/", honest(GZIP, ETAG));
+    fetch(1, "/a/");
+    assertThat(folder.resolve(".lock")).hasContent(String.valueOf(ProcessHandle.current().pid()));
+  }
+
+  private Download limited(String... paths) {
+    Download download = download(3, paths);
+    return new Download(
+        download.mirrors(), 3, download.timeout(), Duration.ZERO, Duration.ofSeconds(1));
+  }
+
+  @Test
   void refusesWrongBytes() throws IOException {
     byte[] other = random(1000);
     serve("/a/", honest(MnistTest.gzip(other), ETAG));
@@ -316,7 +368,8 @@ class DownloadTest {
         Arrays.stream(paths)
             .map(path -> URI.create("http:/" + server.getAddress() + path))
             .toList();
-    return new Download(mirrors, rounds, Duration.ofSeconds(1), Duration.ZERO);
+    return new Download(
+        mirrors, rounds, Duration.ofSeconds(1), Duration.ZERO, Duration.ofSeconds(60));
   }
 
   private void assertWhole() throws IOException {

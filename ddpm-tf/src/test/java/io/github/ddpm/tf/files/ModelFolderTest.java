@@ -14,6 +14,7 @@ import io.github.ddpm.tf.Fixtures;
 import io.github.ddpm.tf.ModelFiles;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -124,6 +125,20 @@ class ModelFolderTest {
         "unet/config.json | class_embed_type | \"timestep\" | class_embed_type is not supported",
         "unet/config.json | _class_name | \"UNet2DConditionModel\" | must be UNet2DModel",
         "unet/config.json | norm_eps | \"x\" | norm_eps must be a number",
+        "unet/config.json | norm_eps | 1e999 | norm_eps must be a number that is finite, got \"Infinity\"",
+        "unet/config.json | norm_eps | 1e300 | norm_eps must be above 0 and finite as a float, got 1.0E300",
+        "unet/config.json | norm_eps | 1e-60 | norm_eps must be above 0 and finite as a float, got 1.0E-60",
+        "unet/config.json | norm_eps | \"1e-5\" | norm_eps must be a number",
+        "unet/config.json | norm_eps | true | norm_eps must be a number",
+        "unet/config.json | sample_size | [8.5, 8] | one number or two, got [8.5,8]",
+        "unet/config.json | sample_size | [\"8\", 8] | one number or two, got [",
+        "unet/config.json | layers_per_block | 1.0 | layers_per_block must be a whole number, got 1.0",
+        "unet/config.json | mid_block_scale_factor | \"1\" | mid_block_scale_factor must be 1",
+        "unet/config.json | center_input_sample | \"false\" | center_input_sample must be false",
+        "unet/config.json | resnet_time_scale_shift | 7 | resnet_time_scale_shift must be a word, got 7",
+        "scheduler/scheduler_config.json | clip_sample_range | 1e999 | clip_sample_range must be a number that is finite",
+        "scheduler/scheduler_config.json | beta_end | 1e999999999 | beta_end must be a number that is finite",
+        "scheduler/scheduler_config.json | beta_schedule | \"a\\u0007\\u001b[2Jb\" | got a\uFFFD\uFFFD[2Jb",
         "unet/config.json | add_attention | \"no\" | add_attention must be true or false",
         "unet/config.json | layers_per_block | \"x\" | whole number",
         "scheduler/scheduler_config.json | beta_schedule | \"exp\" | sigmoid or laplace, got exp",
@@ -151,12 +166,42 @@ class ModelFolderTest {
       throws IOException {
     Path file = folder.resolve(name);
     ObjectNode json = (ObjectNode) Json.read(file);
-    json.set(key, Json.MAPPER.readTree(value));
-    Json.write(file, json);
+    // As text, because a number that is too large would be written as something else.
+    Files.writeString(file, json.put(key, "VALUE").toString().replace("\"VALUE\"", value));
     assertThatThrownBy(() -> Predictor.load(folder))
         .isInstanceOf(IOException.class)
         .hasMessageContaining(file.toString())
         .hasMessageContaining(problem);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"\"0.02\"", "null", "true", "[0.02]", "1e999", "\"NaN\""})
+  void betasAreNumbers(String beta) throws IOException {
+    edit(
+        folder.resolve("scheduler/scheduler_config.json"),
+        json -> {
+          json.put("num_train_timesteps", 3);
+          json.putArray("trained_betas").add(0.01).add(read(beta)).add(0.03);
+        });
+    assertRefused("trained_betas must be finite numbers, got ");
+  }
+
+  private static JsonNode read(String json) {
+    try {
+      return Json.MAPPER.readTree(json);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  @Test
+  void aWeightThatIsNotFiniteIsNamed() throws IOException {
+    Map<String, Weight> weights = Fixtures.weights(model);
+    Weight bias = weights.get("conv_in.bias");
+    FloatBuffer values = FloatBuffer.allocate(bias.values().remaining());
+    values.put(1, Float.NaN);
+    weights.put("conv_in.bias", new Weight(bias.shape(), values));
+    assertRefused(weights, "weight conv_in.bias must hold finite numbers, got NaN at 1");
   }
 
   @Test
@@ -194,8 +239,10 @@ class ModelFolderTest {
 
   @Test
   void noTimeIsSpentOnANetworkThatTheWeightsCannotFill() throws IOException {
-    edit(folder.resolve("unet/config.json"), json -> json.put("layers_per_block", 2_000_000_000));
+    edit(folder.resolve("unet/config.json"), json -> json.put("layers_per_block", 30));
     assertRefused("weight down_blocks.0.resnets.1.norm1.weight is missing");
+    edit(folder.resolve("unet/config.json"), json -> json.put("layers_per_block", 2_000_000_000));
+    assertRefused("a network has at most 128 residual blocks, got 8000000004, by layers_per_block");
   }
 
   @Test
