@@ -98,40 +98,50 @@ final class Flips implements Callable<Integer> {
           || !done.add(Files.getAttribute(file, "unix:ino"))) {
         continue;
       }
-      Map<Outcome, Integer> outcomes = new EnumMap<>(Outcome.class);
+      Map<Outcome, Integer> resumed = new EnumMap<>(Outcome.class);
+      Map<Outcome, Integer> loaded = new EnumMap<>(Outcome.class);
       for (int i = 0; i < places; i++) {
         tally.begin();
-        outcomes.merge(flip(tally, folder, file), 1, Integer::sum);
+        flip(tally, folder, file, resumed, loaded);
       }
-      System.out.printf("%s: %d flipped, %s%n", folder.relativize(file), places, outcomes);
+      System.out.printf(
+          "%s: %d flipped, resumed %s, loaded %s%n",
+          folder.relativize(file), places, resumed, loaded);
     }
   }
 
-  private Outcome flip(Tally tally, Path folder, Path file) throws IOException {
+  private void flip(
+      Tally tally,
+      Path folder,
+      Path file,
+      Map<Outcome, Integer> resumes,
+      Map<Outcome, Integer> loads)
+      throws IOException {
+    String name = folder.relativize(file).toString();
     byte[] bytes = Files.readAllBytes(file);
     int place = random.nextInt(bytes.length);
     int bit = 1 << random.nextInt(8);
-    boolean beside = BESIDE.contains(folder.relativize(file).toString());
-    Outcome outcome;
+    boolean beside = BESIDE.contains(name) || name.equals(".lock");
     bytes[place] ^= (byte) bit;
     Files.write(file, bytes, StandardOpenOption.WRITE);
     try {
       Outcome resumed = resumed(folder);
       Outcome loaded = loaded(folder);
-      String how = "%s, bit %d of byte %d: resumed %s, loaded %s";
-      outcome = resumed.compareTo(loaded) > 0 ? resumed : loaded;
+      resumes.merge(resumed, 1, Integer::sum);
+      loads.merge(loaded, 1, Integer::sum);
+      Outcome worst = resumed.compareTo(loaded) > 0 ? resumed : loaded;
       boolean lost =
-          outcome.compareTo(Outcome.SILENT) >= 0
+          worst.compareTo(Outcome.SILENT) >= 0
               || (beside && (resumed != Outcome.SAME || loaded != Outcome.SAME));
       tally.expect(
           !lost,
-          beside ? "cost of a file beside" : outcome.toString(),
-          how.formatted(folder.relativize(file), bit, place, resumed, loaded));
+          beside ? "cost of a file beside" : worst.toString(),
+          "%s, bit %d of byte %d: resumed %s, loaded %s"
+              .formatted(name, bit, place, resumed, loaded));
     } finally {
       bytes[place] ^= (byte) bit;
       Files.write(file, bytes, StandardOpenOption.WRITE);
     }
-    return outcome;
   }
 
   private Outcome resumed(Path folder) throws IOException {
@@ -142,6 +152,7 @@ final class Flips implements Callable<Integer> {
       } catch (IOException e) {
         return refused(e, folder);
       } catch (RuntimeException e) {
+        System.err.println("flips: " + e);
         return Outcome.OTHER_EXCEPTION;
       }
       return outcome(found.equals(newest), found.equals(older), said.anything());
@@ -156,6 +167,7 @@ final class Flips implements Callable<Integer> {
       } catch (IOException e) {
         return refused(e, folder);
       } catch (RuntimeException e) {
+        System.err.println("flips: " + e);
         return Outcome.OTHER_EXCEPTION;
       }
       return outcome(
@@ -164,9 +176,11 @@ final class Flips implements Callable<Integer> {
   }
 
   private static Outcome refused(IOException e, Path folder) {
-    return String.valueOf(e.getMessage()).contains(folder + "/")
-        ? Outcome.REFUSED
-        : Outcome.OTHER_EXCEPTION;
+    if (String.valueOf(e.getMessage()).contains(folder + "/")) {
+      return Outcome.REFUSED;
+    }
+    System.err.println("flips: no file is named by " + e);
+    return Outcome.OTHER_EXCEPTION;
   }
 
   private static Outcome outcome(boolean newest, boolean older, boolean said) {

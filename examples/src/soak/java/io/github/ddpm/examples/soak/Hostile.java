@@ -71,6 +71,7 @@ final class Hostile implements Callable<Integer> {
     long start = System.nanoTime();
     long wrong = 0;
     while (progress.get(0) < count) {
+      long before = progress.get(0);
       try (Child child =
           Child.jvm(
               scratch.path("hostile.log"),
@@ -94,6 +95,9 @@ final class Hostile implements Callable<Integer> {
         }
       }
       Files.write(file, whole);
+      if (progress.get(0) == before) {
+        throw new IOException("no " + kind + " was tried: see " + scratch.path("hostile.log"));
+      }
     }
     tally.addAll(count, wrong);
     double seconds = (System.nanoTime() - start) / 1e9;
