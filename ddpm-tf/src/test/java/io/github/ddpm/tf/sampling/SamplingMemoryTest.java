@@ -37,7 +37,9 @@ class SamplingMemoryTest {
         .isThrownBy(
             () ->
                 SamplingMemory.check(
-                    FOLDER, new ModelFolder(config, saved.weights(), saved.files()), Precision.FLOAT32))
+                    FOLDER,
+                    new ModelFolder(config, saved.weights(), saved.files()),
+                    Precision.FLOAT32))
         .withMessageStartingWith(
             FOLDER
                 + ": sampling one image of 2048x2048: weights and hidden images take at least"
