@@ -16,6 +16,9 @@ import java.util.function.Predicate;
  * how many there are. {@link Trainer} says what each method does.
  */
 final class Steps {
+  /** What a double, which learning rates are computed in, counts to. */
+  static final long MAX_TOTAL = 1L << 53;
+
   /** Training ends when so many steps in a row are not finite. */
   private static final int MAX_SKIPPED_IN_A_ROW = 10;
 
@@ -51,9 +54,10 @@ final class Steps {
 
   void setTotal(long steps) {
     checkArgument(
-        steps >= Math.max(1, taken),
-        "total steps must be at least %s, got %s",
+        steps >= Math.max(1, taken) && steps <= MAX_TOTAL,
+        "total steps must be at least %s and at most %s, got %s",
         Math.max(1, taken),
+        MAX_TOTAL,
         steps);
     total = steps;
   }

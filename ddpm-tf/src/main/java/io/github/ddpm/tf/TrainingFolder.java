@@ -48,9 +48,6 @@ final class TrainingFolder {
   /** The last step whose number leaves those of its draws alone; see {@link TrainingGraph}. */
   private static final long MAX_STEP = (1L << 32) - 1;
 
-  /** What a double, which learning rates are computed in, counts to. */
-  private static final long MAX_TOTAL = 1L << 53;
-
   /** Most characters of a path; that of Linux. */
   private static final int MAX_PATH = 4096;
 
@@ -213,16 +210,20 @@ final class TrainingFolder {
         "step must be at least 0 and at most total_steps, got %s of %s",
         step,
         totalSteps);
-    // It came later; no step was skipped before.
-    long skipped = json.has(SKIPPED) ? wholeNumber(json, SKIPPED) : 0;
-    checkArgument(skipped >= 0, "skipped must be at least 0, got %s", skipped);
     checkArgument(
-        step <= MAX_STEP && totalSteps <= MAX_TOTAL,
+        step <= MAX_STEP && totalSteps <= Steps.MAX_TOTAL,
         "step must be at most %s and total_steps at most %s, got %s and %s",
         MAX_STEP,
-        MAX_TOTAL,
+        Steps.MAX_TOTAL,
         step,
         totalSteps);
+    // It came later; no step was skipped before.
+    long skipped = json.has(SKIPPED) ? wholeNumber(json, SKIPPED) : 0;
+    checkArgument(
+        skipped >= 0 && skipped <= MAX_STEP - step,
+        "skipped must be at least 0 and at most %s, got %s",
+        MAX_STEP - step,
+        skipped);
     Optional<Path> startedFrom =
         json.hasNonNull(STARTED_FROM)
             ? Optional.of(folder(STARTED_FROM, json.get(STARTED_FROM)))

@@ -195,7 +195,7 @@ class StepsTest {
     Json.write(state, json);
     assertThatThrownBy(() -> Trainer.resume(halves))
         .isInstanceOf(IOException.class)
-        .hasMessage(state + ": skipped must be at least 0, got -1");
+        .hasMessage(state + ": skipped must be at least 0 and at most 4294967285, got -1");
   }
 
   /** Trains for 10 steps, of which so many are taken, and saves. */
