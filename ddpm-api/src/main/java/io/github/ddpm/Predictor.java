@@ -123,7 +123,9 @@ public interface Predictor extends AutoCloseable {
   }
 
   /**
-   * Opens a saved model.
+   * Opens a saved model. What this library saved has checksums, and the newest save that is whole
+   * is opened; the system property {@code io.github.ddpm.tf.checksums} is {@code false} where that
+   * is not to be checked.
    *
    * @param folder a model in the layout of diffusers: {@code model_index.json}, which may be
    *     missing, {@code unet/} and {@code scheduler/}, or what is in these two side by side; the
