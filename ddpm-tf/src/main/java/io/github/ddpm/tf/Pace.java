@@ -32,9 +32,9 @@ final class Pace {
     }
   }
 
-  /** Tells whether a step has ended. */
-  boolean isKnown() {
-    return taken > 0;
+  /** Tells whether steps have been timed. */
+  boolean isTimed() {
+    return taken > UNTIMED_STEPS;
   }
 
   double secondsPerStep() {

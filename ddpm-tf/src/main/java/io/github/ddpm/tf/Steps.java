@@ -130,7 +130,7 @@ final class Steps {
       }
     } finally {
       // What is saved after this is resumed with the steps that this training would have had.
-      if (total == 0 && pace.isKnown()) {
+      if (total == 0 && pace.isTimed()) {
         setTotal(taken + pace.stepsLeft(budget));
       }
     }

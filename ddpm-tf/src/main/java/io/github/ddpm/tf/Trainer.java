@@ -360,7 +360,15 @@ public final class Trainer implements AutoCloseable {
             startedFrom,
             teacher.map(given -> new TrainingFolder.Guided(given.autoguidance(), given.digest())),
             options);
-    TrainingFolder.write(saves(folder), model, state, graph.layout(), graph::get, keep);
+    // An interrupt that ended training would end the writing as well, and is there again after it.
+    boolean interrupted = Thread.interrupted();
+    try {
+      TrainingFolder.write(saves(folder), model, state, graph.layout(), graph::get, keep);
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
   }
 
   /**

@@ -13,8 +13,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import picocli.CommandLine.Option;
 
 /** The training commands have this in common: the options, and the training that they ask for. */
@@ -146,7 +148,7 @@ final class TrainingCommand {
     if (epochs != null && !(epochs > 0 && Double.isFinite(epochs))) {
       throw new IllegalArgumentException("--epochs must be above 0, got " + epochs);
     }
-    if (resume && (optionsGiven() || epochs != null || minutes != null)) {
+    if (resume && (optionsGiven() || epochs != null)) {
       throw new IllegalArgumentException(
           "--resume goes on with the options that training was started with: none that say how to train can go with it");
     }
@@ -168,12 +170,25 @@ final class TrainingCommand {
     if (Files.exists(out)) {
       Commands.checkWritable(out);
     }
-    if (!resume && Files.exists(out.resolve("training"))) {
-      throw new IllegalArgumentException(
-          out + " has a training in it: go on with --resume, or choose another --out");
-    }
+    checkNoTraining();
     predictionType();
     noise();
+  }
+
+  /** Refuses a new training in the place of one that is there, or that was there before a crash. */
+  private void checkNoTraining() throws IOException {
+    List<Path> places = new ArrayList<>(List.of(out));
+    if (Files.isDirectory(out.resolve("saves"))) {
+      try (Stream<Path> saves = Files.list(out.resolve("saves"))) {
+        saves.forEach(places::add);
+      }
+    }
+    for (Path place : places) {
+      if (!resume && Files.exists(place.resolve("training"))) {
+        throw new IllegalArgumentException(
+            out + " has a training in it: go on with --resume, or choose another --out");
+      }
+    }
   }
 
   /** Refuses to write to what is learned from, which must stay as it is until training is done. */
@@ -287,6 +302,14 @@ final class TrainingCommand {
       trainer.setTotalSteps(
           Math.max(1, Math.round(epochs * data.size() / trainer.options().batchSize())));
     }
+    if (resume && minutes != null && trainer.totalSteps() > 0) {
+      throw new IllegalArgumentException(
+          "--minutes can't go with --resume: the training in %s has %s steps"
+              .formatted(out, trainer.totalSteps()));
+    }
+    trainer.lock(out);
+    // Another may have ended since the options were checked.
+    checkNoTraining();
     double time = minutes == null ? DEFAULT_MINUTES : minutes;
     TrainingRun run =
         new TrainingRun(trainer, new TrainingRun.Saving(out, duration(saveEvery), keep));

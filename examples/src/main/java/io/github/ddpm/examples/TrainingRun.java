@@ -79,7 +79,7 @@ final class TrainingRun {
    *
    * @param time how long to train where the trainer has no total number of steps
    * @return whether all steps are taken and no signal says to end
-   * @throws IOException if another training has the folder, or what was trained last can't be saved
+   * @throws IOException if what was trained last can't be saved
    * @throws IllegalStateException if the loss has grown too much or is not finite any more
    */
   boolean run(Dataset data, Duration time) throws IOException {
@@ -91,7 +91,6 @@ final class TrainingRun {
           saving.out());
       return true;
     }
-    trainer.lock(saving.out());
     try (StopSignals signals = new StopSignals()) {
       System.out.printf(
           Locale.ROOT,

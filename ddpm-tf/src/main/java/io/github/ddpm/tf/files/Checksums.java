@@ -2,13 +2,18 @@ package io.github.ddpm.tf.files;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import com.google.common.base.Splitter;
 import com.google.common.hash.HashCode;
 import com.google.common.hash.Hasher;
 import com.google.common.hash.Hashing;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -23,7 +28,7 @@ final class Checksums {
 
   /** A name in the folder or in one below it, never elsewhere. */
   private static final Pattern LINE =
-      Pattern.compile("([0-9a-f]{64}) [ *]((?:\\w[\\w.-]*/)?\\w[\\w.-]*)");
+      Pattern.compile("([0-9a-f]{64}) [ *]((?:\\w[\\w.-]{0,99}/)?\\w[\\w.-]{0,99})");
 
   private Checksums() {}
 
@@ -35,28 +40,41 @@ final class Checksums {
   }
 
   /**
+   * Returns what such a file holds; empty if it isn't there.
+   *
+   * @throws IOException if it can't be read
+   */
+  static Optional<String> text(Path list) throws IOException {
+    try (OpenFile file = OpenFile.of(list)) {
+      if (Files.isDirectory(list) || file.size() > MAX_BYTES) {
+        throw new DamagedException(list + ": must be a file of at most " + MAX_BYTES + " bytes");
+      }
+      byte[] bytes = file.read(0, ByteBuffer.allocate((int) file.size())).array();
+      return Optional.of(new String(bytes, UTF_8));
+    } catch (NoSuchFileException e) {
+      return Optional.empty();
+    }
+  }
+
+  /**
    * Reads the lines.
    *
+   * @param list for messages
    * @return the sums by the files' names, in which folders end with a slash
-   * @throws IOException if it isn't such a file
+   * @throws DamagedException if they are not lines of such a file
    */
-  static Map<String, HashCode> read(OpenFile file) throws IOException {
-    if (file.size() > MAX_BYTES) {
-      throw new IOException(
-          file.path() + ": must have at most " + MAX_BYTES + " bytes, got " + file.size());
-    }
-    byte[] bytes = file.read(0, ByteBuffer.allocate((int) file.size())).array();
+  static Map<String, HashCode> read(Path list, String lines) throws DamagedException {
     Map<String, HashCode> sums = new LinkedHashMap<>();
-    for (String line : new String(bytes, UTF_8).split("\n", -1)) {
+    for (String line : Splitter.on('\n').split(lines)) {
       Matcher parts = LINE.matcher(line);
       if (parts.matches()) {
         sums.put(parts.group(2), HashCode.fromString(parts.group(1)));
       } else if (!line.isEmpty()) {
-        throw new IOException(file.path() + ": not lines of SHA-256 and a name");
+        throw new DamagedException(list + ": not lines of SHA-256 and a name");
       }
     }
     if (sums.isEmpty()) {
-      throw new IOException(file.path() + ": names no file");
+      throw new DamagedException(list + ": names no file");
     }
     return sums;
   }

@@ -9,7 +9,9 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.HashSet;
 import java.util.Set;
 
@@ -27,13 +29,17 @@ final class FolderLock implements AutoCloseable {
    * The folders that this process has. It must be known without opening the file, because to close
    * it again would give the lock free.
    */
-  private static final Set<Path> HELD = new HashSet<>();
+  private static final Set<Object> HELD = new HashSet<>();
 
-  private final Path held;
+  private final Object held;
+  private final Path file;
+  private final Object key;
   private final FileChannel channel;
 
-  private FolderLock(Path held, FileChannel channel) {
+  private FolderLock(Object held, Path file, FileChannel channel) throws IOException {
     this.held = held;
+    this.file = file;
+    this.key = key(file);
     this.channel = channel;
   }
 
@@ -44,7 +50,7 @@ final class FolderLock implements AutoCloseable {
    * @throws IOException if somebody else has it, or the file can't be written
    */
   static FolderLock take(Path folder, Path file) throws IOException {
-    Path key = folder.toRealPath();
+    Object key = key(folder);
     synchronized (HELD) {
       if (!HELD.add(key)) {
         throw new IOException(
@@ -62,8 +68,9 @@ final class FolderLock implements AutoCloseable {
       }
       channel.truncate(0);
       channel.write(US_ASCII.encode(String.valueOf(ProcessHandle.current().pid())), 0);
+      FolderLock lock = new FolderLock(key, file, channel);
       taken = true;
-      return new FolderLock(key, channel);
+      return lock;
     } finally {
       if (!taken) {
         free(key, channel);
@@ -74,7 +81,22 @@ final class FolderLock implements AutoCloseable {
   /** Tells whether this process has a folder. */
   static boolean isOurs(Path folder) throws IOException {
     synchronized (HELD) {
-      return HELD.contains(folder.toRealPath());
+      return HELD.contains(key(folder));
+    }
+  }
+
+  /** Returns what tells a file or folder from all others, by whatever name. */
+  private static Object key(Path path) throws IOException {
+    Object key = Files.readAttributes(path, BasicFileAttributes.class).fileKey();
+    return key == null ? path.toRealPath() : key;
+  }
+
+  /** Tells whether the file that is locked is still there. */
+  boolean isHeld() {
+    try {
+      return key(file).equals(key);
+    } catch (IOException e) {
+      return false;
     }
   }
 
@@ -101,7 +123,7 @@ final class FolderLock implements AutoCloseable {
     return owner.matches("\\d+") ? owner : "of another user or machine";
   }
 
-  private static void free(Path key, FileChannel channel) {
+  private static void free(Object key, FileChannel channel) {
     try {
       if (channel != null) {
         channel.close();

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileStore;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -23,6 +24,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.stream.Stream;
@@ -60,7 +62,7 @@ public final class SaveFolder implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(SaveFolder.class.getName());
 
   private final Path folder;
-  private final FolderLock lock;
+  private FolderLock lock;
 
   /** Saves that were written or checked here. */
   private final Set<Path> whole = new HashSet<>();
@@ -79,7 +81,31 @@ public final class SaveFolder implements AutoCloseable {
   public static SaveFolder take(Path folder) throws IOException {
     Path saves = folder.resolve(Saves.FOLDER);
     createDurably(saves.toAbsolutePath());
-    return new SaveFolder(folder, FolderLock.take(folder, saves.resolve(LOCK)));
+    SaveFolder taken = new SaveFolder(folder, FolderLock.take(folder, saves.resolve(LOCK)));
+    boolean done = false;
+    try {
+      taken.showNewest();
+      done = true;
+      return taken;
+    } finally {
+      if (!done) {
+        taken.close();
+      }
+    }
+  }
+
+  /** Ends what a crash may have left undone: the newest save is what diffusers is to read. */
+  private void showNewest() throws IOException {
+    for (Path save : Saves.newestFirst(folder)) {
+      Optional<String> list = Checksums.text(save.resolve(Checksums.FILE));
+      if (list.equals(Checksums.text(folder.resolve(Checksums.FILE)))) {
+        return;
+      }
+      if (list.isPresent() && isWhole(save)) {
+        showIfPossible(save, Checksums.read(save, list.get()).keySet());
+        return;
+      }
+    }
   }
 
   /**
@@ -95,7 +121,8 @@ public final class SaveFolder implements AutoCloseable {
 
   /** Tells whether this is that folder, by whatever name. */
   public boolean is(Path other) throws IOException {
-    return folder.equals(other) || (Files.exists(other) && Files.isSameFile(folder, other));
+    return folder.equals(other)
+        || (Files.exists(folder) && Files.exists(other) && Files.isSameFile(folder, other));
   }
 
   /** What writes a file, or a folder with its files, that isn't there yet. */
@@ -115,8 +142,12 @@ public final class SaveFolder implements AutoCloseable {
    */
   public void save(Map<String, Content> parts, long bytes, int keep) throws IOException {
     Path saves = folder.resolve(Saves.FOLDER);
-    // It may have been moved away since it was taken.
-    createDurably(saves.toAbsolutePath());
+    if (!lock.isHeld()) {
+      // It was moved away since it was taken, and perhaps another put in its place.
+      lock.close();
+      createDurably(saves.toAbsolutePath());
+      lock = FolderLock.take(folder, saves.resolve(LOCK));
+    }
     removeLeftovers(saves);
     checkSpace(bytes);
     List<Path> before = Saves.newestFirst(folder);
@@ -139,23 +170,32 @@ public final class SaveFolder implements AutoCloseable {
     }
     sync(saves);
     whole.add(save);
-    show(save, sums);
+    boolean shown = showIfPossible(save, sums.keySet());
     boolean isTraining = !before.isEmpty() && Files.isDirectory(before.get(0).resolve(TRAINING));
-    prune(keep == 0 && isTraining ? 2 : keep);
+    if (keep > 0 || !isTraining) {
+      prune(shown ? keep : Math.max(1, keep));
+    }
   }
 
-  /** Returns a number above those before, which a reader won't take for another save's. */
-  private static long number(List<Path> before, int keep) {
-    if (!before.isEmpty()) {
-      return Saves.number(before.get(0)) + 1;
-    }
+  /** Returns a number that a reader won't take for that of another save. */
+  private long number(List<Path> before, int keep) throws IOException {
     // A save that isn't kept would have the same number each time.
-    return keep == 0 ? ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now()) : 1;
+    return keep == 0 && before.isEmpty()
+        ? ChronoUnit.MICROS.between(Instant.EPOCH, Instant.now())
+        : Saves.next(folder);
   }
 
   private void checkSpace(long bytes) throws IOException {
-    long usable = Files.getFileStore(folder).getUsableSpace();
-    if (usable < bytes + SPARE_BYTES) {
+    FileStore store;
+    try {
+      store = Files.getFileStore(folder);
+    } catch (IOException e) {
+      // In some sandboxes nobody knows where a folder is.
+      return;
+    }
+    long usable = store.getUsableSpace();
+    // Some network file systems say 0 of 0.
+    if (store.getTotalSpace() > 0 && usable < bytes + SPARE_BYTES) {
       throw new IOException(
           String.format(
               Locale.ROOT,
@@ -194,11 +234,25 @@ public final class SaveFolder implements AutoCloseable {
     return sums;
   }
 
-  /** Lets the files of a save be those that diffusers reads. */
-  private void show(Path save, Map<String, HashCode> sums) throws IOException {
+  /** Lets the files of a save be those that diffusers reads. The save is made, whether or not. */
+  private boolean showIfPossible(Path save, Set<String> names) {
+    try {
+      show(save, names);
+      return true;
+    } catch (IOException e) {
+      LOG.log(
+          Level.WARNING,
+          "{0} is saved, but diffusers still reads older files beside it: {1}",
+          save,
+          e.toString());
+      return false;
+    }
+  }
+
+  private void show(Path save, Set<String> saved) throws IOException {
     Path link = save.resolveSibling("." + UUID.randomUUID());
     Set<Path> folders = new HashSet<>();
-    List<String> names = new ArrayList<>(sums.keySet());
+    List<String> names = new ArrayList<>(saved);
     names.add(Checksums.FILE);
     for (String name : names) {
       Path shown = folder.resolve(name);
@@ -215,7 +269,7 @@ public final class SaveFolder implements AutoCloseable {
       // Shards, or weights under a name that diffusers would prefer.
       try (Stream<Path> files = Files.list(each)) {
         for (Path file : files.toList()) {
-          if (!sums.containsKey(relative(folder, file)) && !Files.isDirectory(file)) {
+          if (!saved.contains(relative(folder, file)) && !Files.isDirectory(file)) {
             Files.delete(file);
           }
         }
@@ -251,8 +305,11 @@ public final class SaveFolder implements AutoCloseable {
     try {
       Snapshot.check(save);
       return whole.add(save);
-    } catch (IOException e) {
+    } catch (DamagedException e) {
       return false;
+    } catch (IOException e) {
+      // It can't be read now, and may be whole.
+      return true;
     }
   }
 
@@ -260,7 +317,7 @@ public final class SaveFolder implements AutoCloseable {
   private static void removeLeftovers(Path saves) throws IOException {
     try (Stream<Path> entries = Files.list(saves)) {
       for (Path entry : entries.toList()) {
-        if (name(entry).startsWith(".") && !name(entry).equals(LOCK)) {
+        if (name(entry).matches("\\.[0-9a-f-]{36}")) {
           deleteIfPossible(entry);
         }
       }
@@ -272,10 +329,12 @@ public final class SaveFolder implements AutoCloseable {
   public void close() {
     try {
       if (Saves.newestFirst(folder).isEmpty()) {
-        deleteIfPossible(folder.resolve(Saves.FOLDER));
+        Path saves = folder.resolve(Saves.FOLDER);
+        Files.deleteIfExists(saves.resolve(LOCK));
+        Files.delete(saves);
       }
     } catch (IOException e) {
-      // All that was saved is on the device.
+      // All that was saved is on the device; or somebody else has files there.
       LOG.log(Level.DEBUG, "left behind", e);
     } finally {
       lock.close();
@@ -311,6 +370,12 @@ public final class SaveFolder implements AutoCloseable {
     }
     try (FileChannel channel = FileChannel.open(path, isFolder ? READ : WRITE)) {
       channel.force(true);
+    } catch (IOException e) {
+      if (!isFolder) {
+        throw e;
+      }
+      // Some network file systems can't, and must still be of use.
+      LOG.log(Level.DEBUG, "the names in a folder are not synced", e);
     }
   }
 

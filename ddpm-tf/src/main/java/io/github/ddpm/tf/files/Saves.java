@@ -19,19 +19,35 @@ final class Saves {
 
   /** Returns the saves in a folder. */
   static List<Path> newestFirst(Path folder) throws IOException {
+    return numbered(folder).filter(Saves::isSave).toList();
+  }
+
+  /** Returns a number above all that are used. */
+  static long next(Path folder) throws IOException {
+    return 1 + numbered(folder).findFirst().map(Saves::number).orElse(0L);
+  }
+
+  private static Stream<Path> numbered(Path folder) throws IOException {
     Path saves = folder.resolve(FOLDER);
     if (!Files.isDirectory(saves)) {
-      return List.of();
+      return Stream.of();
     }
     try (Stream<Path> entries = Files.list(saves)) {
       return entries
           .filter(entry -> entry.getFileName().toString().matches("[1-9]\\d{0,17}"))
           .sorted(Comparator.comparing(Saves::number).reversed())
-          .toList();
+          .toList()
+          .stream();
     }
   }
 
-  static long number(Path save) {
+  /** Tells whether a folder is one of ours: somebody else may call a folder of his "saves". */
+  private static boolean isSave(Path entry) {
+    return Files.exists(entry.resolve(Checksums.FILE))
+        || Files.exists(entry.resolve("model_index.json"));
+  }
+
+  private static long number(Path save) {
     return Long.parseLong(save.getFileName().toString());
   }
 }

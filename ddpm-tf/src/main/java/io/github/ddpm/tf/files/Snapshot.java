@@ -1,7 +1,5 @@
 package io.github.ddpm.tf.files;
 
-import static java.nio.charset.StandardCharsets.ISO_8859_1;
-
 import com.google.common.hash.HashCode;
 import com.google.common.io.Closer;
 import java.io.Closeable;
@@ -69,46 +67,71 @@ public final class Snapshot implements Closeable {
           folder.toString(), null, "a model is a folder, and this is none");
     }
     for (int attempt = 1; ; attempt++) {
-      List<String> damages = new ArrayList<>();
       State state = State.of(folder);
-      for (Path save : state.saves()) {
-        try {
-          Snapshot snapshot = saved(save, wanted, check);
-          if (damages.isEmpty()) {
-            snapshot.warnOfOthers(folder, state);
-          } else {
-            LOG.log(Level.WARNING, "{0}; {1} is read instead", String.join("; ", damages), save);
-          }
-          return snapshot;
-        } catch (IOException e) {
-          // What goes while it is read was replaced.
-          if (Files.exists(save)) {
-            damages.add(e.getMessage());
-          }
-        }
+      List<String> damages = new ArrayList<>();
+      Optional<Snapshot> found = whole(folder, state, wanted, check, damages);
+      // What goes missing, or is mixed, while a newer save comes is no damage.
+      boolean still = attempt == MAX_ATTEMPTS || State.of(folder).equals(state);
+      if (found.isPresent() && (check || still)) {
+        found.get().warn(folder, state, damages);
+        return found.get();
       }
+      if (found.isPresent()) {
+        found.get().close();
+      } else if (still) {
+        throw new IOException(String.join("; ", damages) + "; " + advice(folder, state));
+      }
+    }
+  }
+
+  /**
+   * Looks for a save that is whole, the newest first, and after them at what is beside them.
+   *
+   * @param damages is added what is wrong with those that are not
+   */
+  private static Optional<Snapshot> whole(
+      Path folder, State state, Predicate<String> wanted, boolean check, List<String> damages)
+      throws IOException {
+    for (Path save : state.saves()) {
       try {
-        if (!state.list().isEmpty()) {
-          Snapshot snapshot = saved(folder, wanted, check);
-          if (!damages.isEmpty()) {
-            LOG.log(Level.WARNING, "{0}; {1} is read instead", String.join("; ", damages), folder);
-          }
-          return snapshot;
+        return Optional.of(saved(save, wanted, check));
+      } catch (DamagedException e) {
+        // What goes while it is read was replaced.
+        if (Files.exists(save)) {
+          damages.add(e.getMessage());
         }
-        if (damages.isEmpty()) {
-          return new Snapshot(folder, Optional.empty());
-        }
-      } catch (IOException e) {
-        damages.add(e.getMessage());
-        damages.add(
-            "to load files that were changed on purpose, delete "
-                + (state.saves().isEmpty() ? "" : folder.resolve(Saves.FOLDER) + " and ")
-                + folder.resolve(Checksums.FILE));
       }
-      // What goes missing while a newer save comes is no damage.
-      if (attempt == MAX_ATTEMPTS || State.of(folder).equals(state)) {
-        throw new IOException(String.join("; ", damages));
-      }
+    }
+    if (state.list().isEmpty()) {
+      return damages.isEmpty()
+          ? Optional.of(new Snapshot(folder, Optional.empty()))
+          : Optional.empty();
+    }
+    try {
+      return Optional.of(saved(folder, wanted, check));
+    } catch (DamagedException e) {
+      damages.add(e.getMessage());
+      return Optional.empty();
+    }
+  }
+
+  private static String advice(Path folder, State state) {
+    return "to load files that were changed on purpose, delete "
+        + (state.saves().isEmpty() ? "" : folder.resolve(Saves.FOLDER) + " and ")
+        + folder.resolve(Checksums.FILE);
+  }
+
+  /** Says what is damaged, or not read because it came from elsewhere. */
+  private void warn(Path folder, State state, List<String> damages) throws IOException {
+    if (!damages.isEmpty()) {
+      LOG.log(
+          Level.WARNING,
+          "{0}; {1} is read instead; {2}",
+          String.join("; ", damages),
+          root,
+          advice(folder, state));
+    } else if (!state.saves().isEmpty()) {
+      warnOfOthers(folder, state);
     }
   }
 
@@ -118,23 +141,16 @@ public final class Snapshot implements Closeable {
    * @param saves the newest first
    * @param list what {@link Checksums#FILE} beside them holds; empty if there is none
    */
-  private record State(List<Path> saves, String list) {
+  private record State(List<Path> saves, Optional<String> list) {
     static State of(Path folder) throws IOException {
-      Path file = folder.resolve(Checksums.FILE);
-      String list = "";
-      try {
-        list = Files.readString(file, ISO_8859_1);
-      } catch (NoSuchFileException e) {
-        // Of diffusers, or not saved yet.
-      }
-      return new State(Saves.newestFirst(folder), list);
+      return new State(Saves.newestFirst(folder), Checksums.text(folder.resolve(Checksums.FILE)));
     }
   }
 
   /**
    * Checks all files of a save.
    *
-   * @throws IOException if one is damaged; the message names it
+   * @throws DamagedException if one is damaged; the message names it
    */
   static void check(Path save) throws IOException {
     saved(save, name -> true, true).close();
@@ -143,12 +159,11 @@ public final class Snapshot implements Closeable {
   private static Snapshot saved(Path root, Predicate<String> wanted, boolean check)
       throws IOException {
     Path list = root.resolve(Checksums.FILE);
-    Map<String, HashCode> sums;
-    try (OpenFile file = OpenFile.of(list)) {
-      sums = Checksums.read(file);
-    } catch (NoSuchFileException e) {
-      throw new IOException(list + ": this file is missing", e);
-    }
+    Map<String, HashCode> sums =
+        Checksums.read(
+            list,
+            Checksums.text(list)
+                .orElseThrow(() -> new DamagedException(list + ": this file is missing")));
     Snapshot snapshot = new Snapshot(root, Optional.of(sums));
     boolean whole = false;
     try {
@@ -156,7 +171,7 @@ public final class Snapshot implements Closeable {
         if (wanted.test(name)) {
           OpenFile file = snapshot.file(name);
           if (check && !Checksums.of(file).equals(sums.get(name))) {
-            throw new IOException(
+            throw new DamagedException(
                 file.path() + ": damaged, its SHA-256 is not that of " + Checksums.FILE);
           }
         }
@@ -164,7 +179,7 @@ public final class Snapshot implements Closeable {
       whole = true;
       return snapshot;
     } catch (NoSuchFileException e) {
-      throw new IOException(e.getFile() + ": this file is missing", e);
+      throw new DamagedException(e.getFile() + ": this file is missing");
     } finally {
       if (!whole) {
         snapshot.close();
@@ -207,9 +222,9 @@ public final class Snapshot implements Closeable {
         return false;
       }
       // A model that is saved alone keeps no save before: it may just be replaced.
-      try (OpenFile list = OpenFile.of(folder.resolve(Checksums.FILE))) {
-        return saves.size() > 1 || !sum.equals(Checksums.read(list).get(name));
-      }
+      Path list = folder.resolve(Checksums.FILE);
+      return saves.size() > 1
+          || !sum.equals(Checksums.read(list, Checksums.text(list).orElse("")).get(name));
     } catch (IOException e) {
       // It is gone, or about to be replaced.
       return false;

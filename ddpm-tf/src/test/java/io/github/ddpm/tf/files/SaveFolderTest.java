@@ -9,6 +9,7 @@ import com.google.common.collect.Iterables;
 import io.github.ddpm.tf.Fixtures;
 import java.io.IOException;
 import java.nio.FloatBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -206,6 +207,9 @@ class SaveFolderTest {
       int found = training ? read(out) : readModel(out);
       assertThat(found).as("point %s", points).isBetween(1, 2);
       assertThat(readAsDiffusers(out)).isBetween(1, found);
+      // Whoever has the folder next ends what was begun.
+      SaveFolder.take(out).close();
+      assertThat(readAsDiffusers(out)).isEqualTo(found);
       save(out, 3, training);
       assertThat(training ? read(out) : readModel(out)).isEqualTo(3);
       assertThat(readAsDiffusers(out)).isEqualTo(3);
@@ -479,6 +483,96 @@ class SaveFolderTest {
     assertThat(names(folder.resolve("saves"))).containsExactlyInAnyOrder(".lock", "1");
   }
 
+  @Test
+  void aListWithoutLinesIsNamed() throws IOException {
+    saveModel(folder, 1);
+    Path list = folder.resolve("SHA256SUMS");
+    Files.write(list, new byte[0]);
+    assertThatThrownBy(() -> readModel(folder)).hasMessageStartingWith(list + ": names no file; ");
+    assertThatThrownBy(() -> read(folder)).hasMessageStartingWith(list + ": names no file; ");
+    Files.write(list, new byte[100_001]);
+    assertThatThrownBy(() -> readModel(folder))
+        .hasMessage(list + ": must be a file of at most 100000 bytes");
+    Files.writeString(list, "0".repeat(64) + "  " + "x".repeat(101) + "\n");
+    assertThatThrownBy(() -> readModel(folder))
+        .hasMessageStartingWith(list + ": not lines of SHA-256 and a name; ");
+  }
+
+  @Test
+  void whatSomebodyElseCallsSavesStays() throws IOException {
+    Path notes = Files.createDirectories(folder.resolve("saves/2023")).resolve("notes.txt");
+    Files.writeString(notes, "mine");
+    Path git = Files.createDirectories(folder.resolve("saves/.git"));
+    saveModel(folder, 1);
+    Files.delete(folder.resolve("SHA256SUMS"));
+    assertThat(readModel(folder)).isEqualTo(1);
+    save(folder, 2, 1);
+    save(folder, 3, 1);
+    assertThat(read(folder)).isEqualTo(3);
+    assertThat(notes).hasContent("mine");
+    assertThat(git).exists();
+  }
+
+  @Test
+  void aSaveIsMadeEvenWhereDiffusersCantReadIt() throws Exception {
+    Files.writeString(folder.resolve("unet"), "in the way");
+    List<String> lines = new ArrayList<>();
+    logged(SaveFolder.class, () -> saved(1), lines);
+    assertThat(read(folder)).isEqualTo(1);
+    logged(SaveFolder.class, () -> saved(2), lines);
+    logged(SaveFolder.class, () -> saved(3), lines);
+    assertThat(read(folder)).isEqualTo(3);
+    assertThat(names(folder.resolve("saves"))).containsExactlyInAnyOrder(".lock", "2", "3");
+    assertThat(lines.get(0))
+        .startsWith(
+            folder + "/saves/1 is saved, but diffusers still reads older files beside it: ");
+    Files.delete(folder.resolve("unet"));
+    SaveFolder.take(folder).close();
+    assertThat(readAsDiffusers(folder)).isEqualTo(3);
+  }
+
+  private int saved(int number) throws IOException {
+    save(folder, number, 2);
+    return number;
+  }
+
+  @Test
+  void anInterruptIsNoDamage() throws IOException {
+    save(folder, 1, 2);
+    Thread.currentThread().interrupt();
+    assertThatThrownBy(() -> read(folder)).isInstanceOf(ClosedByInterruptException.class);
+    assertThat(Thread.interrupted()).isTrue();
+    assertThat(read(folder)).isEqualTo(1);
+  }
+
+  @Test
+  void aModelAloneTakesNoSaveOfATrainingAway() throws IOException {
+    for (int number = 1; number <= 4; number++) {
+      save(folder, number, 10);
+    }
+    saveModel(folder, 5);
+    assertThat(names(folder.resolve("saves"))).contains("1", "2", "3", "4");
+    assertThat(readModel(folder)).isEqualTo(5);
+  }
+
+  @Test
+  void aFolderThatWasMovedAwayIsNoLongerOurs() throws IOException {
+    Path out = folder.resolve("out");
+    save(out, 1, 2);
+    try (SaveFolder first = SaveFolder.take(out)) {
+      Files.move(out, folder.resolve("moved"));
+      try (SaveFolder second = SaveFolder.take(out)) {
+        assertThatThrownBy(() -> first.save(model(2), 1000, 2))
+            .isInstanceOf(IOException.class)
+            .hasMessageContaining("another training of this process saves here");
+        second.save(model(3), 1000, 2);
+      }
+      first.save(model(4), 1000, 2);
+      assertThat(readModel(out)).isEqualTo(4);
+    }
+    assertThat(read(folder.resolve("moved"))).isEqualTo(1);
+  }
+
   private static void flip(Path file, int at) throws IOException {
     byte[] bytes = Files.readAllBytes(file);
     bytes[at] ^= 4;
@@ -496,7 +590,11 @@ class SaveFolderTest {
   }
 
   private static int logged(Reader reader, List<String> lines) throws Exception {
-    Logger logger = Logger.getLogger(Snapshot.class.getName());
+    return logged(Snapshot.class, reader, lines);
+  }
+
+  private static int logged(Class<?> type, Reader reader, List<String> lines) throws Exception {
+    Logger logger = Logger.getLogger(type.getName());
     Handler handler =
         new Handler() {
           @Override
