@@ -98,14 +98,14 @@ final class Commands {
     if (e.getMessage() == null) {
       return kind;
     }
-    String message = e.getMessage().lines().findFirst().orElse("");
+    // A file's name may hold a line break, and worse.
+    String message = CharMatcher.javaIsoControl().replaceFrom(e.getMessage(), ' ');
     boolean saysLittle = e instanceof Error || (e instanceof IOException && !message.contains(" "));
     return saysLittle ? kind + ": " + message : message;
   }
 
   private static int complain(Exception e) {
-    // A file's name may hold a line break, and worse.
-    System.err.println("error: " + CharMatcher.javaIsoControl().replaceFrom(reason(e), ' '));
+    System.err.println("error: " + reason(e));
     return BAD_INPUT;
   }
 }

@@ -112,7 +112,10 @@ class StopSignalsTest {
     }
     assertThat(out.resolve("samples")).doesNotExist();
     long step = TrainingRunTest.savedStep(out);
-    assertThat(TrainingRunTest.state(out, "total_steps")).isGreaterThan(step);
+    // Not known from the first steps, which take longer than the others.
+    assertThat(TrainingRunTest.state(out, "total_steps"))
+        .satisfiesAnyOf(
+            total -> assertThat(total).isZero(), total -> assertThat(total).isGreaterThan(step));
     assertThat(out.resolve("loss.csv")).content().hasLineCount(1 + Math.toIntExact(step));
   }
 
