@@ -33,6 +33,19 @@ class ModelInfoTest {
     refused(NEEDING, 12, 0, "labels must be in [0, 9], got -1", -1);
   }
 
+  @Test
+  void theStepsOfADistilledModelAreAtMostAllOfIts() {
+    assertThat(WITH.steps()).isZero();
+    assertThat(WITH.withSteps(1000).withSpacingExponent(0.5).steps()).isEqualTo(1000);
+    assertThat(WITH.withSteps(4).withSteps(0)).isEqualTo(WITH);
+    for (int steps : new int[] {-1, 1001}) {
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> WITH.withSteps(steps))
+          .withMessage(
+              "the steps that a model was distilled for must be in [0, 1000], got " + steps);
+    }
+  }
+
   private static void refused(
       ModelInfo model, int values, double timestep, String message, int... labels) {
     assertThatIllegalArgumentException()
