@@ -33,10 +33,6 @@ final class TrainingFolder {
   private static final String STEP = "step";
   private static final String TOTAL_STEPS = "total_steps";
   private static final String STARTED_FROM = "started_from";
-  private static final String AUTOGUIDANCE = "autoguidance";
-  private static final String GUIDE = "guide";
-  private static final String WEIGHT = "weight";
-  private static final String DIGEST = "digest";
   private static final String OPTIONS = "options";
 
   private static final Set<String> KNOWN_OPTIONS =
@@ -62,13 +58,13 @@ final class TrainingFolder {
    * @param step steps taken
    * @param totalSteps steps in all; 0 while not known
    * @param startedFrom the model that training started from
-   * @param guided the autoguidance that is learned, with the digest of the weights of both models
+   * @param taught what is learned from models, if anything is
    */
   record State(
       long step,
       long totalSteps,
       Optional<Path> startedFrom,
-      Optional<Guided> guided,
+      Optional<DistillationJson.Taught> taught,
       TrainingOptions options) {
 
     /** Returns the state before the first step. */
@@ -76,9 +72,6 @@ final class TrainingFolder {
       return new State(0, 0, startedFrom, Optional.empty(), options);
     }
   }
-
-  /** Autoguidance, and a digest of the weights of the model and its guide. */
-  record Guided(Autoguidance autoguidance, String digest) {}
 
   /**
    * Writes a model and its training.
@@ -150,24 +143,10 @@ final class TrainingFolder {
   private static ObjectNode json(State state) {
     ObjectNode json = Json.object();
     json.put(STEP, state.step()).put(TOTAL_STEPS, state.totalSteps());
-    json.put(STARTED_FROM, state.startedFrom().map(TrainingFolder::absolute).orElse(null));
-    state
-        .guided()
-        .ifPresent(
-            guided ->
-                json.set(
-                    AUTOGUIDANCE,
-                    Json.object()
-                        .put(GUIDE, absolute(guided.autoguidance().guide()))
-                        .put(WEIGHT, guided.autoguidance().weight())
-                        .put(DIGEST, guided.digest())));
+    json.put(STARTED_FROM, state.startedFrom().map(DistillationJson::absolute).orElse(null));
+    state.taught().ifPresent(taught -> DistillationJson.put(json, taught));
     json.set(OPTIONS, json(state.options()));
     return json;
-  }
-
-  /** Returns where a folder is, wherever training is resumed from. */
-  private static String absolute(Path folder) {
-    return folder.toAbsolutePath().normalize().toString();
   }
 
   private static ObjectNode json(TrainingOptions options) {
@@ -196,23 +175,12 @@ final class TrainingFolder {
         totalSteps);
     Optional<Path> startedFrom =
         Optional.ofNullable(json.path(STARTED_FROM).asText(null)).map(Path::of);
-    checkArgument(
-        !json.has(AUTOGUIDANCE) || startedFrom.isPresent(), "autoguidance needs started_from");
-    Optional<Guided> guided =
-        json.has(AUTOGUIDANCE) ? Optional.of(guided(json.get(AUTOGUIDANCE))) : Optional.empty();
-    return new State(step, totalSteps, startedFrom, guided, options(json.path(OPTIONS)));
-  }
-
-  private static Guided guided(JsonNode json) {
-    JsonNode guide = json.path(GUIDE);
-    JsonNode weight = json.path(WEIGHT);
-    JsonNode digest = json.path(DIGEST);
-    checkArgument(
-        guide.isTextual() && weight.isNumber() && digest.isTextual(),
-        "autoguidance needs a guide, a weight and a digest, got %s",
-        json);
-    return new Guided(
-        new Autoguidance(Path.of(guide.asText()), weight.asDouble()), digest.asText());
+    return new State(
+        step,
+        totalSteps,
+        startedFrom,
+        DistillationJson.read(json, startedFrom.isPresent()),
+        options(json.path(OPTIONS)));
   }
 
   private static TrainingOptions options(JsonNode json) {

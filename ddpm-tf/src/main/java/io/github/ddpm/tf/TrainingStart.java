@@ -61,8 +61,11 @@ record TrainingStart(
       WeightSource initial = layout.source(layout.initial(options.seed()));
       weights = new Deepening(weights, layers, initial, more);
     }
+    // Who learns from the data, or all timesteps, is no longer the model of few steps it was.
+    ModelConfig start =
+        new ModelConfig(network, saved.config().info().withSteps(0), saved.config().pipeline());
     return new TrainingStart(
-        new ModelConfig(network, saved.config().info(), saved.config().pipeline()),
+        teacher.map(given -> given.student(start)).orElse(start),
         teacher,
         TrainingFolder.State.start(options, Optional.of(folder)),
         layout,
@@ -87,14 +90,11 @@ record TrainingStart(
     TrainingFolder.State state = TrainingFolder.read(folder);
     Optional<Teacher> teacher =
         state
-            .guided()
+            .taught()
             .map(
-                guided ->
+                taught ->
                     Teacher.resume(
-                        state.startedFrom().orElseThrow(),
-                        guided.autoguidance(),
-                        guided.digest(),
-                        saved.config().info()));
+                        state.startedFrom().orElseThrow(), taught, saved.config().info()));
     return new TrainingStart(
         saved.config(),
         teacher,

@@ -102,19 +102,25 @@ final class ModelCard {
             options.seed(),
             losses.mean(LOSS_STEPS),
             Math.min(trainer.stepsTaken(), LOSS_STEPS),
-            trainer.autoguidance().isPresent() ? ", against what the guided model predicts" : "");
+            autoguidance(trainer).isPresent() ? ", against what the guided model predicts" : "");
     Files.writeString(
         folder.resolve(NAME),
         text
             + made("What it started from", trainer.startedFrom())
-            + made("What guided it", trainer.autoguidance().map(Autoguidance::guide)));
+            + made("What guided it", autoguidance(trainer).map(Autoguidance::guide)));
+  }
+
+  private static Optional<Autoguidance> autoguidance(Trainer trainer) {
+    return trainer
+        .distillation()
+        .flatMap(from -> from instanceof Autoguidance by ? Optional.of(by) : Optional.empty());
   }
 
   /** Returns the options that say what a training starts from. */
   private static String start(Trainer trainer) {
     int layers = trainer.network().levels().layersPerBlock();
-    if (trainer.autoguidance().isPresent()) {
-      Autoguidance by = trainer.autoguidance().get();
+    if (autoguidance(trainer).isPresent()) {
+      Autoguidance by = autoguidance(trainer).get();
       return format(
           "--from %s --guide %s --guide-weight %s",
           trainer.startedFrom().orElseThrow(), by.guide(), by.weight());
