@@ -2,9 +2,9 @@ package io.github.ddpm;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /**
  * What a student has to predict at a timestep of its plan, so that one row of {@linkplain
@@ -60,20 +60,22 @@ public record DistilledStep(Step student, List<Step> teacher, double fromX, List
   }
 
   /**
-   * Makes the rows of a student and of its teacher, both {@linkplain ModelInfo#spacing spaced as
-   * suits the model}, and says what the student has to predict in each of its own.
+   * Makes the rows of a student and of its teacher, and says what the student has to predict in
+   * each of its own. The plan of the student is {@linkplain Spacing#trailing spaced evenly}, in the
+   * {@linkplain ModelInfo#evenlySpaced time} in which that suits the teacher, and the teacher goes
+   * the same way in smaller steps.
    *
-   * @param model both
+   * @param teacher the student is the same model, {@linkplain ModelInfo#evenlySpaced evenly spaced}
    * @param steps n, timesteps in the student's plan, at least 1
    * @param teacherSteps timesteps in the teacher's plan: a multiple of n, such as 2·n, and at most
    *     T
    * @return n steps, noisiest first
-   * @throws IllegalArgumentException if the teacher's plan is not such a multiple, or has timesteps
-   *     that the model can't have, or the student's plan is not a part of it; or if the model
-   *     predicts ε and its plan starts where x holds less signal than 1/32, because the student's
-   *     estimate of the image would be more than that many times as far off as its ε (section 4)
+   * @throws IllegalArgumentException if the teacher's plan is not such a multiple, or has more than
+   *     T timesteps; or if the model predicts ε and its plan starts where x holds less signal than
+   *     1/32, because the student's estimate of the image would be more than that many times as far
+   *     off as its ε (section 4)
    */
-  public static List<DistilledStep> steps(ModelInfo model, int steps, int teacherSteps) {
+  public static List<DistilledStep> steps(ModelInfo teacher, int steps, int teacherSteps) {
     checkArgument(steps >= 1, "steps must be at least 1, got %s", steps);
     int rows = teacherSteps / steps;
     checkArgument(
@@ -81,32 +83,27 @@ public record DistilledStep(Step student, List<Step> teacher, double fromX, List
         "a student of %s steps needs a teacher of twice as many or another multiple, got %s",
         steps,
         teacherSteps);
-    BetaSchedule schedule = model.schedule();
-    double[] timesteps = model.spacing(steps).timesteps(schedule.timesteps());
-    double[] teacherTimesteps = model.spacing(teacherSteps).timesteps(schedule.timesteps());
+    ModelInfo student = teacher.evenlySpaced();
+    int trainTimesteps = student.schedule().timesteps();
+    double[] plan = Spacing.trailing(steps).timesteps(trainTimesteps);
+    double[] teacherPlan =
+        Arrays.stream(Spacing.trailing(teacherSteps).timesteps(trainTimesteps))
+            .map(teacher::timestepOf)
+            .toArray();
     NoiseScheduler ddim = NoiseScheduler.ddim(0);
-    List<Step> student = ddim.steps(schedule, model.predictionType(), timesteps);
-    List<Step> teacher = ddim.steps(schedule, model.predictionType(), teacherTimesteps);
+    List<Step> row = ddim.steps(student.schedule(), student.predictionType(), plan);
+    List<Step> teacherRow = ddim.steps(teacher.schedule(), teacher.predictionType(), teacherPlan);
     checkArgument(
-        model.predictionType() != PredictionType.EPSILON
-            || student.get(0).signal() >= ModelInfo.LEAST_SIGNAL,
+        student.predictionType() != PredictionType.EPSILON
+            || row.get(0).signal() >= ModelInfo.LEAST_SIGNAL,
         "a student that predicts epsilon can't start at timestep %s, where x holds a signal of %s, below 1/32: use"
             + " v_prediction or sample, or a spacing exponent below 1",
-        String.valueOf(timesteps[0]),
-        String.valueOf(student.get(0).signal()));
-    List<DistilledStep> distilled = new ArrayList<>();
-    for (int i = 0; i < steps; i++) {
-      checkArgument(
-          timesteps[i] == teacherTimesteps[i * rows],
-          "the plans of %s and %s steps must meet, but the timesteps after %s of the first are %s and %s",
-          steps,
-          teacherSteps,
-          i,
-          String.valueOf(timesteps[i]),
-          String.valueOf(teacherTimesteps[i * rows]));
-      distilled.add(of(student.get(i), teacher.subList(i * rows, (i + 1) * rows)));
-    }
-    return distilled;
+        String.valueOf(plan[0]),
+        String.valueOf(row.get(0).signal()));
+    // Every plan of trailing spacing is a part of that with a multiple of its timesteps.
+    return IntStream.range(0, steps)
+        .mapToObj(i -> of(row.get(i), teacherRow.subList(i * rows, (i + 1) * rows)))
+        .toList();
   }
 
   private static DistilledStep of(Step student, List<Step> teacher) {

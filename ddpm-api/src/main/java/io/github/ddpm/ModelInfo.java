@@ -137,6 +137,52 @@ public record ModelInfo(
         power.timesteps(Math.min(trainTimesteps, Math.max(n, timestepsWithSignal())));
   }
 
+  /**
+   * Returns this model with another count of time, in which plans are spaced evenly: its timestep t
+   * has the noise of this model's {@link #timestepOf}, so {@link Spacing#trailing} there visits the
+   * noise levels that {@link #spacing} visits here. A network that is trained so needs no exponent,
+   * which diffusers doesn't know.
+   *
+   * @return this model, if its exponent is 1
+   * @throws IllegalArgumentException for an exponent below 1 and zero terminal SNR, which no table
+   *     of β has
+   */
+  public ModelInfo evenlySpaced() {
+    if (spacingExponent == 1) {
+      return this;
+    }
+    checkArgument(
+        !schedule.isZeroTerminalSnr(),
+        "a schedule of zero terminal SNR can't be spaced anew: the spacing exponent must be 1, got %s",
+        spacingExponent);
+    double[] betas = new double[schedule.timesteps()];
+    double before = 1;
+    for (int t = 0; t < betas.length; t++) {
+      double alphaBar = schedule.alphaBar(timestepOf(t));
+      betas[t] = 1 - alphaBar / before;
+      before = alphaBar;
+    }
+    return new ModelInfo(
+        height,
+        width,
+        channels,
+        classes,
+        nullLabel,
+        BetaSchedule.of(betas),
+        predictionType,
+        1,
+        steps);
+  }
+
+  /** Returns the timestep of this model that has the noise of one of {@link #evenlySpaced}. */
+  double timestepOf(double even) {
+    int timesteps = schedule.timesteps();
+    return spacingExponent == 1
+        ? even
+        : Math.max(
+            0, timestepsWithSignal() * Math.pow((even + 1) / timesteps, spacingExponent) - 1);
+  }
+
   /** Counts the timesteps from 0 up that have the signal that x0 can be told by. */
   private int timestepsWithSignal() {
     int timesteps = schedule.timesteps();

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
 
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -105,6 +106,39 @@ class DistilledStepTest {
     assertThat(steps.get(3).student().fromX()).isZero();
   }
 
+  /** Where a plan of the student meets one of the teacher, noise and image are the same. */
+  @Test
+  void theStudentIsSpacedEvenlyInItsOwnTime() {
+    ModelInfo teacher = model(PredictionType.V_PREDICTION, 0.5);
+    ModelInfo student = teacher.evenlySpaced();
+    assertThat(student.spacingExponent()).isEqualTo(1);
+    List<DistilledStep> steps = DistilledStep.steps(teacher, 4, 8);
+    assertThat(steps)
+        .extracting(step -> step.student().timestep())
+        .containsExactly(999.0, 749.0, 499.0, 249.0);
+    assertThat(steps)
+        .extracting(step -> step.teacher().get(0).timestep())
+        .containsExactly(boxed(teacher.spacing(4).timesteps(1000)));
+    assertThat(steps.stream().flatMap(step -> step.teacher().stream()).map(Step::timestep))
+        .containsExactly(boxed(teacher.spacing(8).timesteps(1000)));
+    for (DistilledStep step : steps) {
+      assertThat(step.student().signal()).isCloseTo(step.teacher().get(0).signal(), within(1e-13));
+    }
+  }
+
+  @Test
+  void theStudentOfAnEvenlySpacedModelKeepsItsTime() {
+    ModelInfo teacher = model(PredictionType.V_PREDICTION, 1);
+    assertThat(teacher.evenlySpaced()).isSameAs(teacher);
+    for (DistilledStep step : DistilledStep.steps(teacher, 16, 32)) {
+      assertThat(step.student().timestep()).isEqualTo(step.teacher().get(0).timestep());
+    }
+  }
+
+  private static Double[] boxed(double... values) {
+    return Arrays.stream(values).boxed().toArray(Double[]::new);
+  }
+
   @ParameterizedTest
   @EnumSource
   void anErrorOfTheImageWeighsAsMuchInTheOutput(PredictionType type) {
@@ -152,7 +186,6 @@ class DistilledStepTest {
         "V_PREDICTION | 1   | 5 | 16   | a student of 5 steps needs a teacher of twice as many or another multiple, got 16",
         "V_PREDICTION | 1   | 4 | 2    | a student of 4 steps needs a teacher of twice as many or another multiple, got 2",
         "V_PREDICTION | 1   | 600 | 1200 | steps must be in [1, 1000], the model's training timesteps, got 1200",
-        "V_PREDICTION | 0.5 | 500 | 1000 | the plans of 500 and 1000 steps must meet, but the timesteps after 1 of the first are 997.9994994993741 and 997.0",
         "EPSILON      | 1   | 4 | 8    | a student that predicts epsilon can't start at timestep 999.0, where x holds a signal of 4.9282521313695554E-5, below 1/32: use v_prediction or sample, or a spacing exponent below 1",
       })
   void whatCanNotBeLearnedIsRefused(
@@ -187,7 +220,7 @@ class DistilledStepTest {
                 model,
                 all.get(i),
                 i + 1 < steps
-                    ? level(model, all.get(i + 1).student().timestep())
+                    ? level(model, all.get(i + 1).teacher().get(0).timestep())
                     : new double[] {1, 0});
           }
         }

@@ -45,6 +45,11 @@ public record ProgressiveDistillation(
     this(teacher, steps, 2 * steps, 1, Weighting.TRUNCATED_SNR);
   }
 
+  /** Returns this with another folder for the teacher. */
+  public ProgressiveDistillation withTeacher(Path folder) {
+    return new ProgressiveDistillation(folder, steps, teacherSteps, guidance, weighting);
+  }
+
   /** Returns this with a teacher that takes so many steps. */
   public ProgressiveDistillation withTeacherSteps(int number) {
     return new ProgressiveDistillation(teacher, steps, number, guidance, weighting);

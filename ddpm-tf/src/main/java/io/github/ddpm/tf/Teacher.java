@@ -56,7 +56,12 @@ record Teacher(
   }
 
   private static Teacher guided(ModelFolder model, Autoguidance autoguidance) throws IOException {
-    ModelFolder guide = read("guide", autoguidance.guide(), model.config().info());
+    ModelFolder guide = ModelFolder.read(autoguidance.guide());
+    checkSame(
+        "guide",
+        autoguidance.guide(),
+        guide.config().info().withSpacingExponent(1),
+        model.config().info().withSpacingExponent(1));
     return new Teacher(
         autoguidance,
         model,
@@ -67,8 +72,9 @@ record Teacher(
 
   private static Teacher progressive(ModelInfo student, ProgressiveDistillation asked)
       throws IOException {
-    ModelFolder model = read("teacher", asked.teacher(), student);
+    ModelFolder model = ModelFolder.read(asked.teacher());
     ModelInfo info = model.config().info();
+    checkSame("teacher", asked.teacher(), info.evenlySpaced(), student.evenlySpaced());
     checkArgument(
         info.steps() == 0 || info.steps() == asked.teacherSteps(),
         "the teacher must take the %s steps that it was distilled for, got %s, in %s",
@@ -88,16 +94,15 @@ record Teacher(
         digest(model));
   }
 
-  private static ModelFolder read(String what, Path folder, ModelInfo student) throws IOException {
-    ModelFolder model = ModelFolder.read(folder);
+  /** Refuses a model that answers another question. */
+  private static void checkSame(String what, Path folder, ModelInfo model, ModelInfo student) {
     checkArgument(
-        isOfTheSame(model.config().info(), student),
+        isSame(model, student),
         "the %s must be a model of the same size, classes, noise and prediction, got %s, and not %s, in %s",
         what,
-        model.config().info(),
+        model,
         student,
         folder);
-    return model;
   }
 
   /**
@@ -120,7 +125,7 @@ record Teacher(
         Autoguidance autoguidance = (Autoguidance) taught.distillation();
         ModelFolder model = ModelFolder.read(startedFrom);
         checkArgument(
-            isOfTheSame(model.config().info(), trained),
+            isSame(model.config().info().withSpacingExponent(1), trained.withSpacingExponent(1)),
             "started_from %s is another model by now",
             startedFrom);
         teacher = guided(model, autoguidance);
@@ -143,7 +148,9 @@ record Teacher(
     }
     ModelConfig own = model.config();
     return new ModelConfig(
-        start.network(), own.info().withSteps(steps.size()), own.pipeline().ofDistilled());
+        start.network(),
+        own.info().evenlySpaced().withSteps(steps.size()),
+        own.pipeline().ofDistilled());
   }
 
   private static String digest(ModelFolder... models) throws IOException {
@@ -163,10 +170,8 @@ record Teacher(
     return hasher.hash().toString();
   }
 
-  /** Tells whether two models answer the same question; how they are sampled doesn't matter. */
-  private static boolean isOfTheSame(ModelInfo one, ModelInfo other) {
-    return one.withSpacingExponent(1)
-        .withSteps(0)
-        .equals(other.withSpacingExponent(1).withSteps(0));
+  /** Tells whether two models answer the same question; in how many steps doesn't matter. */
+  private static boolean isSame(ModelInfo one, ModelInfo other) {
+    return one.withSteps(0).equals(other.withSteps(0));
   }
 }

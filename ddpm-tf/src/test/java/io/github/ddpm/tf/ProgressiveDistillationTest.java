@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.DistilledStep;
 import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
@@ -247,6 +248,31 @@ class ProgressiveDistillationTest {
     try (Trainer trainer = Trainer.fineTune(whole, options)) {
       assertThat(trainer.info().steps()).isZero();
     }
+  }
+
+  /** A teacher that is spaced by a power has a student in whose time the same plan is even. */
+  @Test
+  void aStudentIsSpacedEvenlyWhateverItsTeacherIs() throws IOException {
+    Path model = untrained("model", PredictionType.V_PREDICTION, 6);
+    changeScheduler(model, json -> json.put("_spacing_exponent", 0.5));
+    ModelInfo teacher = ModelFolder.read(model).config().info();
+    Path student = folder.resolve("student");
+    Path next = folder.resolve("next");
+    try (Trainer trainer = Trainer.distill(model, new ProgressiveDistillation(model, 8), OPTIONS)) {
+      trainer.save(student);
+    }
+    ModelInfo info = ModelFolder.read(student).config().info();
+    assertThat(info).isEqualTo(teacher.evenlySpaced().withSteps(8));
+    try (Trainer trainer =
+        Trainer.distill(student, new ProgressiveDistillation(student, 4), OPTIONS)) {
+      trainer.save(next);
+    }
+    assertThat(ModelFolder.read(next).config().info()).isEqualTo(info.withSteps(4));
+    // More of a round, from what there is, and from the first teacher in one go.
+    Trainer.distill(next, new ProgressiveDistillation(student, 4), OPTIONS).close();
+    Trainer.distill(next, new ProgressiveDistillation(model, 4), OPTIONS).close();
+    Trainer.resume(next).close();
+    Trainer.resume(student).close();
   }
 
   private static float[] sampled(Path model, int steps) throws IOException {
