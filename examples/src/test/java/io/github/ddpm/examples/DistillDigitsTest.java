@@ -88,6 +88,26 @@ class DistillDigitsTest {
     String weights = "steps-2/unet/diffusion_pytorch_model.safetensors";
     assertThat(killed.resolve(weights)).hasSameBinaryContentAs(whole.resolve(weights));
 
+    // It exports as any training does, with the command that it was.
+    Path card = folder.resolve("card");
+    Outcome exported =
+        run(
+            new TrainMnist(),
+            "--resume",
+            "--data=" + shared,
+            "--out=" + killed.resolve("steps-2"),
+            "--export=" + card);
+    assertThat(exported.code()).as(exported.err()).isZero();
+    assertThat(card.resolve("README.md"))
+        .content()
+        .contains(
+            "DistillDigits -Dexec.args=\"--from "
+                + first
+                + " --teacher-steps 4 --steps 2 --guidance 1.0 --weighting TRUNCATED_SNR --batch 4"
+                + " --epochs-per-round 0.4 --learning-rate 0.001 --label-dropout 0.5 --precision ",
+            " --seed 8\"",
+            ", against where the teacher lands |");
+
     // Nothing is left to do.
     assertThat(distill(killed, "--steps=4,2", "--count=6").out()).isEmpty();
     assertError(
