@@ -4,6 +4,8 @@
 
 INPUT_AND_OUTPUT: a .safetensors or .npz file with sample [n, c, h, w], timestep [n] or [1], out (shaped like
 sample) and, for a model with classes, class_labels [n]; the expected.safetensors files in this folder are such files.
+For a model that was distilled it may also have noise and images, both like sample: what the folder's own scheduler
+makes of that noise in as many steps as the model was distilled for, to 1e-3.
 The config goes through UNet2DModel(**config), which drops keys that start with an underscore and refuses any
 other key it doesn't know; weights through load_state_dict(strict=True). Exit code 1 if the outputs differ by more
 than 1e-4 anywhere.
@@ -51,4 +53,14 @@ with torch.no_grad():
 out = out[:, : tensors["out"].shape[1]]  # without a learned variance
 difference = float((out - tensors["out"].double()).abs().max())
 print(f"{len(weights)} tensors loaded, largest output {float(out.abs().max()):.6g}, largest difference {difference:.3g}")
+if "noise" in tensors:
+    scheduler = scheduler_class.from_config(read("scheduler", "scheduler_config.json"))
+    scheduler.set_timesteps(read("scheduler", "scheduler_config.json")["_num_inference_steps"])
+    x = tensors["noise"].double()
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            x = scheduler.step(model(x, t.double(), labels).sample, t, x).prev_sample
+    away = float((x - tensors["images"].double()).abs().max())
+    print(f"{len(scheduler.timesteps)} steps at {scheduler.timesteps.tolist()}, largest difference {away:.3g}")
+    assert away <= 1e-3
 sys.exit(0 if difference <= 1e-4 and out.shape == tensors["out"].shape else 1)

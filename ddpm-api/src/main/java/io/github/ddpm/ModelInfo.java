@@ -20,6 +20,8 @@ import java.util.List;
  * @param predictionType what it predicts
  * @param spacingExponent what a plan of few of its timesteps is best spaced by, in [0.1, 1]: the
  *     exponent of {@link Spacing#power}; 1 is {@link Spacing#trailing}
+ * @param steps number of steps it was distilled for, in [0, T], which samplers take unless they are
+ *     told otherwise; 0 for a model that learned all of its timesteps
  */
 public record ModelInfo(
     int height,
@@ -29,15 +31,17 @@ public record ModelInfo(
     boolean nullLabel,
     BetaSchedule schedule,
     PredictionType predictionType,
-    double spacingExponent) {
-  private static final double LEAST_SIGNAL = 1.0 / 32;
+    double spacingExponent,
+    int steps) {
+  /** With less signal in x, x0 can't be told by ε. */
+  static final double LEAST_SIGNAL = 1.0 / 32;
 
   /**
    * Checks the description.
    *
    * @throws IllegalArgumentException if a size is out of its range, there is a null label without
-   *     classes, the model predicts ε with a schedule of zero terminal SNR, or the exponent is not
-   *     in its range
+   *     classes, the model predicts ε with a schedule of zero terminal SNR, or the exponent or the
+   *     number of steps is not in its range
    */
   public ModelInfo {
     checkArgument(
@@ -62,6 +66,11 @@ public record ModelInfo(
         spacingExponent >= 0.1 && spacingExponent <= 1,
         "the spacing exponent must be in [0.1, 1], got %s",
         spacingExponent);
+    checkArgument(
+        steps >= 0 && steps <= schedule.timesteps(),
+        "the steps that a model was distilled for must be in [0, %s], got %s",
+        schedule.timesteps(),
+        steps);
   }
 
   /** Describes a model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
@@ -73,7 +82,7 @@ public record ModelInfo(
       boolean nullLabel,
       BetaSchedule schedule,
       PredictionType predictionType) {
-    this(height, width, channels, classes, nullLabel, schedule, predictionType, 1);
+    this(height, width, channels, classes, nullLabel, schedule, predictionType, 1, 0);
   }
 
   /**
@@ -84,7 +93,27 @@ public record ModelInfo(
    */
   public ModelInfo withSpacingExponent(double exponent) {
     return new ModelInfo(
-        height, width, channels, classes, nullLabel, schedule, predictionType, exponent);
+        height, width, channels, classes, nullLabel, schedule, predictionType, exponent, steps);
+  }
+
+  /**
+   * Returns this model as one that was distilled for so many steps. It can be asked for others, at
+   * whose timesteps it only answers by what it learned at its own.
+   *
+   * @param number in [0, T]; 0 is a model that learned all of its timesteps
+   * @throws IllegalArgumentException if it is not in that range
+   */
+  public ModelInfo withSteps(int number) {
+    return new ModelInfo(
+        height,
+        width,
+        channels,
+        classes,
+        nullLabel,
+        schedule,
+        predictionType,
+        spacingExponent,
+        number);
   }
 
   /**
@@ -106,6 +135,52 @@ public record ModelInfo(
     Spacing power = Spacing.power(n, spacingExponent);
     return trainTimesteps ->
         power.timesteps(Math.min(trainTimesteps, Math.max(n, timestepsWithSignal())));
+  }
+
+  /**
+   * Returns this model with another count of time, in which plans are spaced evenly: its timestep t
+   * has the noise of this model's {@link #timestepOf}, so {@link Spacing#trailing} there visits the
+   * noise levels that {@link #spacing} visits here. A network that is trained so needs no exponent,
+   * which diffusers doesn't know.
+   *
+   * @return this model, if its exponent is 1
+   * @throws IllegalArgumentException for an exponent below 1 and zero terminal SNR, which no table
+   *     of β has
+   */
+  public ModelInfo evenlySpaced() {
+    if (spacingExponent == 1) {
+      return this;
+    }
+    checkArgument(
+        !schedule.isZeroTerminalSnr(),
+        "a schedule of zero terminal SNR can't be spaced anew: the spacing exponent must be 1, got %s",
+        spacingExponent);
+    double[] betas = new double[schedule.timesteps()];
+    double before = 1;
+    for (int t = 0; t < betas.length; t++) {
+      double alphaBar = schedule.alphaBar(timestepOf(t));
+      betas[t] = 1 - alphaBar / before;
+      before = alphaBar;
+    }
+    return new ModelInfo(
+        height,
+        width,
+        channels,
+        classes,
+        nullLabel,
+        BetaSchedule.of(betas),
+        predictionType,
+        1,
+        steps);
+  }
+
+  /** Returns the timestep of this model that has the noise of one of {@link #evenlySpaced}. */
+  double timestepOf(double even) {
+    int timesteps = schedule.timesteps();
+    return spacingExponent == 1
+        ? even
+        : Math.max(
+            0, timestepsWithSignal() * Math.pow((even + 1) / timesteps, spacingExponent) - 1);
   }
 
   /** Counts the timesteps from 0 up that have the signal that x0 can be told by. */

@@ -33,8 +33,9 @@ public interface Predictor extends AutoCloseable {
   /**
    * Makes a sampler with this model, set up as the model comes: for a loaded one, as its {@code
    * scheduler_config.json} and pipeline have it in Python, but that timesteps are spaced by the
-   * {@linkplain ModelInfo#spacingExponent exponent} of a model that has one. Any other sampler
-   * works as well.
+   * {@linkplain ModelInfo#spacingExponent exponent} of a model that has one, and that one that was
+   * distilled takes the {@linkplain ModelInfo#steps steps} that it was distilled for. Any other
+   * sampler works as well.
    *
    * @implSpec The default is {@code Sampler.ddim(0).with(this)}.
    */

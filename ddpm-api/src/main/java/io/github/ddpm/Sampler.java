@@ -42,7 +42,9 @@ public interface Sampler {
 
   /**
    * Makes a sampler with that solver and its {@linkplain NoiseScheduler#defaultSteps default}
-   * number of steps.
+   * number of steps, or, for a model that was distilled, with {@linkplain ModelInfo#steps its own}.
+   * Such a model learned to land where its teacher did by {@link #ddim ddim(0)}: other solvers and
+   * numbers of steps ask it what it was not taught.
    */
   static Sampler of(NoiseScheduler scheduler) {
     return TableSampler.of(scheduler);

@@ -44,7 +44,7 @@ record TableSampler(
   static Sampler of(NoiseScheduler scheduler) {
     return new TableSampler(
         requireNonNull(scheduler, "scheduler"),
-        info -> scheduler.spacing(scheduler.defaultSteps(info.schedule().timesteps()), info),
+        info -> scheduler.spacing(defaultSteps(scheduler, info), info),
         Optional.empty(),
         List.of(),
         1,
@@ -52,6 +52,10 @@ record TableSampler(
         0,
         1,
         DenoiseRequest.NOBODY);
+  }
+
+  private static int defaultSteps(NoiseScheduler scheduler, ModelInfo info) {
+    return info.steps() > 0 ? info.steps() : scheduler.defaultSteps(info.schedule().timesteps());
   }
 
   @Override

@@ -2,6 +2,7 @@ package io.github.ddpm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.within;
 
 import org.junit.jupiter.api.Test;
 
@@ -31,6 +32,46 @@ class ModelInfoTest {
     refused(WITH, 6, 0, "labels must be in [0, 10], got 11", 11);
     refused(NEEDING, 12, 0, "labels must be in [0, 9], got 10", 10);
     refused(NEEDING, 12, 0, "labels must be in [0, 9], got -1", -1);
+  }
+
+  /** Evenly in its own time is by the power in that of the model, also where ε starts later. */
+  @Test
+  void anotherTimeMakesPlansEven() {
+    for (ModelInfo model : new ModelInfo[] {WITH, WITHOUT}) {
+      ModelInfo spaced = model.withSpacingExponent(0.5);
+      ModelInfo even = spaced.evenlySpaced();
+      assertThat(even.withSpacingExponent(0.5).withSteps(3).evenlySpaced().steps()).isEqualTo(3);
+      for (int n : new int[] {1, 4, 10, 500}) {
+        double[] plan = spaced.spacing(n).timesteps(1000);
+        double[] own = Spacing.trailing(n).timesteps(1000);
+        for (int i = 0; i < n; i++) {
+          double alphaBar = spaced.schedule().alphaBar(plan[i]);
+          assertThat(even.schedule().alphaBar(own[i]))
+              .isCloseTo(alphaBar, within(1e-12 * alphaBar));
+        }
+      }
+    }
+    ModelInfo noSignal =
+        new ModelInfo(
+                1, 1, 1, 0, false, BetaSchedule.linear().zeroTerminalSnr(), PredictionType.SAMPLE)
+            .withSpacingExponent(0.5);
+    assertThatIllegalArgumentException()
+        .isThrownBy(noSignal::evenlySpaced)
+        .withMessage(
+            "a schedule of zero terminal SNR can't be spaced anew: the spacing exponent must be 1, got 0.5");
+  }
+
+  @Test
+  void theStepsOfADistilledModelAreAtMostAllOfIts() {
+    assertThat(WITH.steps()).isZero();
+    assertThat(WITH.withSteps(1000).withSpacingExponent(0.5).steps()).isEqualTo(1000);
+    assertThat(WITH.withSteps(4).withSteps(0)).isEqualTo(WITH);
+    for (int steps : new int[] {-1, 1001}) {
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> WITH.withSteps(steps))
+          .withMessage(
+              "the steps that a model was distilled for must be in [0, 1000], got " + steps);
+    }
   }
 
   private static void refused(

@@ -63,6 +63,24 @@ class SamplerTest {
   }
 
   @Test
+  void aDistilledModelIsSampledWithItsOwnStepsUnlessToldOtherwise() {
+    Recorder model = new Recorder(FormulaPredictor.withLabels().info().withSteps(4));
+    DDIM.with(model).sample(1);
+    Sampler.ddpm().with(model).sample(1);
+    Sampler.dpmSolver().with(model).sample(1);
+    DDIM.steps(5).with(model).sample(1);
+    DDIM.with(new Recorder()).with(model).sample(1);
+    assertThat(model.requests)
+        .extracting(request -> request.steps().stream().mapToDouble(Step::timestep).toArray())
+        .containsExactly(
+            Spacing.trailing(4).timesteps(1000),
+            Spacing.trailing(4).timesteps(1000),
+            Spacing.trailing(4).timesteps(1000),
+            Spacing.trailing(5).timesteps(1000),
+            Spacing.trailing(4).timesteps(1000));
+  }
+
+  @Test
   void stepsAreSpacedAsTheModelSays() {
     Recorder model = new Recorder(FormulaPredictor.withLabels().info().withSpacingExponent(0.5));
     DDIM.steps(4).with(model).sample(1);
@@ -254,7 +272,7 @@ class SamplerTest {
     refused(
         () -> new ModelInfo(1, 1, 1, 0, true, schedule, type), "a null label needs classes, got 0");
     refused(
-        () -> new ModelInfo(1, 1, 1, 0, false, schedule, type, 0.05),
+        () -> new ModelInfo(1, 1, 1, 0, false, schedule, type, 0.05, 0),
         "the spacing exponent must be in [0.1, 1], got 0.05");
   }
 

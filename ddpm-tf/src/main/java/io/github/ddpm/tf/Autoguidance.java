@@ -21,7 +21,7 @@ import java.nio.file.Path;
  *     network may be smaller
  * @param weight w, at least 1; 1 is the model alone
  */
-public record Autoguidance(Path guide, double weight) {
+public record Autoguidance(Path guide, double weight) implements Distillation {
   /**
    * Checks the weight.
    *

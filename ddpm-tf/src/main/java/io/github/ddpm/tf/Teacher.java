@@ -5,101 +5,157 @@ import static com.google.common.base.Preconditions.checkArgument;
 import com.google.common.hash.Hasher;
 import com.google.common.hash.Hashing;
 import com.google.common.io.Closer;
+import io.github.ddpm.DistilledStep;
 import io.github.ddpm.ModelInfo;
-import io.github.ddpm.Precision;
+import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
-import io.github.ddpm.tf.files.WeightSource;
-import io.github.ddpm.tf.graph.UNet;
-import java.io.Closeable;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
-import java.util.Optional;
-import org.tensorflow.Operand;
-import org.tensorflow.ndarray.buffer.DataBuffers;
-import org.tensorflow.op.Ops;
-import org.tensorflow.types.TFloat32;
-import org.tensorflow.types.TInt32;
+import java.util.List;
 
 /**
- * A model under {@link Autoguidance}, as graph functions with its weights as constants. It is
- * closed when they have been read.
+ * A model that teaches by what it answers, (x, timestep, label) → output, guided or not:
  *
- * @param model what is guided
- * @param guide the model in the folder of {@code autoguidance}
- * @param digest of the weights of both
+ * <pre>{@code
+ * out = out_model + (weight - 1)·(out_model - out_guide)
+ * }</pre>
+ *
+ * @param distillation what was asked for
+ * @param model whose answer it is
+ * @param guide another model, or the same one without a label
+ * @param steps where it takes several rows of its table for one of the student; empty where its
+ *     answer is the target
+ * @param digest of the weights that it answers with
  */
-record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, String digest)
-    implements Closeable {
+record Teacher(
+    Distillation distillation,
+    ModelFolder model,
+    Guide guide,
+    List<DistilledStep> steps,
+    String digest) {
+
   /**
-   * Reads the guide.
+   * What the answer goes away from.
    *
-   * @throws IOException if it can't be read
-   * @throws IllegalArgumentException if it is a model of something else
+   * @param labeled whether it is called with the labels, or with the null label
+   * @param weight 1 is no guide
    */
-  static Teacher of(ModelFolder model, Autoguidance autoguidance) throws IOException {
-    Path folder = autoguidance.guide();
-    ModelFolder guide = ModelFolder.read(folder);
-    boolean done = false;
-    try {
-      checkArgument(
-          isOfTheSame(guide.config().info(), model.config().info()),
-          "the guide must be a model of the same size, classes, noise and prediction, got %s, and not %s, in %s",
-          guide.config().info(),
-          model.config().info(),
-          folder);
-      Teacher teacher = new Teacher(model, guide, autoguidance, digest(model, guide));
-      done = true;
-      return teacher;
-    } finally {
-      if (!done) {
-        guide.close();
-      }
-    }
+  record Guide(ModelFolder model, boolean labeled, double weight) {}
+
+  /**
+   * Reads what teaches.
+   *
+   * @param start the model that is to be taught
+   * @param closer is given what must stay open until the weights have been read
+   * @throws IOException if a model can't be read
+   * @throws IllegalArgumentException if it is a model of something else, or can't teach this
+   */
+  static Teacher of(ModelFolder start, Distillation distillation, Closer closer)
+      throws IOException {
+    return distillation instanceof ProgressiveDistillation progressive
+        ? progressive(start.config().info(), progressive, closer)
+        : guided(start, (Autoguidance) distillation, closer);
+  }
+
+  private static Teacher guided(ModelFolder model, Autoguidance autoguidance, Closer closer)
+      throws IOException {
+    ModelFolder guide = closer.register(ModelFolder.read(autoguidance.guide()));
+    checkSame(
+        "guide",
+        autoguidance.guide(),
+        guide.config().info().withSpacingExponent(1),
+        model.config().info().withSpacingExponent(1));
+    return new Teacher(
+        autoguidance,
+        model,
+        new Guide(guide, true, autoguidance.weight()),
+        List.of(),
+        digest(model, guide));
+  }
+
+  private static Teacher progressive(
+      ModelInfo student, ProgressiveDistillation asked, Closer closer) throws IOException {
+    ModelFolder model = closer.register(ModelFolder.read(asked.teacher()));
+    ModelInfo info = model.config().info();
+    checkSame("teacher", asked.teacher(), info.evenlySpaced(), student.evenlySpaced());
+    checkArgument(
+        info.steps() == 0 || info.steps() == asked.teacherSteps(),
+        "the teacher must take the %s steps that it was distilled for, got %s, in %s",
+        info.steps(),
+        asked.teacherSteps(),
+        asked.teacher());
+    checkArgument(
+        asked.guidance() == 1 || info.nullLabel(),
+        "guidance needs a teacher that was trained with label dropout, got guidance %s and %s",
+        asked.guidance(),
+        asked.teacher());
+    return new Teacher(
+        asked,
+        model,
+        new Guide(model, false, asked.guidance()),
+        DistilledStep.steps(info, asked.steps(), asked.teacherSteps()),
+        digest(model));
+  }
+
+  /** Refuses a model that answers another question. */
+  private static void checkSame(String what, Path folder, ModelInfo model, ModelInfo student) {
+    checkArgument(
+        isSame(model, student),
+        "the %s must be a model of the same size, classes, noise and prediction, got %s, and not %s, in %s",
+        what,
+        model,
+        student,
+        folder);
   }
 
   /**
    * Reads the teacher of a training that goes on.
    *
-   * @param folder of the model
-   * @param digest that both models had when the training began
-   * @param trained what is trained, which the model must be too
+   * @param startedFrom folder of the model that the training started from
+   * @param taught what was asked for, and the digest when the training began
+   * @param trained what is trained
    * @throws IllegalArgumentException if a model can't be read or is another one than it was then;
    *     the message says which
    */
-  static Teacher resume(Path folder, Autoguidance autoguidance, String digest, ModelInfo trained) {
-    Closer closer = Closer.create();
-    boolean done = false;
+  static Teacher resume(
+      Path startedFrom, DistillationJson.Taught taught, ModelInfo trained, Closer closer) {
     try {
-      try {
-        ModelFolder model = closer.register(ModelFolder.read(folder));
+      Teacher teacher;
+      String models;
+      if (taught.distillation() instanceof ProgressiveDistillation progressive) {
+        teacher = progressive(trained, progressive, closer);
+        models = progressive.teacher() + " is";
+      } else {
+        Autoguidance autoguidance = (Autoguidance) taught.distillation();
+        ModelFolder model = closer.register(ModelFolder.read(startedFrom));
         checkArgument(
-            isOfTheSame(model.config().info(), trained),
+            isSame(model.config().info().withSpacingExponent(1), trained.withSpacingExponent(1)),
             "started_from %s is another model by now",
-            folder);
-        Teacher teacher = closer.register(of(model, autoguidance));
-        checkArgument(
-            digest.equals(teacher.digest),
-            "%s or %s is another model than when this training began",
-            folder,
-            autoguidance.guide());
-        done = true;
-        return teacher;
-      } finally {
-        if (!done) {
-          closer.close();
-        }
+            startedFrom);
+        teacher = guided(model, autoguidance, closer);
+        models = startedFrom + " or " + autoguidance.guide() + " is";
       }
+      checkArgument(
+          taught.digest().equals(teacher.digest),
+          "%s another model than when this training began",
+          models);
+      return teacher;
     } catch (IOException e) {
       throw new IllegalArgumentException(e.getMessage(), e);
     }
   }
 
-  @Override
-  public void close() throws IOException {
-    guide.close();
-    model.close();
+  /** Describes the student, which has the network and the weights of the model it starts from. */
+  ModelConfig student(ModelConfig start) {
+    if (steps.isEmpty()) {
+      return start;
+    }
+    ModelConfig own = model.config();
+    return new ModelConfig(
+        start.network(),
+        own.info().evenlySpaced().withSteps(steps.size()),
+        own.pipeline().ofDistilled());
   }
 
   private static String digest(ModelFolder... models) throws IOException {
@@ -119,52 +175,8 @@ record Teacher(ModelFolder model, ModelFolder guide, Autoguidance autoguidance, 
     return hasher.hash().toString();
   }
 
-  /** Tells whether two models answer the same question; how they are sampled doesn't matter. */
-  private static boolean isOfTheSame(ModelInfo one, ModelInfo other) {
-    return one.withSpacingExponent(1).equals(other.withSpacingExponent(1));
-  }
-
-  /**
-   * Returns what a network should predict instead of {@link
-   * io.github.ddpm.tf.graph.SchedulerOps#target}.
-   *
-   * @param x noisy images [n, height, width, channels]
-   * @param timesteps [n]
-   * @param labels [n], as the network itself gets them
-   * @throws IOException if a weight is missing, too many or can't be read, or as {@link
-   *     UncheckedIOException}
-   */
-  Operand<TFloat32> target(
-      Ops tf,
-      Precision precision,
-      Operand<TFloat32> x,
-      Operand<TFloat32> timesteps,
-      Optional<Operand<TInt32>> labels)
-      throws IOException {
-    Operand<TFloat32> strong = forward(tf, model, precision, x, timesteps, labels);
-    Operand<TFloat32> weak = forward(tf, guide, precision, x, timesteps, labels);
-    return tf.math.add(
-        strong,
-        tf.math.mul(tf.constant((float) (autoguidance.weight() - 1)), tf.math.sub(strong, weak)));
-  }
-
-  private static Operand<TFloat32> forward(
-      Ops tf,
-      ModelFolder model,
-      Precision precision,
-      Operand<TFloat32> x,
-      Operand<TFloat32> timesteps,
-      Optional<Operand<TInt32>> labels)
-      throws IOException {
-    WeightSource weights = model.weights().source();
-    Operand<TFloat32> out =
-        new UNet(
-                tf,
-                model.config().network(),
-                (name, shape) ->
-                    tf.constant(shape, DataBuffers.of(weights.getUnchecked(name, shape).values())))
-            .forward(precision, x, timesteps, labels);
-    weights.checkNothingLeft();
-    return out;
+  /** Tells whether two models answer the same question; in how many steps doesn't matter. */
+  private static boolean isSame(ModelInfo one, ModelInfo other) {
+    return one.withSteps(0).equals(other.withSteps(0));
   }
 }

@@ -109,26 +109,28 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Starts a training as {@link #fineTune} does, but toward what the model predicts under
-   * autoguidance instead of toward the data: so one call of the trained network does what two
-   * models would have to do together (distillation, Meng et al. 2023, "On Distillation of Guided
-   * Diffusion Models"). A step takes two forward passes more, and the memory of two networks whose
-   * weights are constants of the graph. Resuming needs both folders where and as they were.
+   * Starts a training as {@link #fineTune} does, but toward what models predict instead of toward
+   * the data: one call of the trained network then does what takes several of theirs, be it of two
+   * networks ({@link Autoguidance}) or of one in a row ({@link ProgressiveDistillation}). A step
+   * takes a forward pass more for each of these calls, and the memory of their networks, whose
+   * weights are constants of the graph. Resuming needs all folders where and as they were.
    *
-   * @param folder the model, which is the one to start from as well
-   * @param autoguidance what it is guided by, and how much
-   * @param options as for {@link #fineTune}
-   * @throws IOException if something is missing or wrong in either folder; the message names the
-   *     file and what is wrong
-   * @throws IllegalArgumentException if the guide is a model of something else, or the options
-   *     don't fit
+   * @param folder the model to start from, which autoguidance guides
+   * @param distillation what to learn
+   * @param options as for {@link #fineTune}; without min-SNR weighting in progressive distillation,
+   *     which has its own
+   * @throws IOException if something is missing or wrong in a folder; the message names the file
+   *     and what is wrong
+   * @throws IllegalArgumentException if a model is one of something else, or a number of steps, or
+   *     the options don't fit
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */
-  public static Trainer distill(Path folder, Autoguidance autoguidance, TrainingOptions options)
+  public static Trainer distill(Path folder, Distillation distillation, TrainingOptions options)
       throws IOException {
-    try (ModelFolder saved = ModelFolder.read(folder);
-        Teacher teacher = Teacher.of(saved, autoguidance)) {
+    try (Closer closer = Closer.create()) {
+      ModelFolder saved = closer.register(ModelFolder.read(folder));
+      Teacher teacher = Teacher.of(saved, distillation, closer);
       return new Trainer(
           TrainingStart.from(
               folder, saved, saved.config().network(), Optional.of(teacher), options));
@@ -209,9 +211,9 @@ public final class Trainer implements AutoCloseable {
     return startedFrom;
   }
 
-  /** Returns the autoguidance that is learned, as {@link #distill} was given it. */
-  public Optional<Autoguidance> autoguidance() {
-    return teacher.map(Teacher::autoguidance);
+  /** Returns what is learned from models, as {@link #distill} was given it. */
+  public Optional<Distillation> distillation() {
+    return teacher.map(Teacher::distillation);
   }
 
   /** Returns the number of steps taken so far. */
@@ -358,7 +360,7 @@ public final class Trainer implements AutoCloseable {
             steps.total(),
             steps.skipped(),
             startedFrom,
-            teacher.map(given -> new TrainingFolder.Guided(given.autoguidance(), given.digest())),
+            teacher.map(given -> new DistillationJson.Taught(given.distillation(), given.digest())),
             options);
     // An interrupt that ended training would end the writing as well, and is there again after it.
     boolean interrupted = Thread.interrupted();

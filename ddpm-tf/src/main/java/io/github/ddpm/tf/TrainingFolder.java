@@ -39,17 +39,10 @@ final class TrainingFolder {
   private static final String TOTAL_STEPS = "total_steps";
   private static final String SKIPPED = "skipped";
   private static final String STARTED_FROM = "started_from";
-  private static final String AUTOGUIDANCE = "autoguidance";
-  private static final String GUIDE = "guide";
-  private static final String WEIGHT = "weight";
-  private static final String DIGEST = "digest";
   private static final String OPTIONS = "options";
 
   /** The last step whose number leaves those of its draws alone; see {@link TrainingGraph}. */
   private static final long MAX_STEP = (1L << 32) - 1;
-
-  /** Most characters of a path; that of Linux. */
-  private static final int MAX_PATH = 4096;
 
   private static final Set<String> KNOWN_OPTIONS =
       ImmutableSet.of(
@@ -75,14 +68,14 @@ final class TrainingFolder {
    * @param totalSteps steps in all; 0 while not known
    * @param skipped steps that were not taken, because their loss or gradient was not finite
    * @param startedFrom the model that training started from
-   * @param guided the autoguidance that is learned, with the digest of the weights of both models
+   * @param taught what is learned from models, if anything is
    */
   record State(
       long step,
       long totalSteps,
       long skipped,
       Optional<Path> startedFrom,
-      Optional<Guided> guided,
+      Optional<DistillationJson.Taught> taught,
       TrainingOptions options) {
 
     /** Returns the state before the first step. */
@@ -90,9 +83,6 @@ final class TrainingFolder {
       return new State(0, 0, 0, startedFrom, Optional.empty(), options);
     }
   }
-
-  /** Autoguidance, and a digest of the weights of the model and its guide. */
-  record Guided(Autoguidance autoguidance, String digest) {}
 
   /**
    * Writes a model and its training.
@@ -166,24 +156,10 @@ final class TrainingFolder {
   private static ObjectNode json(State state) {
     ObjectNode json = Json.object();
     json.put(STEP, state.step()).put(TOTAL_STEPS, state.totalSteps()).put(SKIPPED, state.skipped());
-    json.put(STARTED_FROM, state.startedFrom().map(TrainingFolder::absolute).orElse(null));
-    state
-        .guided()
-        .ifPresent(
-            guided ->
-                json.set(
-                    AUTOGUIDANCE,
-                    Json.object()
-                        .put(GUIDE, absolute(guided.autoguidance().guide()))
-                        .put(WEIGHT, guided.autoguidance().weight())
-                        .put(DIGEST, guided.digest())));
+    json.put(STARTED_FROM, state.startedFrom().map(DistillationJson::absolute).orElse(null));
+    state.taught().ifPresent(taught -> DistillationJson.put(json, taught));
     json.set(OPTIONS, json(state.options()));
     return json;
-  }
-
-  /** Returns where a folder is, wherever training is resumed from. */
-  private static String absolute(Path folder) {
-    return folder.toAbsolutePath().normalize().toString();
   }
 
   private static ObjectNode json(TrainingOptions options) {
@@ -226,34 +202,15 @@ final class TrainingFolder {
         skipped);
     Optional<Path> startedFrom =
         json.hasNonNull(STARTED_FROM)
-            ? Optional.of(folder(STARTED_FROM, json.get(STARTED_FROM)))
+            ? Optional.of(DistillationJson.folder(STARTED_FROM, json.get(STARTED_FROM)))
             : Optional.empty();
-    checkArgument(
-        !json.has(AUTOGUIDANCE) || startedFrom.isPresent(), "autoguidance needs started_from");
-    Optional<Guided> guided =
-        json.has(AUTOGUIDANCE) ? Optional.of(guided(json.get(AUTOGUIDANCE))) : Optional.empty();
-    return new State(step, totalSteps, skipped, startedFrom, guided, options(json.path(OPTIONS)));
-  }
-
-  private static Guided guided(JsonNode json) {
-    JsonNode weight = json.path(WEIGHT);
-    JsonNode digest = json.path(DIGEST);
-    checkArgument(
-        json.hasNonNull(GUIDE) && Json.isFinite(weight) && digest.isTextual(),
-        "autoguidance needs a guide, a weight and a digest, got %s",
-        Excerpt.of(json));
-    return new Guided(
-        new Autoguidance(folder(GUIDE, json.get(GUIDE)), weight.doubleValue()), digest.textValue());
-  }
-
-  /** Reads a folder, which messages will name in full. */
-  private static Path folder(String key, JsonNode json) {
-    boolean shown =
-        json.isTextual()
-            && json.textValue().length() <= MAX_PATH
-            && json.textValue().codePoints().noneMatch(Character::isISOControl);
-    checkArgument(shown, "%s must be a folder, got %s", key, Excerpt.of(json));
-    return Path.of(json.textValue());
+    return new State(
+        step,
+        totalSteps,
+        skipped,
+        startedFrom,
+        DistillationJson.read(json, startedFrom.isPresent()),
+        options(json.path(OPTIONS)));
   }
 
   private static TrainingOptions options(JsonNode json) {

@@ -6,14 +6,13 @@ import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.ModelConfig;
-import io.github.ddpm.tf.graph.SchedulerOps;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
-import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 import org.tensorflow.Graph;
@@ -108,6 +107,10 @@ final class TrainingGraph implements AutoCloseable {
         options.minSnrGamma() == 0 || !model.info().schedule().isZeroTerminalSnr(),
         "min-SNR weighting never trains the last timestep of a schedule with zero terminal SNR: gamma must be 0, got %s",
         options.minSnrGamma());
+    checkArgument(
+        options.minSnrGamma() == 0 || teacher.map(Teacher::steps).orElse(List.of()).isEmpty(),
+        "progressive distillation has a weighting of its own: min-SNR gamma must be 0, got %s",
+        options.minSnrGamma());
     this.model = model;
     this.options = options;
     this.layout = layout;
@@ -144,7 +147,9 @@ final class TrainingGraph implements AutoCloseable {
             Placeholder.shape(Shape.of(-1, info.height(), info.width(), info.channels())));
     labels = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
     randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
-    loss = loss(tf, teacher);
+    loss =
+        new TrainingLoss(tf, model, options, randomness)
+            .of(images, labels, vectors::weight, teacher);
     Operand<TFloat32> gradient = vectors.gradient(loss);
     norm = AdamW.norm(tf, gradient);
     update = adam.step(loss, gradient, norm, options.optimizer().maxGradientNorm());
@@ -165,59 +170,6 @@ final class TrainingGraph implements AutoCloseable {
         tf.assignAdd(sum, part),
         wholeNorm,
         adam.step(loss, whole, wholeNorm, options.optimizer().maxGradientNorm()));
-  }
-
-  private Operand<TFloat32> loss(Ops tf, Optional<Teacher> teacher) throws IOException {
-    ModelInfo info = model.info();
-    Operand<TInt32> shape = tf.shape(images);
-    Operand<TInt32> count = tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
-    double[] weights =
-        SchedulerOps.minSnrWeights(info.schedule(), info.predictionType(), options.minSnrGamma());
-    Operand<TInt32> timesteps =
-        SchedulerOps.drawTimesteps(
-            tf,
-            weights,
-            tf.squeeze(count),
-            tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(tf, 0)));
-    Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(tf, 1));
-    Operand<TFloat32> x = SchedulerOps.addNoise(tf, info.schedule(), images, epsilon, timesteps);
-    Operand<TFloat32> times = tf.dtypes.cast(timesteps, TFloat32.class);
-    Optional<Operand<TInt32>> given =
-        info.classes() == 0 ? Optional.empty() : Optional.of(droppedLabels(tf, count));
-    UNet network =
-        new UNet(tf, model.network(), (name, size) -> vectors.weight(name))
-            .withDropout(draw -> seed(tf, 3 + draw));
-    Operand<TFloat32> out = network.forward(options.precision(), x, times, given);
-    Operand<TFloat32> target =
-        teacher.isPresent()
-            ? teacher.get().target(tf, options.precision(), x, times, given)
-            : SchedulerOps.target(
-                tf, info.schedule(), info.predictionType(), images, epsilon, timesteps);
-    Operand<TFloat32> error = tf.math.sub(out, target);
-    Operand<TFloat32> squared = tf.math.mul(error, error);
-    double meanWeight = Arrays.stream(weights).average().orElseThrow();
-    return tf.math.mul(
-        tf.math.mean(squared, tf.constant(new int[] {0, 1, 2, 3})),
-        tf.constant((float) meanWeight));
-  }
-
-  private Operand<TInt32> droppedLabels(Ops tf, Operand<TInt32> count) {
-    if (options.labelDropout() == 0) {
-      return labels;
-    }
-    Operand<TFloat32> draw = tf.random.statelessRandomUniform(count, seed(tf, 2));
-    return tf.select(
-        tf.math.less(draw, tf.constant((float) options.labelDropout())),
-        tf.fill(count, tf.constant(model.info().classes())),
-        labels);
-  }
-
-  /**
-   * Returns the seed of a draw: (seed, attempts before) with the number of the draw in the upper
-   * half of the second.
-   */
-  private Operand<TInt64> seed(Ops tf, int draw) {
-    return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
   }
 
   /** Refuses images and labels that the network is not for. */

@@ -62,8 +62,11 @@ record TrainingStart(
       WeightSource initial = layout.source(layout.initial(options.seed()));
       weights = new Deepening(weights, layers, initial, more);
     }
+    // Who learns from the data, or all timesteps, is no longer the model of few steps it was.
+    ModelConfig start =
+        new ModelConfig(network, saved.config().info().withSteps(0), saved.config().pipeline());
     return new TrainingStart(
-        new ModelConfig(network, saved.config().info(), saved.config().pipeline()),
+        teacher.map(given -> given.student(start)).orElse(start),
         teacher,
         TrainingFolder.State.start(options, Optional.of(folder)),
         layout,
@@ -89,15 +92,11 @@ record TrainingStart(
     TrainingFolder.State state = TrainingFolder.read(saved.files());
     Optional<Teacher> teacher =
         state
-            .guided()
+            .taught()
             .map(
-                guided ->
+                taught ->
                     Teacher.resume(
-                        state.startedFrom().orElseThrow(),
-                        guided.autoguidance(),
-                        guided.digest(),
-                        saved.config().info()));
-    teacher.ifPresent(closer::register);
+                        state.startedFrom().orElseThrow(), taught, saved.config().info(), closer));
     return new TrainingStart(
         saved.config(),
         teacher,

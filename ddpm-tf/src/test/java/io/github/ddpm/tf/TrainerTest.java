@@ -346,7 +346,7 @@ class TrainerTest {
     }
     try (Trainer trainer = Trainer.resume(halves)) {
       assertThat(trainer.startedFrom()).contains(model);
-      assertThat(trainer.autoguidance()).contains(autoguidance);
+      assertThat(trainer.distillation()).contains(autoguidance);
       trainer.train(DIGITS, progress -> true);
       trainer.save(halves);
     }
@@ -651,7 +651,7 @@ class TrainerTest {
         .containsExactly(guide.toString());
     try (Trainer resumed = Trainer.resume(folder.resolve("student"))) {
       assertThat(resumed.startedFrom()).contains(model);
-      assertThat(resumed.autoguidance()).contains(new Autoguidance(guide, 2));
+      assertThat(resumed.distillation()).contains(new Autoguidance(guide, 2));
     }
   }
 

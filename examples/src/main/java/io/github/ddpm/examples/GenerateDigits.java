@@ -26,7 +26,8 @@ public final class GenerateDigits extends GenerateCommand {
 
   @Option(
       names = "--steps",
-      description = "number of steps; default: 50 for ddim, all for ddpm, 20 for dpm-solver")
+      description =
+          "number of steps; default: those the model was distilled for, else 50 for ddim, all for ddpm, 20 for dpm-solver")
   private Integer steps;
 
   GenerateDigits() {

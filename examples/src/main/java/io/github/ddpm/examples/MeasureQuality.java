@@ -42,6 +42,8 @@ public final class MeasureQuality implements Callable<Integer> {
   /** So many images are asked for by label unless another number is given. */
   private static final int ASKED = 2000;
 
+  private static final int STEPS = 50;
+
   @Option(names = "--model", description = "folder of the model; default: the one in the library")
   private Path model;
 
@@ -61,8 +63,10 @@ public final class MeasureQuality implements Callable<Integer> {
       description = Samplers.NAMES + ", each with --steps")
   private String sampler;
 
-  @Option(names = "--steps", defaultValue = "50", description = "number of steps")
-  private int steps;
+  @Option(
+      names = "--steps",
+      description = "number of steps; default: those the model was distilled for, else 50")
+  private Integer steps;
 
   @Option(
       names = "--spacing-exponent",
@@ -116,6 +120,9 @@ public final class MeasureQuality implements Callable<Integer> {
     try (Predictor predictor = Commands.open(model, precision);
         DigitClassifier digits =
             classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
+      if (steps == null) {
+        steps = predictor.info().steps() > 0 ? predictor.info().steps() : STEPS;
+      }
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
       Sampler configured =
           Samplers.of(sampler, Samplers.NAMES, eta)

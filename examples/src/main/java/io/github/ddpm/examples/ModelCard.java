@@ -4,6 +4,7 @@ import static io.github.ddpm.examples.Commands.format;
 
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.Autoguidance;
+import io.github.ddpm.tf.ProgressiveDistillation;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
@@ -44,29 +45,6 @@ final class ModelCard {
       throws IOException {
     ModelInfo info = trainer.info();
     TrainingOptions options = trainer.options();
-    String precision = options.precision().name().toLowerCase(Locale.ROOT);
-    double epochs = (double) trainer.totalSteps() * options.batchSize() / data.size();
-    String command =
-        "mvn -q compile exec:java -Dexec.mainClass="
-            + TrainMnist.class.getName()
-            + " -Dexec.args=\""
-            + start(trainer)
-            + " --batch "
-            + options.batchSize()
-            + (options.microBatch() == 0 ? "" : " --micro-batch " + options.microBatch())
-            + " --epochs "
-            + epochs
-            + " --learning-rate "
-            + options.optimizer().learningRate()
-            + " --label-dropout "
-            + options.labelDropout()
-            + " --min-snr "
-            + options.minSnrGamma()
-            + " --precision "
-            + precision
-            + " --seed "
-            + options.seed()
-            + "\"";
     String text =
         format(
             """
@@ -94,7 +72,7 @@ final class ModelCard {
             format(mnist ? MNIST : OTHER, data.size()),
             info.predictionType().configName(),
             info.schedule(),
-            command,
+            command(trainer, data),
             trainer.stepsTaken(),
             trainer.totalSteps(),
             options.batchSize(),
@@ -102,19 +80,71 @@ final class ModelCard {
             options.seed(),
             losses.mean(LOSS_STEPS),
             Math.min(trainer.stepsTaken(), LOSS_STEPS),
-            trainer.autoguidance().isPresent() ? ", against what the guided model predicts" : "");
+            trainer.distillation().isEmpty()
+                ? ""
+                : autoguidance(trainer).isPresent()
+                    ? ", against what the guided model predicts"
+                    : ", against where the teacher lands");
     Files.writeString(
         folder.resolve(NAME),
         text
             + made("What it started from", trainer.startedFrom())
-            + made("What guided it", trainer.autoguidance().map(Autoguidance::guide)));
+            + made("What guided it", autoguidance(trainer).map(Autoguidance::guide)));
+  }
+
+  /** Returns the command that trains so. */
+  private static String command(Trainer trainer, Dataset data) {
+    TrainingOptions options = trainer.options();
+    double epochs = (double) trainer.totalSteps() * options.batchSize() / data.size();
+    String precision = options.precision().name().toLowerCase(Locale.ROOT);
+    Optional<ProgressiveDistillation> rounds = progressive(trainer);
+    Class<?> main = rounds.isPresent() ? DistillDigits.class : TrainMnist.class;
+    String how =
+        rounds.map(ModelCard::round).orElseGet(() -> start(trainer))
+            + " --batch "
+            + options.batchSize()
+            + (options.microBatch() == 0 ? "" : " --micro-batch " + options.microBatch())
+            + (rounds.isPresent() ? " --epochs-per-round " : " --epochs ")
+            + epochs
+            + " --learning-rate "
+            + options.optimizer().learningRate()
+            + " --label-dropout "
+            + options.labelDropout()
+            + (rounds.isPresent() ? "" : " --min-snr " + options.minSnrGamma())
+            + " --precision "
+            + precision
+            + " --seed "
+            + options.seed();
+    return format(
+        "mvn -q compile exec:java -Dexec.mainClass=%s -Dexec.args=\"%s\"", main.getName(), how);
+  }
+
+  /** Returns the options of a round of distillation. */
+  private static String round(ProgressiveDistillation by) {
+    return format(
+        "--from %s --teacher-steps %d --steps %d --guidance %s --weighting %s",
+        by.teacher(), by.teacherSteps(), by.steps(), by.guidance(), by.weighting());
+  }
+
+  private static Optional<ProgressiveDistillation> progressive(Trainer trainer) {
+    return trainer
+        .distillation()
+        .flatMap(
+            from ->
+                from instanceof ProgressiveDistillation by ? Optional.of(by) : Optional.empty());
+  }
+
+  private static Optional<Autoguidance> autoguidance(Trainer trainer) {
+    return trainer
+        .distillation()
+        .flatMap(from -> from instanceof Autoguidance by ? Optional.of(by) : Optional.empty());
   }
 
   /** Returns the options that say what a training starts from. */
   private static String start(Trainer trainer) {
     int layers = trainer.network().levels().layersPerBlock();
-    if (trainer.autoguidance().isPresent()) {
-      Autoguidance by = trainer.autoguidance().get();
+    if (autoguidance(trainer).isPresent()) {
+      Autoguidance by = autoguidance(trainer).get();
       return format(
           "--from %s --guide %s --guide-weight %s",
           trainer.startedFrom().orElseThrow(), by.guide(), by.weight());

@@ -2,6 +2,7 @@ package io.github.ddpm.examples;
 
 import static io.github.ddpm.examples.Commands.format;
 
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Trainer;
@@ -223,7 +224,7 @@ final class TrainingRun {
       int classes = Math.min(predictor.info().classes(), MAX_SAMPLED_CLASSES);
       Path samples = Files.createDirectories(saving.out().resolve("samples"));
       Sampler.ddim(0)
-          .steps(Math.min(20, predictor.info().schedule().timesteps()))
+          .steps(steps(predictor.info()))
           .with(predictor)
           .labels(IntStream.range(0, classes).toArray())
           .seed(0)
@@ -267,5 +268,10 @@ final class TrainingRun {
 
   private static void warn(String problem) {
     System.err.println("warning: " + problem);
+  }
+
+  /** Returns how many steps the samples are drawn with: few, or those that a model is made for. */
+  private static int steps(ModelInfo info) {
+    return info.steps() > 0 ? info.steps() : Math.min(20, info.schedule().timesteps());
   }
 }

@@ -78,6 +78,14 @@ public record PipelineScheduler(
     checkArgument(clip > 0, "clip_sample_range must be above 0, got %s", clip);
   }
 
+  /**
+   * Returns how a model is sampled that learned steps of DDIM with η = 0, spaced evenly or as the
+   * model itself says, from one that was sampled like this.
+   */
+  public PipelineScheduler ofDistilled() {
+    return new PipelineScheduler(true, true, varianceType, TRAILING, 0, true, clip);
+  }
+
   /** Returns the sampler, which is still to be given a model. */
   public Sampler sampler() {
     return Sampler.of(this).clip(clip);

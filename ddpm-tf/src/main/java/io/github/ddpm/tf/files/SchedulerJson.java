@@ -25,6 +25,12 @@ final class SchedulerJson {
   /** What plans of few timesteps are spaced by; diffusers spaces them evenly. */
   private static final String SPACING_EXPONENT = "_spacing_exponent";
 
+  /**
+   * The steps that a model was distilled for. To diffusers, which leaves keys with an underscore
+   * alone, they are an argument of the pipeline.
+   */
+  private static final String STEPS = "_num_inference_steps";
+
   private static final String DDPM_PIPELINE = "DDPMPipeline";
   private static final String DDIM_PIPELINE = "DDIMPipeline";
   private static final String DDPM_SCHEDULER = "DDPMScheduler";
@@ -104,7 +110,16 @@ final class SchedulerJson {
         "_spacing_exponent needs timestep_spacing trailing, got %s with %s",
         String.valueOf(exponent),
         spacing);
-    return config.info(schedule(json), predictionType(json)).withSpacingExponent(exponent);
+    int steps = integer(json, STEPS, 0);
+    checkArgument(
+        steps == 0 || spacing.equals(PipelineScheduler.TRAILING),
+        "_num_inference_steps needs timestep_spacing trailing, got %s with %s",
+        steps,
+        spacing);
+    return config
+        .info(schedule(json), predictionType(json))
+        .withSpacingExponent(exponent)
+        .withSteps(steps);
   }
 
   private static String timestepSpacing(JsonNode json) {
@@ -234,6 +249,9 @@ final class SchedulerJson {
     json.put("timestep_spacing", pipeline.timestepSpacing());
     if (info.spacingExponent() != 1) {
       json.put(SPACING_EXPONENT, info.spacingExponent());
+    }
+    if (info.steps() > 0) {
+      json.put(STEPS, info.steps());
     }
     json.put("steps_offset", pipeline.stepsOffset());
     return json;

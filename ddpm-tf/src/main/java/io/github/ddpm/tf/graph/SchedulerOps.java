@@ -7,7 +7,8 @@ import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.IntToDoubleFunction;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
 import org.tensorflow.op.Ops;
@@ -37,6 +38,38 @@ public final class SchedulerOps {
     Operand<TFloat32> signal = lookUp(tf, schedule, timesteps, t -> signal(schedule, t));
     Operand<TFloat32> noise = lookUp(tf, schedule, timesteps, t -> noise(schedule, t));
     return tf.math.add(tf.math.mul(signal, x0), tf.math.mul(noise, epsilon));
+  }
+
+  /**
+   * Computes the same at the noise of the rows of a plan, whose timesteps need not be whole.
+   *
+   * @param drawn [n], positions in the rows
+   */
+  public static Operand<TFloat32> addNoise(
+      Ops tf,
+      List<Step> rows,
+      Operand<TFloat32> x0,
+      Operand<TFloat32> epsilon,
+      Operand<TInt32> drawn) {
+    return tf.math.add(
+        tf.math.mul(lookUp(tf, rows, drawn, Step::signal), x0),
+        tf.math.mul(lookUp(tf, rows, drawn, Step::noise), epsilon));
+  }
+
+  /**
+   * Returns a number for each image: that of the entry that was drawn for it.
+   *
+   * @param drawn [n], positions in the entries
+   * @return [n, 1, 1, 1]
+   */
+  public static <T> Operand<TFloat32> lookUp(
+      Ops tf, List<T> entries, Operand<TInt32> drawn, ToDoubleFunction<T> number) {
+    float[] table = new float[entries.size()];
+    for (int i = 0; i < table.length; i++) {
+      table[i] = (float) number.applyAsDouble(entries.get(i));
+    }
+    Operand<TFloat32> chosen = tf.gather(tf.constant(table), drawn, tf.constant(0));
+    return Tensors.perImage(tf, chosen, 1);
   }
 
   /**
@@ -185,13 +218,9 @@ public final class SchedulerOps {
   }
 
   private static Operand<TFloat32> lookUp(
-      Ops tf, BetaSchedule schedule, Operand<TInt32> timesteps, IntToDoubleFunction value) {
-    float[] table = new float[schedule.timesteps()];
-    for (int t = 0; t < table.length; t++) {
-      table[t] = (float) value.applyAsDouble(t);
-    }
-    Operand<TFloat32> chosen = tf.gather(tf.constant(table), timesteps, tf.constant(0));
-    return Tensors.perImage(tf, chosen, 1);
+      Ops tf, BetaSchedule schedule, Operand<TInt32> timesteps, ToDoubleFunction<Integer> value) {
+    List<Integer> all = IntStream.range(0, schedule.timesteps()).boxed().toList();
+    return lookUp(tf, all, timesteps, value);
   }
 
   private static double signal(BetaSchedule schedule, int t) {

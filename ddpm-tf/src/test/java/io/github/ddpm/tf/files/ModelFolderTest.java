@@ -102,6 +102,34 @@ class ModelFolderTest {
             "_spacing_exponent needs timestep_spacing trailing, got 0.5 with leading");
   }
 
+  /** What diffusers is told by an argument is a key that it leaves alone. */
+  @Test
+  void theStepsOfADistilledModelComeAndGo() throws IOException {
+    Path file = folder.resolve("scheduler/scheduler_config.json");
+    ObjectNode json = (ObjectNode) Json.read(file);
+    assertThat(json.has("_num_inference_steps")).isFalse();
+    Json.write(file, json.put("_num_inference_steps", 4));
+    assertThat(ModelFolder.read(folder).config().info().steps()).isEqualTo(4);
+    ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32);
+    assertThat(ModelFolder.read(folder).config().info().steps()).isEqualTo(4);
+
+    Fixtures.unseal(folder);
+    for (int steps : new int[] {-1, 1001}) {
+      Json.write(file, json.put("_num_inference_steps", steps));
+      assertThatThrownBy(() -> ModelFolder.read(folder))
+          .isInstanceOf(IOException.class)
+          .hasMessage(
+              file
+                  + ": the steps that a model was distilled for must be in [0, 1000], got "
+                  + steps);
+    }
+    Json.write(file, json.put("_num_inference_steps", 4).put("timestep_spacing", "leading"));
+    assertThatThrownBy(() -> ModelFolder.read(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessage(
+            file + ": _num_inference_steps needs timestep_spacing trailing, got 4 with leading");
+  }
+
   @Test
   void theNullLabelIsMarkedWhereDiffusersLeavesItAlone() throws IOException {
     UNetConfig config = UNetConfig.small(8, 8, 1).withClasses(3);

@@ -1,0 +1,139 @@
+package io.github.ddpm.tf;
+
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.DistilledStep;
+import io.github.ddpm.ModelInfo;
+import io.github.ddpm.Step;
+import io.github.ddpm.tf.files.ModelConfig;
+import io.github.ddpm.tf.graph.SchedulerOps;
+import io.github.ddpm.tf.graph.UNet;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+import org.tensorflow.Operand;
+import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat32;
+import org.tensorflow.types.TInt32;
+import org.tensorflow.types.TInt64;
+
+/**
+ * The loss of a batch as a graph function: noise is added, and the network's output compared with
+ * what it should predict (Ho et al. 2020, algorithm 1).
+ */
+final class TrainingLoss {
+  private final Ops tf;
+  private final ModelConfig model;
+  private final TrainingOptions options;
+  private final Operand<TInt64> randomness;
+
+  /**
+   * Prepares a loss.
+   *
+   * @param randomness [2], the seed and the step, of which all draws are a function
+   */
+  TrainingLoss(Ops tf, ModelConfig model, TrainingOptions options, Operand<TInt64> randomness) {
+    this.tf = tf;
+    this.model = model;
+    this.options = options;
+    this.randomness = randomness;
+  }
+
+  /**
+   * Returns the loss of the network.
+   *
+   * @param images x0, [n, height, width, channels]
+   * @param labels [n], not used by a network without
+   * @param weights answers the network's weight of a name
+   * @param teacher who says what to predict; empty where the data do
+   * @throws IOException if a weight of the teacher can't be read
+   */
+  Operand<TFloat32> of(
+      Operand<TFloat32> images,
+      Operand<TInt32> labels,
+      Function<String, Operand<TFloat32>> weights,
+      Optional<Teacher> teacher)
+      throws IOException {
+    ModelInfo info = model.info();
+    Operand<TInt32> shape = tf.shape(images);
+    Operand<TInt32> count = tf.slice(shape, tf.constant(new int[] {0}), tf.constant(new int[] {1}));
+    List<Step> rows = rows(teacher);
+    double[] errorWeights = errorWeights(teacher);
+    Operand<TInt32> drawn =
+        SchedulerOps.drawTimesteps(
+            tf,
+            errorWeights,
+            tf.squeeze(count),
+            tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(0)));
+    Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(1));
+    Operand<TFloat32> x = SchedulerOps.addNoise(tf, rows, images, epsilon, drawn);
+    Operand<TFloat32> timesteps =
+        tf.reshape(
+            SchedulerOps.lookUp(tf, rows, drawn, Step::timestep), tf.constant(new int[] {-1}));
+    Optional<Operand<TInt32>> given =
+        info.classes() == 0 ? Optional.empty() : Optional.of(droppedLabels(labels, count));
+    UNet network =
+        new UNet(tf, model.network(), (name, size) -> weights.apply(name))
+            .withDropout(draw -> seed(3 + draw));
+    Operand<TFloat32> out = network.forward(options.precision(), x, timesteps, given);
+    Operand<TFloat32> target =
+        teacher.isPresent()
+            ? new TeacherGraph(tf, teacher.get(), options.precision())
+                .target(x, timesteps, drawn, given)
+            : SchedulerOps.target(
+                tf, info.schedule(), info.predictionType(), images, epsilon, drawn);
+    Operand<TFloat32> error = tf.math.sub(out, target);
+    Operand<TFloat32> squared = tf.math.mul(error, error);
+    double meanWeight = Arrays.stream(errorWeights).average().orElseThrow();
+    return tf.math.mul(
+        tf.math.mean(squared, tf.constant(new int[] {0, 1, 2, 3})),
+        tf.constant((float) meanWeight));
+  }
+
+  /** Returns what noise levels are drawn from: those of a student's plan, or of all timesteps. */
+  private List<Step> rows(Optional<Teacher> teacher) {
+    if (isProgressive(teacher)) {
+      return teacher.get().steps().stream().map(DistilledStep::student).toList();
+    }
+    BetaSchedule schedule = model.info().schedule();
+    return IntStream.range(0, schedule.timesteps())
+        .mapToObj(t -> Step.at(t, schedule.alphaBar(t), model.info().predictionType()))
+        .toList();
+  }
+
+  /** Returns how much an error weighs at each of these noise levels. */
+  private double[] errorWeights(Optional<Teacher> teacher) {
+    if (isProgressive(teacher)) {
+      ProgressiveDistillation asked = (ProgressiveDistillation) teacher.get().distillation();
+      return teacher.get().steps().stream().mapToDouble(asked.weighting()::of).toArray();
+    }
+    ModelInfo info = model.info();
+    return SchedulerOps.minSnrWeights(
+        info.schedule(), info.predictionType(), options.minSnrGamma());
+  }
+
+  private static boolean isProgressive(Optional<Teacher> teacher) {
+    return teacher.isPresent() && !teacher.get().steps().isEmpty();
+  }
+
+  private Operand<TInt32> droppedLabels(Operand<TInt32> labels, Operand<TInt32> count) {
+    if (options.labelDropout() == 0) {
+      return labels;
+    }
+    Operand<TFloat32> draw = tf.random.statelessRandomUniform(count, seed(2));
+    return tf.select(
+        tf.math.less(draw, tf.constant((float) options.labelDropout())),
+        tf.fill(count, tf.constant(model.info().classes())),
+        labels);
+  }
+
+  /**
+   * Returns the seed of a step's draw: (seed, step) with the number of the draw in the step's upper
+   * half.
+   */
+  private Operand<TInt64> seed(int draw) {
+    return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
+  }
+}
