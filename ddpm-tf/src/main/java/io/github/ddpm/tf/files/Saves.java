@@ -2,6 +2,8 @@ package io.github.ddpm.tf.files;
 
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
@@ -28,16 +30,15 @@ final class Saves {
   }
 
   private static Stream<Path> numbered(Path folder) throws IOException {
-    Path saves = folder.resolve(FOLDER);
-    if (!Files.isDirectory(saves)) {
-      return Stream.of();
-    }
-    try (Stream<Path> entries = Files.list(saves)) {
+    try (Stream<Path> entries = Files.list(folder.resolve(FOLDER))) {
       return entries
           .filter(entry -> entry.getFileName().toString().matches("[1-9]\\d{0,17}"))
           .sorted(Comparator.comparing(Saves::number).reversed())
           .toList()
           .stream();
+    } catch (NoSuchFileException | NotDirectoryException e) {
+      // None was saved, or the one that was leaves nothing but the model.
+      return Stream.of();
     }
   }
 
