@@ -31,15 +31,15 @@ final class FolderLock implements AutoCloseable {
    */
   private static final Set<Object> HELD = new HashSet<>();
 
-  private final Object held;
+  private final Object folderKey;
   private final Path file;
-  private final Object key;
+  private final Object fileKey;
   private final FileChannel channel;
 
-  private FolderLock(Object held, Path file, FileChannel channel) throws IOException {
-    this.held = held;
+  private FolderLock(Object folderKey, Path file, FileChannel channel) throws IOException {
+    this.folderKey = folderKey;
     this.file = file;
-    this.key = key(file);
+    this.fileKey = key(file);
     this.channel = channel;
   }
 
@@ -94,7 +94,7 @@ final class FolderLock implements AutoCloseable {
   /** Tells whether the file that is locked is still there. */
   boolean isHeld() {
     try {
-      return key(file).equals(key);
+      return key(file).equals(fileKey);
     } catch (IOException e) {
       return false;
     }
@@ -140,6 +140,6 @@ final class FolderLock implements AutoCloseable {
 
   @Override
   public void close() {
-    free(held, channel);
+    free(folderKey, channel);
   }
 }
