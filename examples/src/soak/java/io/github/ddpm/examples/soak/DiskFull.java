@@ -11,7 +11,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Fills the disk that trainings save to, and makes room again. */
-@Command(name = "disk-full", description = "a full disk, in memory; needs root")
+@Command(
+    name = "disk-full",
+    mixinStandardHelpOptions = true,
+    description = "a full disk, in memory; needs root")
 final class DiskFull implements Callable<Integer> {
   @Mixin private Scratch scratch;
 

@@ -22,7 +22,10 @@ import picocli.CommandLine.Option;
  * Flips one bit of a file of a saved training, resumes and loads, and flips it back; in each file
  * at many places.
  */
-@Command(name = "flips", description = "one flipped bit, in each file of a saved training")
+@Command(
+    name = "flips",
+    mixinStandardHelpOptions = true,
+    description = "one flipped bit, in each file of a saved training")
 final class Flips implements Callable<Integer> {
   /** These belong to no save. */
   private static final List<String> BESIDE = List.of("loss.csv", "loss.png", "samples/step-2.png");

@@ -21,7 +21,10 @@ import picocli.CommandLine.Option;
  * Reads hostile files of each kind. Each is refused by the documented exception or accepted, within
  * 10 s and 256 MB of heap; the number of a file makes it anew.
  */
-@Command(name = "hostile", description = "a million files that lie")
+@Command(
+    name = "hostile",
+    mixinStandardHelpOptions = true,
+    description = "a million files that lie")
 final class Hostile implements Callable<Integer> {
   private static final List<String> JVM =
       List.of(

@@ -21,7 +21,10 @@ import picocli.CommandLine.Option;
  * thread that saves is traced, and from between two saves on, so that its calls are the same each
  * time; a first save that is not killed says which they are.
  */
-@Command(name = "kills", description = "SIGKILL before each system call of a save; needs strace")
+@Command(
+    name = "kills",
+    mixinStandardHelpOptions = true,
+    description = "SIGKILL before each system call of a save; needs strace")
 final class Kills implements Callable<Integer> {
   /** The calls that open, make, write, sync, rename, link and delete files. */
   private static final String CALLS =

@@ -10,7 +10,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Opens and closes models and trainings: what they took is given back. */
-@Command(name = "open-close", description = "many loads and closes")
+@Command(
+    name = "open-close",
+    mixinStandardHelpOptions = true,
+    description = "many loads and closes")
 final class OpenClose implements Callable<Integer> {
   /** More than that is what stays for ever, of each load. */
   private static final double MOST_KILOBYTES = 4;

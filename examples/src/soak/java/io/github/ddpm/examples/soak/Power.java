@@ -11,6 +11,7 @@ import picocli.CommandLine.Option;
 /** Cuts the power of the disk that a training has saved to, soon or late after that. */
 @Command(
     name = "power",
+    mixinStandardHelpOptions = true,
     description = "power cuts, on an ext4 in a file; needs root, mkfs.ext4 and perl")
 final class Power implements Callable<Integer> {
   @Mixin private Scratch scratch;

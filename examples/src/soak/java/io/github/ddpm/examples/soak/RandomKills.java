@@ -10,7 +10,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Kills a training that saves after each step, at random, and goes on with it. */
-@Command(name = "random-kills", description = "SIGKILLs at random moments of a training")
+@Command(
+    name = "random-kills",
+    mixinStandardHelpOptions = true,
+    description = "SIGKILLs at random moments of a training")
 final class RandomKills implements Callable<Integer> {
   /** A training is killed so often; then another begins. */
   private static final int KILLS_EACH = 10;

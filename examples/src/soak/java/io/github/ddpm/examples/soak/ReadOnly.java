@@ -10,7 +10,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
 /** Starts trainings whose folder can't be written to: they name it before the first step. */
-@Command(name = "read-only", description = "an --out that can't be written to; needs root")
+@Command(
+    name = "read-only",
+    mixinStandardHelpOptions = true,
+    description = "an --out that can't be written to; needs root")
 final class ReadOnly implements Callable<Integer> {
   private static final String NO_WRITING = "r-xr-xr-x";
 

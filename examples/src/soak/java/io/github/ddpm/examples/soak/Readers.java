@@ -18,7 +18,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Loads a model over and over while another process saves to its folder. */
-@Command(name = "readers", description = "loads of a model during saves")
+@Command(
+    name = "readers",
+    mixinStandardHelpOptions = true,
+    description = "loads of a model during saves")
 final class Readers implements Callable<Integer> {
   @Mixin private Scratch scratch;
 

@@ -19,7 +19,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Samples from one model by many threads, and compares each picture with that of one thread. */
-@Command(name = "serve", description = "many threads, one model, for long")
+@Command(
+    name = "serve",
+    mixinStandardHelpOptions = true,
+    description = "many threads, one model, for long")
 final class Serve implements Callable<Integer> {
   /** So many different requests are made, over and over. */
   private static final int REQUESTS = 64;

@@ -15,7 +15,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Asks the command TrainMnist to end, at random moments after its first step. */
-@Command(name = "signals", description = "SIGTERM and SIGINT at random moments of a training")
+@Command(
+    name = "signals",
+    mixinStandardHelpOptions = true,
+    description = "SIGTERM and SIGINT at random moments of a training")
 final class Signals implements Callable<Integer> {
   /** What a container gives. */
   private static final int SECONDS = 10;

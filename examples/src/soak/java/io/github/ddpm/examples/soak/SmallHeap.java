@@ -11,7 +11,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Samples in JVMs of 128 MB, with and without the limit that JavaCPP sets to native memory. */
-@Command(name = "small-heap", description = "sampling with -Xmx128m")
+@Command(
+    name = "small-heap",
+    mixinStandardHelpOptions = true,
+    description = "sampling with -Xmx128m")
 final class SmallHeap implements Callable<Integer> {
   @Mixin private Scratch scratch;
 

@@ -10,7 +10,7 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Starts two trainings in one folder, in two processes. */
-@Command(name = "two", description = "two trainings in one folder")
+@Command(name = "two", mixinStandardHelpOptions = true, description = "two trainings in one folder")
 final class Two implements Callable<Integer> {
   @Mixin private Scratch scratch;
 
