@@ -20,7 +20,9 @@ import java.util.function.Supplier;
  * @param seed of all randomness
  * @param first index of the first image, at least 0: image k is the same whatever the request it is
  *     part of
- * @param labels image k gets label {@code labels[k mod labels.size()]}; empty for none
+ * @param labels image k gets label {@code labels[k mod labels.size()]}, which may be {@link
+ *     Sampler#NULL_LABEL}; empty for what the {@linkplain ModelInfo#labelCounts model} makes of
+ *     that
  * @param guidance weight w of classifier-free guidance, {@code out_null + w·(out_label - out_null)}
  *     (Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", with their w + 1 as ours); 1 is
  *     off; finite
@@ -83,25 +85,31 @@ public record DenoiseRequest(
   /**
    * Returns the label of each image and checks this request against the model.
    *
-   * @return n labels; the model's null label where none is asked for; an empty array for a model
-   *     without labels
+   * @return n labels; where none is asked for, drawn by the model's {@link ModelInfo#labelCounts},
+   *     or its null label; an empty array for a model without labels
    * @throws IllegalArgumentException for timesteps, labels or guidance that the model doesn't know,
    *     or a missing label that it needs
    */
   public int[] labels(ModelInfo model) {
     model.check(this);
     checkArgument(
-        model.classes() == 0 || model.nullLabel() || !labels.isEmpty(),
+        model.classes() == 0
+            || model.nullLabel()
+            || !model.labelCounts().isEmpty()
+            || !labels.isEmpty(),
         "the model has %s classes and no null label, so it needs labels: call labels(…)",
         model.classes());
     checkArgument(
-        !isGuided() || !labels.isEmpty(),
+        !isGuided() || !labels.isEmpty() || !model.labelCounts().isEmpty(),
         "guidance needs labels, got guidance %s and no labels",
         guidance);
     int[] result = new int[model.classes() == 0 ? 0 : count];
     for (int i = 0; i < result.length; i++) {
-      result[i] =
-          labels.isEmpty() ? model.classes() : labels.get((int) ((first + i) % labels.size()));
+      int asked =
+          labels.isEmpty()
+              ? model.label(seed, first + i)
+              : labels.get((int) ((first + i) % labels.size()));
+      result[i] = asked == Sampler.NULL_LABEL ? model.classes() : asked;
     }
     return result;
   }

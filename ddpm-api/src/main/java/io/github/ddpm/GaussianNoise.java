@@ -9,6 +9,9 @@ final class GaussianNoise {
   /** The stream of the noise that sampling starts from; row r draws from stream r + 1. */
   static final int INITIAL = 0;
 
+  /** The stream of the labels that nobody asked for, behind all rows. */
+  static final int LABELS = -1;
+
   private static final int ROUNDS = 10;
   private static final long MULTIPLIER_0 = 0xD2511F53L;
   private static final long MULTIPLIER_1 = 0xCD9E8D57L;
@@ -36,6 +39,13 @@ final class GaussianNoise {
         }
       }
     }
+  }
+
+  /** Returns a number in (0, 1). */
+  static double uniform(long seed, long image, int stream) {
+    int[] block = {0, stream, (int) image, (int) (image >>> 32)};
+    philox(block, (int) seed, (int) (seed >>> 32));
+    return uniform(block[0]);
   }
 
   /** Replaces a counter of four words by four random words. */

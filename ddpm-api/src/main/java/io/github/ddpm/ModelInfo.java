@@ -22,6 +22,10 @@ import java.util.List;
  *     exponent of {@link Spacing#power}; 1 is {@link Spacing#trailing}
  * @param steps number of steps it was distilled for, in [0, T], which samplers take unless they are
  *     told otherwise; 0 for a model that learned all of its timesteps
+ * @param labelCounts how often each of its classes was in what it learned from, by which samplers
+ *     draw the labels that are not asked for: p(x) = Σ p(label)·p(x | label), so the images are of
+ *     the same distribution as the null label's, by the half of the network that knows what it
+ *     draws; empty where that is not known
  */
 public record ModelInfo(
     int height,
@@ -32,7 +36,8 @@ public record ModelInfo(
     BetaSchedule schedule,
     PredictionType predictionType,
     double spacingExponent,
-    int steps) {
+    int steps,
+    List<Long> labelCounts) {
   /** With less signal in x, x0 can't be told by ε. */
   static final double LEAST_SIGNAL = 1.0 / 32;
 
@@ -40,8 +45,9 @@ public record ModelInfo(
    * Checks the description.
    *
    * @throws IllegalArgumentException if a size is out of its range, there is a null label without
-   *     classes, the model predicts ε with a schedule of zero terminal SNR, or the exponent or the
-   *     number of steps is not in its range
+   *     classes, the model predicts ε with a schedule of zero terminal SNR, the exponent or the
+   *     number of steps is not in its range, or the counts are not one of each class, from 0 up and
+   *     not all 0
    */
   public ModelInfo {
     checkArgument(
@@ -71,6 +77,22 @@ public record ModelInfo(
         "the steps that a model was distilled for must be in [0, %s], got %s",
         schedule.timesteps(),
         steps);
+    labelCounts = List.copyOf(labelCounts);
+    checkArgument(
+        labelCounts.isEmpty() || labelCounts.size() == classes,
+        "label counts must be one of each of %s classes, got %s",
+        classes,
+        labelCounts.size());
+    long sum = 0;
+    for (long count : labelCounts) {
+      sum += count;
+      checkArgument(
+          count >= 0 && sum >= 0,
+          "label counts must be at least 0 and add up to less than 2^63, got %s",
+          labelCounts);
+    }
+    checkArgument(
+        labelCounts.isEmpty() || sum > 0, "label counts must not all be 0, got %s", labelCounts);
   }
 
   /** Describes a model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
@@ -82,7 +104,7 @@ public record ModelInfo(
       boolean nullLabel,
       BetaSchedule schedule,
       PredictionType predictionType) {
-    this(height, width, channels, classes, nullLabel, schedule, predictionType, 1, 0);
+    this(height, width, channels, classes, nullLabel, schedule, predictionType, 1, 0, List.of());
   }
 
   /**
@@ -92,8 +114,7 @@ public record ModelInfo(
    * @throws IllegalArgumentException if it is not in that range
    */
   public ModelInfo withSpacingExponent(double exponent) {
-    return new ModelInfo(
-        height, width, channels, classes, nullLabel, schedule, predictionType, exponent, steps);
+    return with(schedule, exponent, steps, labelCounts);
   }
 
   /**
@@ -104,16 +125,33 @@ public record ModelInfo(
    * @throws IllegalArgumentException if it is not in that range
    */
   public ModelInfo withSteps(int number) {
+    return with(schedule, spacingExponent, number, labelCounts);
+  }
+
+  /**
+   * Returns this model as one that learned from so many images of each class.
+   *
+   * @param counts one of each class, at least 0 and not all 0; or none, which says that it is not
+   *     known
+   * @throws IllegalArgumentException if they are others
+   */
+  public ModelInfo withLabelCounts(List<Long> counts) {
+    return with(schedule, spacingExponent, steps, counts);
+  }
+
+  private ModelInfo with(
+      BetaSchedule otherSchedule, double exponent, int number, List<Long> counts) {
     return new ModelInfo(
         height,
         width,
         channels,
         classes,
         nullLabel,
-        schedule,
+        otherSchedule,
         predictionType,
-        spacingExponent,
-        number);
+        exponent,
+        number,
+        counts);
   }
 
   /**
@@ -162,16 +200,7 @@ public record ModelInfo(
       betas[t] = 1 - alphaBar / before;
       before = alphaBar;
     }
-    return new ModelInfo(
-        height,
-        width,
-        channels,
-        classes,
-        nullLabel,
-        BetaSchedule.of(betas),
-        predictionType,
-        1,
-        steps);
+    return with(BetaSchedule.of(betas), 1, steps, labelCounts);
   }
 
   /** Returns the timestep of this model that has the noise of one of {@link #evenlySpaced}. */
@@ -192,6 +221,30 @@ public record ModelInfo(
       }
     }
     return timesteps;
+  }
+
+  /**
+   * Returns the label of an image for which none is asked, as a function of seed and image: drawn
+   * by the {@link #labelCounts}, or {@code classes}, the null label, where these aren't known.
+   */
+  int label(long seed, long image) {
+    if (labelCounts.isEmpty()) {
+      return classes;
+    }
+    double left =
+        GaussianNoise.uniform(seed, image, GaussianNoise.LABELS)
+            * labelCounts.stream().mapToLong(Long::longValue).sum();
+    int label = -1;
+    int last = -1;
+    for (int each = 0; each < classes && label < 0; each++) {
+      if (labelCounts.get(each) > 0) {
+        last = each;
+        left -= labelCounts.get(each);
+        label = left < 0 ? each : -1;
+      }
+    }
+    // Rounding may leave a rest.
+    return label < 0 ? last : label;
   }
 
   /** Returns the number of floats in one image: height · width · channels. */
@@ -266,7 +319,13 @@ public record ModelInfo(
         labels);
     for (int label : labels) {
       checkArgument(
-          label >= 0 && label < classes, "labels must be in [0, %s], got %s", classes - 1, label);
+          label != Sampler.NULL_LABEL || nullLabel,
+          "the null label needs a model that was trained with label dropout, this one was not");
+      checkArgument(
+          label == Sampler.NULL_LABEL || (label >= 0 && label < classes),
+          "labels must be in [0, %s], got %s",
+          classes - 1,
+          label);
     }
     checkArgument(
         !request.isGuided() || nullLabel,

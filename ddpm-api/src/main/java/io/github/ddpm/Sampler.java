@@ -15,6 +15,9 @@ import java.util.function.Predicate;
  * an {@link IllegalArgumentException} that names the value and the rule.
  */
 public interface Sampler {
+  /** A label that asks for no class: {@code labels(NULL_LABEL)} draws by the model's null label. */
+  int NULL_LABEL = -1;
+
   /**
    * Makes a sampler with DDIM and 50 steps.
    *
@@ -72,11 +75,12 @@ public interface Sampler {
 
   /**
    * Image k gets label {@code labels[k mod labels.length]}, which says what to draw. Without
-   * labels, a model that has a {@linkplain ModelInfo#nullLabel null label} is called with that for
-   * every image, so it draws from all that it was trained on; a model with classes and no null
-   * label is an error.
+   * labels, a model draws from all that it was trained on: each image's label is {@linkplain
+   * ModelInfo#labelCounts drawn} by the frequencies of the training data, if the model knows these,
+   * and else it is the {@linkplain ModelInfo#nullLabel null label}; a model with classes and
+   * neither is an error.
    *
-   * @param labels in [0, classes)
+   * @param labels in [0, classes), or {@link #NULL_LABEL} for a model that has a null label
    */
   Sampler labels(int... labels);
 

@@ -4,6 +4,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
 
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
 class ModelInfoTest {
@@ -12,6 +16,10 @@ class ModelInfoTest {
 
   private static final ModelInfo NEEDING = FormulaPredictor.needingLabels().info();
   private static final ModelInfo WITHOUT = FormulaPredictor.withoutLabels().info();
+
+  /** Those of MNIST's training images. */
+  static final List<Long> DIGITS =
+      List.of(5923L, 6742L, 5958L, 6131L, 5842L, 5421L, 5918L, 6265L, 5851L, 5949L);
 
   @Test
   void inputIsCounted() {
@@ -72,6 +80,58 @@ class ModelInfoTest {
           .withMessage(
               "the steps that a model was distilled for must be in [0, 1000], got " + steps);
     }
+  }
+
+  /** From a Python script of its own: word 0 of Philox of [0, 2³² - 1, image low, image high]. */
+  @Test
+  void labelsAreAFunctionOfSeedAndImage() {
+    ModelInfo digits = WITH.withLabelCounts(DIGITS);
+    assertThat(IntStream.range(0, 12).map(image -> digits.label(1, image)))
+        .containsExactly(0, 1, 9, 5, 6, 7, 8, 0, 2, 5, 6, 8);
+    assertThat(IntStream.range(0, 6).map(image -> digits.label(-2, (5L << 32) + image)))
+        .containsExactly(3, 0, 4, 6, 2, 5);
+    assertThat(WITH.label(1, 0)).isEqualTo(10);
+  }
+
+  /** 5 standard deviations of a binomial distribution, and none of what was never learned. */
+  @Test
+  void labelsAreAsFrequentAsInTheTrainingData() {
+    List<Long> counts = List.of(0L, 1L << 61, 1L << 60, 0L, 1L << 60, 0L, 0L, 0L, 0L, 0L);
+    ModelInfo model = WITH.withLabelCounts(counts);
+    int n = 100_000;
+    int[] drawn = new int[10];
+    for (int image = 0; image < n; image++) {
+      drawn[model.label(3, image)]++;
+    }
+    for (int label = 0; label < 10; label++) {
+      double share = counts.get(label) * 0x1p-62;
+      assertThat((double) drawn[label])
+          .isCloseTo(share * n, within(5 * Math.sqrt(n * share * (1 - share))));
+    }
+  }
+
+  @Test
+  void labelCountsAreOneOfEachClass() {
+    assertThat(WITH.withLabelCounts(DIGITS).withSteps(3).withSpacingExponent(0.5).evenlySpaced())
+        .extracting(ModelInfo::labelCounts)
+        .isEqualTo(DIGITS);
+    assertThat(WITH.withLabelCounts(DIGITS).withLabelCounts(List.of())).isEqualTo(WITH);
+    refused(List.of(1L), "label counts must be one of each of 10 classes, got 1");
+    refused(
+        Collections.nCopies(10, 0L),
+        "label counts must not all be 0, got [0, 0, 0, 0, 0, 0, 0, 0, 0, 0]");
+    String rule = "label counts must be at least 0 and add up to less than 2^63, got ";
+    List<Long> many = Collections.nCopies(10, Long.MAX_VALUE / 5);
+    refused(many, rule + many);
+    List<Long> negative = new ArrayList<>(DIGITS);
+    negative.set(7, -1L);
+    refused(negative, rule + negative);
+  }
+
+  private static void refused(List<Long> counts, String message) {
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> WITH.withLabelCounts(counts))
+        .withMessage(message);
   }
 
   private static void refused(

@@ -220,17 +220,41 @@ class SamplerTest {
         "linspace spacing needs at least 2 steps, got 1: its one timestep would be 0");
   }
 
+  /** Its training data's frequencies answer for who asks for nothing, image by image. */
+  @Test
+  void aModelThatKnowsItsLabelsDrawsThem() {
+    ModelInfo some = FormulaPredictor.withLabels().info().withLabelCounts(ModelInfoTest.DIGITS);
+    DenoiseRequest request = recorded(DDIM.seed(1).first(2), 3);
+    assertThat(request.labels(FormulaPredictor.withLabels().info())).containsExactly(10, 10, 10);
+    assertThat(request.labels(some)).containsExactly(9, 5, 6);
+    assertThat(request.slice(1, 3).labels(some)).containsExactly(5, 6);
+    Predictor model = new FormulaPredictor(some);
+    Sampler sampler = DDIM.seed(1).first(2).with(model);
+    assertThat(sampler.sample(3)).isEqualTo(sampler.labels(5, 6, 9).sample(3));
+    assertThat(sampler.labels(Sampler.NULL_LABEL).sample(3))
+        .isEqualTo(DDIM.seed(1).first(2).with(FormulaPredictor.withLabels()).sample(3));
+    assertThat(sampler.guidance(2).sample(3))
+        .isEqualTo(sampler.labels(5, 6, 9).guidance(2).sample(3));
+    ModelInfo needing =
+        FormulaPredictor.needingLabels().info().withLabelCounts(ModelInfoTest.DIGITS);
+    assertThat(DDIM.seed(1).with(new FormulaPredictor(needing)).sample(2))
+        .isEqualTo(DDIM.seed(1).with(FormulaPredictor.needingLabels()).labels(0, 1).sample(2));
+  }
+
   @Test
   void labelsThatTheModelDoesNotKnowAreRefused() {
     Predictor model = FormulaPredictor.withLabels();
     String rule = "labels must be in [0, 9], got ";
     refused(() -> DDIM.with(model).labels(3, 10), rule + 10);
-    refused(() -> DDIM.with(model).labels(-1), rule + -1);
+    refused(() -> DDIM.with(model).labels(-2), rule + -2);
     refused(() -> DDIM.labels(10).with(model), rule + 10);
     Predictor needing = FormulaPredictor.needingLabels();
     refused(
         () -> DDIM.with(needing).sample(1),
         "the model has 10 classes and no null label, so it needs labels: call labels(…)");
+    refused(
+        () -> DDIM.with(needing).labels(1, Sampler.NULL_LABEL),
+        "the null label needs a model that was trained with label dropout, this one was not");
     refused(
         () -> DDIM.with(needing).labels(1).guidance(2),
         "guidance needs a model that was trained with label dropout, this one was not; got"
@@ -272,7 +296,7 @@ class SamplerTest {
     refused(
         () -> new ModelInfo(1, 1, 1, 0, true, schedule, type), "a null label needs classes, got 0");
     refused(
-        () -> new ModelInfo(1, 1, 1, 0, false, schedule, type, 0.05, 0),
+        () -> new ModelInfo(1, 1, 1, 0, false, schedule, type, 0.05, 0, List.of()),
         "the spacing exponent must be in [0.1, 1], got 0.05");
   }
 

@@ -2,12 +2,14 @@ package io.github.ddpm.tf;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import com.google.common.primitives.Longs;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.TrainingGraph.Outcome;
 import io.github.ddpm.tf.data.Dataset;
 import java.nio.FloatBuffer;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.function.Predicate;
 
@@ -25,6 +27,10 @@ final class Steps {
   private final ModelInfo info;
   private final TrainingOptions options;
   private final TrainingGraph graph;
+
+  /** How often each class was learned. */
+  private final long[] labelCounts;
+
   private long taken;
   private long skipped;
   private long total;
@@ -34,6 +40,8 @@ final class Steps {
     this.info = info;
     this.options = state.options();
     this.graph = graph;
+    this.labelCounts =
+        info.labelCounts().isEmpty() ? new long[info.classes()] : Longs.toArray(info.labelCounts());
     this.taken = state.step();
     this.skipped = state.skipped();
     this.total = state.totalSteps();
@@ -45,6 +53,17 @@ final class Steps {
 
   long skipped() {
     return skipped;
+  }
+
+  /** Returns how often each class was learned; nothing before the first step. */
+  List<Long> labelCounts() {
+    return taken == 0 ? List.of() : Longs.asList(labelCounts.clone());
+  }
+
+  private void count(int... labels) {
+    for (int label : labels) {
+      labelCounts[label]++;
+    }
   }
 
   /** Returns how many there are in all; 0 while not known. */
@@ -80,6 +99,7 @@ final class Steps {
       throw notFinite(outcome, values, "");
     }
     taken++;
+    count(classes);
     return outcome.loss();
   }
 
@@ -113,6 +133,7 @@ final class Steps {
         }
         skippedInARow = 0;
         taken++;
+        count(batch.labels());
         pace.ends();
         if (total == 0 && pace.canTell(budget, options.optimizer().warmupSteps())) {
           setTotal(taken + pace.stepsLeft(budget));

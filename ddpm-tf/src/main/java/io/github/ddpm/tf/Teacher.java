@@ -154,7 +154,7 @@ record Teacher(
     ModelConfig own = model.config();
     return new ModelConfig(
         start.network(),
-        own.info().evenlySpaced().withSteps(steps.size()),
+        own.info().evenlySpaced().withSteps(steps.size()).withLabelCounts(List.of()),
         own.pipeline().ofDistilled());
   }
 
@@ -175,8 +175,15 @@ record Teacher(
     return hasher.hash().toString();
   }
 
-  /** Tells whether two models answer the same question; in how many steps doesn't matter. */
+  /**
+   * Tells whether two models answer the same question; in how many steps doesn't matter, nor how
+   * often they learned what.
+   */
   private static boolean isSame(ModelInfo one, ModelInfo other) {
-    return one.withSteps(0).equals(other.withSteps(0));
+    return question(one).equals(question(other));
+  }
+
+  private static ModelInfo question(ModelInfo info) {
+    return info.withSteps(0).withLabelCounts(List.of());
   }
 }

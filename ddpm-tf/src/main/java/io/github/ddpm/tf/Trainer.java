@@ -188,9 +188,13 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** Returns what the model is. */
+  /** Returns what the model is now, with the labels that it has learned so far. */
   public ModelInfo info() {
-    return model.info();
+    return model.info().withLabelCounts(steps.labelCounts());
+  }
+
+  private ModelConfig config() {
+    return new ModelConfig(model.network(), info(), model.pipeline());
   }
 
   /** Returns what the network is. */
@@ -303,7 +307,7 @@ public final class Trainer implements AutoCloseable {
     checkOpen();
     try {
       return new TfPredictor(
-          model, graph.layout().source(graph.get(Vector.EMA)), options.precision());
+          config(), graph.layout().source(graph.get(Vector.EMA)), options.precision());
     } catch (IOException e) {
       // Nothing is read.
       throw new UncheckedIOException(e);
@@ -365,7 +369,7 @@ public final class Trainer implements AutoCloseable {
     // An interrupt that ended training would end the writing as well, and is there again after it.
     boolean interrupted = Thread.interrupted();
     try {
-      TrainingFolder.write(saves(folder), model, state, graph.layout(), graph::get, keep);
+      TrainingFolder.write(saves(folder), config(), state, graph.layout(), graph::get, keep);
     } finally {
       if (interrupted) {
         Thread.currentThread().interrupt();
@@ -387,11 +391,11 @@ public final class Trainer implements AutoCloseable {
     Map<String, Weight> average = graph.layout().unpack(graph.get(Vector.EMA));
     for (SaveFolder each : taken) {
       if (each.is(folder)) {
-        ModelFolder.write(each, model, average, DType.F16);
+        ModelFolder.write(each, config(), average, DType.F16);
         return;
       }
     }
-    ModelFolder.write(folder, model, average, DType.F16);
+    ModelFolder.write(folder, config(), average, DType.F16);
   }
 
   /** Frees what training holds. Closing twice does nothing. */

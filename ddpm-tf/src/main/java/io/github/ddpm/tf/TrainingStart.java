@@ -12,6 +12,7 @@ import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -62,9 +63,13 @@ record TrainingStart(
       WeightSource initial = layout.source(layout.initial(options.seed()));
       weights = new Deepening(weights, layers, initial, more);
     }
-    // Who learns from the data, or all timesteps, is no longer the model of few steps it was.
+    // Who learns from the data, or all timesteps, is no longer the model of few steps it was, and
+    // the data may be other data.
     ModelConfig start =
-        new ModelConfig(network, saved.config().info().withSteps(0), saved.config().pipeline());
+        new ModelConfig(
+            network,
+            saved.config().info().withSteps(0).withLabelCounts(List.of()),
+            saved.config().pipeline());
     return new TrainingStart(
         teacher.map(given -> given.student(start)).orElse(start),
         teacher,

@@ -8,6 +8,8 @@ import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.data.Percentage.withPercentage;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.common.primitives.Ints;
+import com.google.common.primitives.Longs;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
@@ -244,6 +246,44 @@ class TrainerTest {
       double first = whole.step(Images.of(1, SIZE, SIZE, 1, new float[SIZE * SIZE]), 1);
       assertThat(parts.step(same, 1, 1)).isNotCloseTo(first, within(1e-3));
     }
+  }
+
+  /** A step of its own, a training of 3 steps of 8, and one that is not taken. */
+  @Test
+  void theLabelsThatWereLearnedAreCounted() throws IOException {
+    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS)) {
+      assertThat(trainer.info().labelCounts()).isEmpty();
+      trainer.step(DIGITS.images(0, 1), 3, 3);
+      assertThat(trainer.info().labelCounts()).isEqualTo(counts(3, 3));
+      trainer.setTotalSteps(4);
+      trainer.train(DIGITS, progress -> progress.step() < 3);
+      trainer.save(folder);
+    }
+    int[] trained = DIGITS.labels(DIGITS.batch(8, 24, OPTIONS.seed()));
+    List<Long> expected = counts(Ints.concat(new int[] {3, 3}, trained));
+    try (Trainer trainer = Trainer.resume(folder)) {
+      trainer.train(DIGITS, progress -> true);
+      assertThat(trainer.info().labelCounts()).isEqualTo(expected);
+      try (Predictor model = trainer.predictor()) {
+        assertThat(model.info()).isEqualTo(trainer.info());
+      }
+      trainer.save(folder);
+      trainer.saveHalf(folder.resolve("half"));
+    }
+    for (Path each : List.of(folder, folder.resolve("half"))) {
+      assertThat(ModelFolder.read(each).config().info().labelCounts()).isEqualTo(expected);
+    }
+    try (Trainer trainer = Trainer.fineTune(folder, OPTIONS)) {
+      assertThat(trainer.info().labelCounts()).isEmpty();
+    }
+  }
+
+  private static List<Long> counts(int... labels) {
+    long[] counts = new long[10];
+    for (int label : labels) {
+      counts[label]++;
+    }
+    return Longs.asList(counts);
   }
 
   @Test

@@ -22,6 +22,12 @@ abstract class GenerateCommand implements Callable<Integer> {
   private int[] labels = {};
 
   @Option(
+      names = "--null-label",
+      description =
+          "draw by the model's null label what has no --labels, instead of labels as frequent as in the training data")
+  private boolean nullLabel;
+
+  @Option(
       names = "--guidance",
       defaultValue = "1",
       description = "how much more the labels weigh; 1 is off")
@@ -78,7 +84,7 @@ abstract class GenerateCommand implements Callable<Integer> {
           named
               .map(some -> some.with(predictor))
               .orElseGet(predictor::sampler)
-              .labels(labels)
+              .labels(nullLabel ? new int[] {Sampler.NULL_LABEL} : labels)
               .guidance(guidance)
               .seed(usedSeed);
       write(ProgressDisplay.sample(spaced(sampler, steps), count));
@@ -106,6 +112,9 @@ abstract class GenerateCommand implements Callable<Integer> {
   private void checkPictures() throws IOException {
     if (!isArray() && !out.toString().endsWith(".png")) {
       throw new IllegalArgumentException("--out must end in .png or .npy, got " + out);
+    }
+    if (nullLabel && labels.length > 0) {
+      throw new IllegalArgumentException("--null-label is for pictures without --labels");
     }
     if (count < 1) {
       throw new IllegalArgumentException("--count must be at least 1, got " + count);

@@ -32,7 +32,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description = {
-      "Samples digits without labels and measures them against as many of MNIST's training images,",
+      "Samples digits that aren't asked for by label and measures them against as many of MNIST's training images,",
       "beside what as many of its test images get. Prints a table in Markdown."
     })
 public final class MeasureQuality implements Callable<Integer> {
@@ -76,6 +76,12 @@ public final class MeasureQuality implements Callable<Integer> {
 
   @Option(names = "--eta", description = "share of DDPM's variance in DDIM, in [0, 1]; default: 0")
   private Double eta;
+
+  @Option(
+      names = "--null-label",
+      description =
+          "sample by the model's null label, instead of labels as frequent as in the training data")
+  private boolean nullLabel;
 
   @Option(
       names = "--asked",
@@ -128,6 +134,7 @@ public final class MeasureQuality implements Callable<Integer> {
           Samplers.of(sampler, Samplers.NAMES, eta)
               .spacing(spacing(predictor.info()))
               .seed(seed)
+              .labels(nullLabel ? new int[] {Sampler.NULL_LABEL} : new int[0])
               .with(predictor);
       int classes = digits.classify(configured.sample(0)).classes();
       int wanted = asked(predictor.info(), classes);
@@ -207,7 +214,7 @@ public final class MeasureQuality implements Callable<Integer> {
     StringBuilder table = new StringBuilder();
     line(
         table,
-        "%,d images by %s %d steps%s, seed %d, in %s, against as many training images."
+        "%,d images by %s %d steps%s, seed %d, in %s%s, against as many training images."
             + " The floor is what as many test images get.%n",
         count,
         solver(),
@@ -215,7 +222,12 @@ public final class MeasureQuality implements Callable<Integer> {
         (exponent == 1 ? "" : " spaced by power " + exponent)
             + (first == info.schedule().timesteps() - 1 ? "" : " from timestep " + first),
         seed,
-        used().name().toLowerCase(Locale.ROOT));
+        used().name().toLowerCase(Locale.ROOT),
+        info.classes() == 0
+            ? ""
+            : nullLabel || info.labelCounts().isEmpty()
+                ? ", by the null label"
+                : ", with labels as frequent as in the training data");
     line(table, "| | model | floor |");
     line(table, "|---|---|---|");
     line(
@@ -271,9 +283,11 @@ public final class MeasureQuality implements Callable<Integer> {
   private Estimate bits(Predictor predictor, Dataset test) {
     ModelInfo info = predictor.info();
     int[] chosen = test.batch(0, bound, CHOICE);
-    // A model with classes has a null label, or it could not have sampled without labels.
-    int[] labels = new int[info.classes() == 0 ? 0 : bound];
+    int[] labels = new int[info.nullLabel() ? bound : 0];
     Arrays.fill(labels, info.classes());
+    if (info.classes() > 0 && !info.nullLabel()) {
+      labels = test.labels(chosen);
+    }
     return BitsPerDimension.of(predictor, test.images(chosen), labels, seed);
   }
 

@@ -58,7 +58,7 @@ final class RoundMeasures {
   private List<String> header() {
     String title =
         format(
-            "%,d digits without labels by DDIM with η = 0, seed 0, against as many training images.",
+            "%,d digits, none asked for by label, by DDIM with η = 0, seed 0, against as many training images.",
             count);
     return List.of(title, "", COLUMNS, "|---|---|---|---|---|---|---|");
   }
@@ -68,7 +68,7 @@ final class RoundMeasures {
     return lines().stream().anyMatch(line -> line.startsWith(start(steps)));
   }
 
-  /** Measures a model without labels, by DDIM with η = 0, unless its line is there already. */
+  /** Measures what a model draws unasked, by DDIM with η = 0, unless its line is there already. */
   void add(Path model, int steps) throws IOException {
     if (contains(steps)) {
       return;

@@ -258,11 +258,17 @@ public final class SamplingStudy implements Callable<Integer> {
         Sampler.ddim(0)
             .spacing(Spacing.explicit(Math.floor(info.schedule().timesteps() / 2.0)))
             .clip(Double.POSITIVE_INFINITY)
+            .labels(nullLabels(info))
             .seed(1)
             .with(model)
             .sample(1)
             .toArray();
     return IntStream.range(0, pixels.length).mapToObj(i -> (double) pixels[i]).toList();
+  }
+
+  /** The study is of what networks do without labels, and their null label is that. */
+  private static int[] nullLabels(ModelInfo info) {
+    return info.nullLabel() ? new int[] {Sampler.NULL_LABEL} : new int[0];
   }
 
   /** Returns a cell as it was kept, or a new one. */
@@ -279,6 +285,7 @@ public final class SamplingStudy implements Callable<Integer> {
         Sampler.ddim(setting.eta())
             .spacing(setting.spaced().of(setting.steps(), model.info()))
             .clip(setting.clip() ? 1 : Double.POSITIVE_INFINITY)
+            .labels(nullLabels(model.info()))
             .seed(seed)
             .with(model);
     long start = System.nanoTime();
@@ -299,6 +306,7 @@ public final class SamplingStudy implements Callable<Integer> {
     float[] estimates = new float[steps * info.imageSize()];
     Sampler.ddim(eta)
         .steps(steps)
+        .labels(nullLabels(info))
         .seed(seed)
         .with(model)
         .listener(

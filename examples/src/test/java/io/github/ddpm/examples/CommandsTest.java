@@ -219,6 +219,7 @@ class CommandsTest {
         "--count -1 | --count must be at least 1, got -1",
         "--labels 10 | labels must be in [0, 9], got 10",
         "--guidance 2 | guidance needs labels",
+        "--null-label --labels 3 | --null-label is for pictures without --labels",
         "--sampler plms | --sampler must be ddim, ddpm or dpm-solver, got plms",
         "--sampler ddpm --eta 0.5 | --eta is for --sampler ddim",
         "--sampler dpm-solver --eta 0 | --eta is for --sampler ddim",
@@ -378,6 +379,19 @@ class CommandsTest {
       written.add(Files.readAllBytes(out));
     }
     assertThat(written.get(0)).isNotEqualTo(written.get(1));
+  }
+
+  @Test
+  void theModelInTheLibraryDrawsLabelsUnlessToldOtherwise() throws IOException {
+    List<byte[]> written = new ArrayList<>();
+    // Of seed 1, ModelInfo draws 0 and 1.
+    for (String labels : List.of("--labels=0,1", "--guidance=1", "--null-label")) {
+      Path out = folder.resolve(labels + ".npy");
+      String options = "--steps=2 --count=2 --seed=1 " + labels + " --out=" + out;
+      assertThat(run(new GenerateDigits(), options.split(" ")).code()).isZero();
+      written.add(Files.readAllBytes(out));
+    }
+    assertThat(written.get(1)).isEqualTo(written.get(0)).isNotEqualTo(written.get(2));
   }
 
   @Test

@@ -50,7 +50,8 @@ class DistillDigitsTest {
     Outcome outcome = distill(whole, "--steps=4,2", "--count=6");
     assertThat(outcome.code()).as(outcome.err()).isZero();
     List<String> table = Files.readAllLines(whole.resolve("measures.md"));
-    assertThat(table.get(0)).startsWith("6 digits without labels by DDIM with η = 0, seed 0, ");
+    assertThat(table.get(0))
+        .startsWith("6 digits, none asked for by label, by DDIM with η = 0, seed 0, ");
     assertThat(table.subList(4, 7))
         .extracting(line -> line.substring(0, 5))
         .containsExactly("| 8 |", "| 4 |", "| 2 |");

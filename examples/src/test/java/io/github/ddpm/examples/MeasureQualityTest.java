@@ -4,11 +4,13 @@ import static io.github.ddpm.examples.CommandsTest.assertError;
 import static io.github.ddpm.examples.CommandsTest.run;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.common.collect.ObjectArrays;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.examples.CommandsTest.Outcome;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
+import io.github.ddpm.tf.data.Mnist;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -33,6 +35,8 @@ class MeasureQualityTest {
         Trainer unlabeled = model(28, 0, PredictionType.V_PREDICTION);
         Trainer small = model(8, 10, PredictionType.EPSILON)) {
       v.save(shared.resolve("v"));
+      v.step(Mnist.train(shared).images(0), 3);
+      v.save(shared.resolve("v-of-threes"));
       unlabeled.save(shared.resolve("unlabeled"));
       small.save(shared.resolve("small"));
     }
@@ -62,6 +66,26 @@ class MeasureQualityTest {
     assertThat(card)
         .content()
         .isEqualTo("# Mine\n\n## Measures\n\n" + outcome.out() + "\n## License\n\nmine\n");
+  }
+
+  @Test
+  void theTableSaysWhoseLabelsWereDrawn() {
+    String[] threes = options("v-of-threes");
+    String drawn = ", with labels as frequent as in the training data, against as many";
+    String none = ", by the null label, against as many";
+    String table = measure(threes).out();
+    assertThat(table).contains(drawn);
+    assertThat(measure(ObjectArrays.concat(threes, "--null-label")).out())
+        .contains(none)
+        .isNotEqualTo(table.replace(drawn, none));
+    assertThat(measure(options("v")).out()).contains(none);
+    assertThat(measure(options("unlabeled")).out()).doesNotContain("label");
+  }
+
+  private static String[] options(String model) {
+    return new String[] {
+      "--model=" + shared.resolve(model), "--count=20", "--asked=0", "--bound=0"
+    };
   }
 
   @Test

@@ -77,7 +77,10 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
       UNetConfig network = parse(files, unet + UNET_CONFIG, UNetJson::read);
       PipelineScheduler pipeline =
           parse(files, scheduler, json -> SchedulerJson.pipeline(json, index));
-      ModelInfo info = parse(files, scheduler, json -> SchedulerJson.info(json, network));
+      ModelInfo alone = parse(files, scheduler, json -> SchedulerJson.info(json, network));
+      ModelInfo info =
+          parse(
+              files, unet + UNET_CONFIG, json -> alone.withLabelCounts(UNetJson.labelCounts(json)));
       WeightFiles weights = WeightFiles.find(files, unet);
       done = true;
       return new ModelFolder(new ModelConfig(network, info, pipeline), weights, files);
@@ -138,7 +141,9 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
         UNET,
         part -> {
           Files.createDirectory(part);
-          Json.write(part.resolve(UNET_CONFIG), UNetJson.write(model.network(), DIFFUSERS_VERSION));
+          Json.write(
+              part.resolve(UNET_CONFIG),
+              UNetJson.write(model.network(), model.info().labelCounts(), DIFFUSERS_VERSION));
           SafeTensors.write(part.resolve(WeightFiles.NAME), weights, type);
         });
     parts.put(

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.collect.ImmutableMap;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.util.List;
@@ -26,6 +27,9 @@ final class UNetJson {
    * underscore alone.
    */
   private static final String NULL_LABEL = "_null_class_label";
+
+  /** How often a model learned each class. */
+  private static final String LABEL_COUNTS = "_label_counts";
 
   static final String UNET_CLASS = "UNet2DModel";
 
@@ -122,6 +126,26 @@ final class UNetJson {
     return config;
   }
 
+  /**
+   * Returns the {@link ModelInfo#labelCounts} of a {@code unet/config.json}.
+   *
+   * @throws IllegalArgumentException if they are no list of whole numbers
+   */
+  static List<Long> labelCounts(JsonNode json) {
+    if (!json.has(LABEL_COUNTS)) {
+      return List.of();
+    }
+    return Json.list(json, LABEL_COUNTS).stream().map(UNetJson::count).toList();
+  }
+
+  private static long count(JsonNode count) {
+    checkArgument(
+        count.isIntegralNumber() && count.canConvertToLong(),
+        "_label_counts must be whole numbers, got %s",
+        Excerpt.of(count));
+    return count.longValue();
+  }
+
   private static int width(JsonNode width) {
     checkArgument(
         width.isInt(), "block_out_channels must be whole numbers, got %s", Excerpt.of(width));
@@ -137,12 +161,16 @@ final class UNetJson {
         : value.equals(json.textValue());
   }
 
-  /** Returns the {@code unet/config.json} of a network. */
-  static ObjectNode write(UNetConfig config, String version) {
+  /** Returns the {@code unet/config.json} of a network that learned its classes so often. */
+  static ObjectNode write(UNetConfig config, List<Long> labelCounts, String version) {
     ObjectNode json = Json.object();
     json.put(Json.CLASS_NAME, UNET_CLASS).put(Json.VERSION, version);
     if (config.labels().nullLabel()) {
       json.put(NULL_LABEL, true);
+    }
+    if (!labelCounts.isEmpty()) {
+      ArrayNode counts = json.putArray(LABEL_COUNTS);
+      labelCounts.forEach(counts::add);
     }
     if (config.picture().height() == config.picture().width()) {
       json.put("sample_size", config.picture().height());

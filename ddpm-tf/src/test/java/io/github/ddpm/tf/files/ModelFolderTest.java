@@ -19,6 +19,7 @@ import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -102,6 +103,28 @@ class ModelFolderTest {
             "_spacing_exponent needs timestep_spacing trailing, got 0.5 with leading");
   }
 
+  @Test
+  void theLabelsThatWereLearnedTravelWithTheModel() throws IOException {
+    Fixtures.copyModel("golden/unet-scale-shift", folder);
+    Path file = folder.resolve("unet/config.json");
+    ObjectNode json = (ObjectNode) Json.read(file);
+    assertThat(json.has("_label_counts")).isFalse();
+    Json.write(file, json.set("_label_counts", Json.MAPPER.readTree("[3, 0, 5000000000]")));
+    List<Long> counts = List.of(3L, 0L, 5_000_000_000L);
+    assertThat(ModelFolder.read(folder).config().info().labelCounts()).isEqualTo(counts);
+    ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32);
+    assertThat(ModelFolder.read(folder).config().info().labelCounts()).isEqualTo(counts);
+
+    Fixtures.unseal(folder);
+    for (String bad : new String[] {"[1, 2]", "[1, 2, 3.5]", "[1, 2, -3]", "7", "[0, 0, 0]"}) {
+      Json.write(file, json.set("_label_counts", Json.MAPPER.readTree(bad)));
+      assertThatThrownBy(() -> ModelFolder.read(folder))
+          .isInstanceOf(IOException.class)
+          .hasMessageStartingWith(file + ": ")
+          .hasMessageContaining("abel");
+    }
+  }
+
   /** What diffusers is told by an argument is a key that it leaves alone. */
   @Test
   void theStepsOfADistilledModelComeAndGo() throws IOException {
@@ -133,7 +156,7 @@ class ModelFolderTest {
   @Test
   void theNullLabelIsMarkedWhereDiffusersLeavesItAlone() throws IOException {
     UNetConfig config = UNetConfig.small(8, 8, 1).withClasses(3);
-    JsonNode json = UNetJson.write(config, "0");
+    JsonNode json = UNetJson.write(config, List.of(), "0");
     assertThat(json.get("num_class_embeds").asInt()).isEqualTo(4);
     assertThat(json.get("_null_class_label").asBoolean()).isTrue();
     assertThat(UNetJson.read(json)).isEqualTo(config);
