@@ -21,7 +21,7 @@ public final class ConstantProvider implements PredictorProvider {
   }
 
   @Override
-  public Predictor pretrained(Precision precision) {
+  public Predictor pretrained(String name, Precision precision) {
     return new Constant();
   }
 

@@ -144,27 +144,43 @@ public interface Predictor extends AutoCloseable {
   }
 
   /**
-   * Opens the digits model in the precision that is fastest on this machine; see {@link
-   * #pretrained(Precision)}.
+   * Opens the model {@code digits}; see {@link #pretrained(String)}.
    *
    * @throws IllegalStateException as that method does
    */
   static Predictor pretrained() {
-    PredictorProvider provider = Predictors.provider();
-    return provider.pretrained(provider.fastestPrecision());
+    return pretrained("digits");
   }
 
   /**
-   * Opens the digits model that comes with the library: 28x28, gray, classes 0 to 9 and a null
-   * label, so it draws digits of all kinds unless told which. It is loaded when it is first asked
-   * for in a precision and shared from then on, so closing it does nothing.
+   * Opens a model that comes with the library in the precision that is fastest on this machine; see
+   * {@link #pretrained(String, Precision)}.
    *
-   * @param precision what to compute in
-   * @throws IllegalStateException if there is none on the class path or module path, in which case
-   *     the message says what to add, or if its files are damaged, in which case it says which and
-   *     how, or if TensorFlow can't be set up, in which case it says why and what to do
+   * @throws IllegalArgumentException as that method does
+   * @throws IllegalStateException as that method does
    */
-  static Predictor pretrained(Precision precision) {
-    return Predictors.provider().pretrained(requireNonNull(precision, "precision"));
+  static Predictor pretrained(String name) {
+    PredictorProvider provider = Predictors.provider();
+    return provider.pretrained(requireNonNull(name, "name"), provider.fastestPrecision());
+  }
+
+  /**
+   * Opens a model that comes with the library. All draw handwritten digits: 28x28, gray, classes 0
+   * to 9 and a null label. A model is loaded when it is first asked for in a precision and shared
+   * from then on, so closing it does nothing.
+   *
+   * @param name {@code digits}, which takes as many steps as you like, by any solver; or {@code
+   *     digits-4}, {@code digits-2} or {@code digits-1}, which learned from it to take that many
+   *     steps of {@link Sampler#ddim ddim(0)}
+   * @param precision what to compute in
+   * @throws IllegalArgumentException if there is none of that name; the message lists the names
+   * @throws IllegalStateException if nothing on the class path or module path can run models, in
+   *     which case the message says what to add, or if the model's files are damaged, in which case
+   *     it says which and how, or if TensorFlow can't be set up, in which case it says why and what
+   *     to do
+   */
+  static Predictor pretrained(String name, Precision precision) {
+    return Predictors.provider()
+        .pretrained(requireNonNull(name, "name"), requireNonNull(precision, "precision"));
   }
 }

@@ -44,7 +44,8 @@ class PredictorsTest {
         List.of(
             () -> sampler.sample(1),
             Predictor::pretrained,
-            () -> Predictor.pretrained(Precision.FLOAT32),
+            () -> Predictor.pretrained("digits-4"),
+            () -> Predictor.pretrained("digits", Precision.FLOAT32),
             () -> Predictor.load(folder),
             () -> Predictor.load(folder, Precision.FLOAT32));
     for (Callable<?> call : calls) {
@@ -274,7 +275,7 @@ class PredictorsTest {
     }
 
     @Override
-    public Predictor pretrained(Precision precision) {
+    public Predictor pretrained(String name, Precision precision) {
       return FormulaPredictor.withoutLabels();
     }
   }

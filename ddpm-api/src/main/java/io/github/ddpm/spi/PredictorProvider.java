@@ -17,6 +17,6 @@ public interface PredictorProvider {
   /** Does what {@link Predictor#load(Path, Precision)} says. */
   Predictor load(Path folder, Precision precision) throws IOException;
 
-  /** Does what {@link Predictor#pretrained(Precision)} says. */
-  Predictor pretrained(Precision precision);
+  /** Does what {@link Predictor#pretrained(String, Precision)} says. */
+  Predictor pretrained(String name, Precision precision);
 }

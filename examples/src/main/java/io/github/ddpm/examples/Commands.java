@@ -64,12 +64,13 @@ final class Commands {
   /**
    * Opens a model.
    *
-   * @param model its folder; null for the model in the library
+   * @param model its folder, or the name of one in the library; null for {@code digits} there
    * @param precision null for the one that is fastest on this machine
    */
   static Predictor open(Path model, Precision precision) throws IOException {
-    if (model == null) {
-      return precision == null ? Predictor.pretrained() : Predictor.pretrained(precision);
+    if (model == null || (model.getNameCount() == 1 && !Files.exists(model))) {
+      String name = model == null ? "digits" : model.toString();
+      return precision == null ? Predictor.pretrained(name) : Predictor.pretrained(name, precision);
     }
     return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
   }

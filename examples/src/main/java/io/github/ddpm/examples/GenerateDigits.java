@@ -13,7 +13,10 @@ import picocli.CommandLine.Option;
     showDefaultValues = true,
     description = "Draws pictures with a trained model.")
 public final class GenerateDigits extends GenerateCommand {
-  @Option(names = "--model", description = "folder of the model; default: the one in the library")
+  @Option(
+      names = "--model",
+      description =
+          "folder of the model, or the name of one in the library: digits, digits-4, digits-2 or digits-1; default: digits")
   private Path model;
 
   @Option(names = "--sampler", defaultValue = "ddim", description = Samplers.NAMES)

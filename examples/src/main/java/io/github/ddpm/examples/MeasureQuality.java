@@ -44,7 +44,10 @@ public final class MeasureQuality implements Callable<Integer> {
 
   private static final int STEPS = 50;
 
-  @Option(names = "--model", description = "folder of the model; default: the one in the library")
+  @Option(
+      names = "--model",
+      description =
+          "folder of the model, or the name of one in the library: digits, digits-4, digits-2 or digits-1; default: digits")
   private Path model;
 
   @Mixin private final MnistOption data = new MnistOption();

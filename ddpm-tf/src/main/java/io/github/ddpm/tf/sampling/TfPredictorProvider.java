@@ -1,5 +1,7 @@
 package io.github.ddpm.tf.sampling;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import com.google.common.io.MoreFiles;
 import com.google.common.io.RecursiveDeleteOption;
 import io.github.ddpm.DenoiseRequest;
@@ -8,6 +10,7 @@ import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.spi.PredictorProvider;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
@@ -15,14 +18,20 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Function;
 
 /** Runs models on TensorFlow. It is made by {@link java.util.ServiceLoader}. */
 public final class TfPredictorProvider implements PredictorProvider {
-  /** The digits models that were asked for so far. */
-  private static final Map<Precision, Predictor> DIGITS = new ConcurrentHashMap<>();
+  /** The models that come with the library, by their folders in {@code pretrained/}. */
+  static final List<String> NAMES = List.of("digits", "digits-1", "digits-2", "digits-4");
+
+  /** Those that were asked for so far. */
+  private static final Map<Asked, Predictor> SHARED = new ConcurrentHashMap<>();
+
+  private record Asked(String name, Precision precision) {}
 
   /** Makes a provider, for the service loader. */
   public TfPredictorProvider() {}
@@ -37,12 +46,17 @@ public final class TfPredictorProvider implements PredictorProvider {
     return open(folder, precision);
   }
 
-  /** Returns the digits model, loaded when it is first asked for in that precision. */
+  /** Returns a model, loaded when it is first asked for in that precision. */
   @Override
-  public Predictor pretrained(Precision precision) {
-    return DIGITS.computeIfAbsent(
-        precision,
-        wanted -> pretrained(TfPredictorProvider.class::getResourceAsStream, "digits", wanted));
+  public Predictor pretrained(String name, Precision precision) {
+    checkArgument(
+        NAMES.contains(name),
+        "no model of the name %s comes with the library, which has %s",
+        Excerpt.of(name),
+        String.join(", ", NAMES));
+    return SHARED.computeIfAbsent(
+        new Asked(name, precision),
+        asked -> pretrained(TfPredictorProvider.class::getResourceAsStream, name, precision));
   }
 
   private static Predictor open(Path folder, Precision precision) throws IOException {

@@ -32,11 +32,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The model in the jar, and what is said of one that is damaged. */
 class PretrainedTest {
   private static final String ROOT = "io/github/ddpm/tf/pretrained/";
-  private static final long MAX_BYTES = 6_000_000;
+  private static final long MAX_BYTES = 2_300_000;
 
   @TempDir Path folder;
 
@@ -64,22 +65,47 @@ class PretrainedTest {
     assertThat(again.toArray()).containsExactly(images.toArray(), within(1e-3f));
   }
 
-  @Test
-  void itHasTheDigitsAndANullLabelAndIsSmall() throws IOException {
-    ModelInfo info = Predictor.pretrained().info();
+  @ParameterizedTest
+  @CsvSource({"digits, 0", "digits-1, 1", "digits-2, 2", "digits-4, 4"})
+  void eachHasTheDigitsAndANullLabelAndIsSmall(String name, int steps) throws IOException {
+    ModelInfo info = Predictor.pretrained(name).info();
     assertThat(List.of(info.height(), info.width(), info.channels(), info.classes()))
         .containsExactly(28, 28, 1, 10);
     assertThat(info.nullLabel()).isTrue();
+    assertThat(info.steps()).isEqualTo(steps);
     assertThat(info.labelCounts())
         .containsExactly(5923L, 6742L, 5958L, 6131L, 5842L, 5421L, 5918L, 6265L, 5851L, 5949L);
     long bytes = 0;
     for (String file : ModelFolder.FILES) {
-      URL url = TfPredictorProvider.class.getClassLoader().getResource(ROOT + "digits/" + file);
+      URL url = TfPredictorProvider.class.getClassLoader().getResource(ROOT + name + "/" + file);
       assertThat(url).as(file).isNotNull();
       bytes += url.openConnection().getContentLengthLong();
     }
     assertThat(bytes).isLessThanOrEqualTo(MAX_BYTES);
-    assertThat(TfPredictorProvider.class.getResource("/" + ROOT + "digits/README.md")).isNotNull();
+    assertThat(TfPredictorProvider.class.getResource("/" + ROOT + name + "/README.md")).isNotNull();
+  }
+
+  /** Each step ends in pictures: far from gray, the paper black and the ink white. */
+  @ParameterizedTest
+  @ValueSource(strings = {"digits-1", "digits-2", "digits-4"})
+  void fewStepsMakeDigits(String name) {
+    Predictor model = Predictor.pretrained(name);
+    Images sevens = Sampler.ddim(0).with(model).labels(7).seed(1).sample(16);
+    int[] counts = new int[3];
+    for (float value : sevens.toArray()) {
+      counts[value < -0.9 ? 0 : value > 0.8 ? 2 : 1]++;
+    }
+    int pixels = 16 * 28 * 28;
+    assertThat(counts[0]).isBetween(pixels * 7 / 10, pixels * 95 / 100);
+    assertThat(counts[2]).isBetween(pixels * 3 / 100, pixels * 15 / 100);
+  }
+
+  @Test
+  void aNameThatIsNotKnownIsAnsweredWithThoseThatAre() {
+    assertThatThrownBy(() -> Predictor.pretrained("digits-3"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(
+            "no model of the name digits-3 comes with the library, which has digits, digits-1, digits-2, digits-4");
   }
 
   @Test
@@ -103,10 +129,10 @@ class PretrainedTest {
   /** The two round differently, and each is the same model. */
   @Test
   void eachPrecisionIsSharedToo() {
-    Predictor exact = Predictor.pretrained(Precision.FLOAT32);
-    Predictor rounded = Predictor.pretrained(Precision.BFLOAT16);
-    assertThat(Predictor.pretrained(Precision.FLOAT32)).isSameAs(exact);
-    assertThat(Predictor.pretrained(Precision.BFLOAT16)).isSameAs(rounded);
+    Predictor exact = Predictor.pretrained("digits", Precision.FLOAT32);
+    Predictor rounded = Predictor.pretrained("digits", Precision.BFLOAT16);
+    assertThat(Predictor.pretrained("digits", Precision.FLOAT32)).isSameAs(exact);
+    assertThat(Predictor.pretrained("digits", Precision.BFLOAT16)).isSameAs(rounded);
     assertThat(Predictor.pretrained()).isIn(exact, rounded);
     float[] x = new float[exact.info().imageSize()];
     for (int i = 0; i < x.length; i++) {

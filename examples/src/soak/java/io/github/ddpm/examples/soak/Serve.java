@@ -64,7 +64,7 @@ final class Serve implements Callable<Integer> {
       throws IOException, InterruptedException, ExecutionException {
     Tally tally = new Tally("serve");
     AtomicLong images = new AtomicLong();
-    Predictor model = Predictor.pretrained(Precision.FLOAT32);
+    Predictor model = Predictor.pretrained("digits", Precision.FLOAT32);
     List<Images> expected = new ArrayList<>();
     for (int i = 0; i < REQUESTS; i++) {
       expected.add(sample(model, i));

@@ -61,7 +61,7 @@ final class SmallHeap implements Callable<Integer> {
   public static void main(String... args) throws IOException {
     String outcome;
     try {
-      Predictor model = Predictor.pretrained(Precision.FLOAT32);
+      Predictor model = Predictor.pretrained("digits", Precision.FLOAT32);
       int count = Sampler.ddim(0).with(model).steps(10).sample(Integer.parseInt(args[0])).count();
       outcome = "sampled " + count;
     } catch (RuntimeException | OutOfMemoryError e) {
