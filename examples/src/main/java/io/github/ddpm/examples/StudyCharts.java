@@ -113,7 +113,8 @@ final class StudyCharts {
     return Math.max(quality.kernel().value(), quality.kernel().standardError());
   }
 
-  private static XYChart blank(String title) {
+  /** Returns a chart of something against the number of steps. */
+  static XYChart blank(String title) {
     XYChart chart =
         new XYChartBuilder().width(960).height(570).title(title).xAxisTitle("steps").build();
     chart
