@@ -85,6 +85,7 @@ class DiffusersLoadsTest {
       trainer.train(digits, progress -> true);
       trainer.save(teacher);
     }
+    Fixtures.unseal(teacher);
     Path scheduler = teacher.resolve("scheduler/scheduler_config.json");
     Json.write(scheduler, ((ObjectNode) Json.read(scheduler)).put("_spacing_exponent", 0.5));
     try (Trainer trainer =
@@ -146,12 +147,8 @@ class DiffusersLoadsTest {
         DenoiseRequest request =
             new DenoiseRequest(row, 2, 5, 0, List.of(3), 1, 1, progress -> true);
         float[] noise = request.initialNoise(predictor.info().imageSize());
-        // The second is drawn without a label, which one request can't ask for beside the other.
-        Sampler sampler = predictor.sampler().seed(5);
-        float[] drawn = new float[noise.length];
-        System.arraycopy(sampler.labels(3).sample(1).toArray(), 0, drawn, 0, noise.length / 2);
-        System.arraycopy(
-            sampler.first(1).sample(1).toArray(), 0, drawn, noise.length / 2, noise.length / 2);
+        Sampler sampler = predictor.sampler().seed(5).labels(3, Sampler.NULL_LABEL);
+        float[] drawn = sampler.sample(2).toArray();
         arrays.put("noise", new Weight(images, FloatBuffer.wrap(noise)));
         arrays.put("images", new Weight(images, FloatBuffer.wrap(drawn)));
       }
