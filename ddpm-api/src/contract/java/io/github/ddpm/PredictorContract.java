@@ -337,10 +337,15 @@ public abstract class PredictorContract {
   }
 
   @Test
-  final void withoutLabelsMeansTheNullLabel() {
+  final void withoutLabelsMeansTheNullLabelUnlessTheModelKnowsMore() {
     if (!info.nullLabel()) {
       return;
     }
+    assertAsked(List.of(Sampler.NULL_LABEL), info.classes());
+    assertAsked(List.of(), info.label(SEED, 0));
+  }
+
+  private void assertAsked(List<Integer> labels, int label) {
     List<float[]> told = new ArrayList<>();
     List<Step> rows = List.of(new Step(1, 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0));
     DenoiseRequest request =
@@ -349,12 +354,12 @@ public abstract class PredictorContract {
             1,
             SEED,
             0,
-            List.of(),
+            labels,
             1,
             Double.POSITIVE_INFINITY,
             progress -> told.add(progress.x0().toArray()));
     float[] images = model.denoise(request).toArray();
-    float[] out = model.predict(request.initialNoise(info.imageSize()), 1, info.classes());
+    float[] out = model.predict(request.initialNoise(info.imageSize()), 1, label);
     assertThat(images).containsExactly(out, within(tolerance()));
     assertThat(told.get(0)).containsExactly(out, within(tolerance()));
   }
@@ -384,14 +389,16 @@ public abstract class PredictorContract {
   @Test
   final void requestsThatDoNotFitTheModelAreRefused() {
     refused(List.of(info.classes()), 1);
-    refused(List.of(-1), 1);
-    if (info.nullLabel()) {
-      refused(List.of(), 2);
-    } else {
+    refused(List.of(Sampler.NULL_LABEL - 1), 1);
+    if (!info.nullLabel()) {
+      refused(List.of(Sampler.NULL_LABEL), 1);
       refused(labels(), 2);
     }
-    if (info.classes() > 0 && !info.nullLabel()) {
-      refused(List.of(), 1);
+    if (info.labelCounts().isEmpty()) {
+      refused(List.of(), 2);
+      if (info.classes() > 0 && !info.nullLabel()) {
+        refused(List.of(), 1);
+      }
     }
     Step beyond = new Step(info.schedule().timesteps(), 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0);
     DenoiseRequest request = request(List.of(beyond), labels(), 1);
@@ -431,6 +438,9 @@ public abstract class PredictorContract {
     }
     if (info.nullLabel()) {
       samplers.add(samplers.get(1).guidance(2));
+      samplers.add(samplers.get(1).labels(Sampler.NULL_LABEL, 0));
+    }
+    if (info.nullLabel() || !info.labelCounts().isEmpty()) {
       samplers.add(samplers.get(1).labels());
     }
     return samplers;

@@ -13,6 +13,15 @@ class FormulaPredictorTest {
   }
 
   @Nested
+  class KnowingItsLabels extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      return new FormulaPredictor(
+          FormulaPredictor.withLabels().info().withLabelCounts(ModelInfoTest.DIGITS));
+    }
+  }
+
+  @Nested
   class NeedingLabels extends PredictorContract {
     @Override
     protected Predictor predictor() {
