@@ -7,7 +7,12 @@ import static com.google.common.base.Preconditions.checkPositionIndexes;
 import com.google.common.base.Strings;
 import com.google.common.math.LongMath;
 import java.awt.Dimension;
+import java.awt.Transparency;
+import java.awt.color.ColorSpace;
 import java.awt.image.BufferedImage;
+import java.awt.image.ColorModel;
+import java.awt.image.ComponentColorModel;
+import java.awt.image.DataBuffer;
 import java.awt.image.Raster;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -34,6 +39,9 @@ import javax.imageio.ImageIO;
  */
 public final class Images {
   private static final int GRID_GAP = 2;
+
+  /** A picture has at most so many channels: RGB and alpha. */
+  public static final int MAX_CHANNELS = 4;
 
   /** Floats that are written at a time. */
   private static final int CHUNK = 1 << 13;
@@ -160,7 +168,7 @@ public final class Images {
     return width;
   }
 
-  /** Returns the number of channels: 1 is gray, 3 is RGB. */
+  /** Returns the number of channels: 1 is gray, 3 is RGB, 2 and 4 are the same with alpha. */
   public int channels() {
     return channels;
   }
@@ -197,7 +205,7 @@ public final class Images {
    * Draws one picture with 8 bits a channel: byte = round((value + 1) · 127.5).
    *
    * @param index in [0, n)
-   * @throws IllegalStateException if the pictures are neither gray nor RGB
+   * @throws IllegalStateException if the pictures have more than 4 channels
    */
   public BufferedImage toBufferedImage(int index) {
     checkElementIndex(index, count, "picture");
@@ -207,12 +215,12 @@ public final class Images {
   }
 
   /**
-   * Draws all pictures side by side on black, 2 pixels apart.
+   * Draws all pictures side by side on black, or on nothing if they have alpha, 2 pixels apart.
    *
    * @param columns how many of them a row has, at least 1; if that is more than there are, all are
    *     in one row
    * @throws IllegalArgumentException if the grid would have 2^31 - 1 pixels or more
-   * @throws IllegalStateException if there is none, or they are neither gray nor RGB
+   * @throws IllegalStateException if there is none, or they have more than 4 channels
    */
   public BufferedImage toGrid(int columns) {
     checkArgument(columns >= 1, "columns must be at least 1, got %s", columns);
@@ -248,7 +256,7 @@ public final class Images {
    *
    * @param index in [0, n)
    * @param file replaced if it exists
-   * @throws IllegalStateException if the pictures are neither gray nor RGB
+   * @throws IllegalStateException if the pictures have more than 4 channels
    */
   public void writePng(int index, Path file) throws IOException {
     writePng(toBufferedImage(index), file);
@@ -258,7 +266,7 @@ public final class Images {
    * Writes all pictures as one PNG, as nearly square as their number allows.
    *
    * @param file replaced if it exists
-   * @throws IllegalStateException if there is none, or they are neither gray nor RGB
+   * @throws IllegalStateException if there is none, or they have more than 4 channels
    */
   public void writeGrid(Path file) throws IOException {
     writePng(toGrid(Math.max(1, (int) Math.ceil(Math.sqrt(count)))), file);
@@ -327,15 +335,27 @@ public final class Images {
   }
 
   private BufferedImage blank(int width, int height) {
+    return switch (channels) {
+      case 1 -> new BufferedImage(width, height, BufferedImage.TYPE_BYTE_GRAY);
+      case 2 -> grayWithAlpha(width, height);
+      case 3 -> new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
+      case MAX_CHANNELS -> new BufferedImage(width, height, BufferedImage.TYPE_4BYTE_ABGR);
+      default ->
+          throw new IllegalStateException(
+              "a picture needs 1 to " + MAX_CHANNELS + " channels, got " + channels);
+    };
+  }
+
+  private static BufferedImage grayWithAlpha(int width, int height) {
+    ColorModel model =
+        new ComponentColorModel(
+            ColorSpace.getInstance(ColorSpace.CS_GRAY),
+            true,
+            false,
+            Transparency.TRANSLUCENT,
+            DataBuffer.TYPE_BYTE);
     return new BufferedImage(
-        width,
-        height,
-        switch (channels) {
-          case 1 -> BufferedImage.TYPE_BYTE_GRAY;
-          case 3 -> BufferedImage.TYPE_INT_RGB;
-          default ->
-              throw new IllegalStateException("a picture needs 1 or 3 channels, got " + channels);
-        });
+        model, model.createCompatibleWritableRaster(width, height), false, null);
   }
 
   private void draw(int index, BufferedImage onto, int left, int top) {

@@ -85,8 +85,17 @@ public enum PredictionType {
         "prediction type must be epsilon, v_prediction or sample, got " + Excerpt.of(configName));
   }
 
-  /** Refuses a timestep where x0 can't be had from this prediction, because x holds no signal. */
+  /**
+   * Refuses a timestep where x0 can't be had from this prediction, because x holds no signal, or so
+   * little that the factor of the network's output is beyond what a float holds.
+   */
   void checkSignal(double signal, double timestep) {
+    checkArgument(
+        this != EPSILON || signal == 0 || signal >= Float.MIN_NORMAL,
+        "epsilon prediction needs signal at every timestep, but the schedule leaves %s of it at timestep %s, which is"
+            + " too little for float32; its betas are too large or too many",
+        signal,
+        timestep);
     checkArgument(
         this != EPSILON || signal > 0,
         "epsilon prediction needs signal at every timestep, but the schedule has zero SNR at timestep %s;"

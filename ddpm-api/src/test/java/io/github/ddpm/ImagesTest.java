@@ -195,12 +195,34 @@ class ImagesTest {
         .isThrownBy(() -> Images.of(1, 1, 1, 1, 0).toBufferedImage(1));
   }
 
+  /** The levels of each channel, alpha last, as any reader of PNG sees them. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 4})
+  void picturesMayHaveAlpha(int channels) throws IOException {
+    float[] values = new float[2 * 3 * channels];
+    int[] levels = new int[values.length];
+    for (int i = 0; i < values.length; i++) {
+      levels[i] = 10 * i;
+      values[i] = levels[i] / 127.5f - 1;
+    }
+    Path file = folder.resolve("alpha.png");
+    Images pictures = Images.of(1, 2, 3, channels, values);
+    pictures.writePng(0, file);
+    BufferedImage read = ImageIO.read(file.toFile());
+    assertThat(read.getColorModel().hasAlpha()).isTrue();
+    assertThat(read.getRaster().getPixels(0, 0, 3, 2, (int[]) null)).containsExactly(levels);
+    // What is between pictures is transparent.
+    BufferedImage grid = Images.of(2, 1, 3, channels, values).toGrid(2);
+    assertThat(grid.getWidth()).isEqualTo(8);
+    assertThat(grid.getRGB(3, 0)).isZero();
+  }
+
   @Test
   void failureLeavesTheExistingFileAlone() throws IOException {
     Path file = Files.writeString(folder.resolve("kept.png"), "before");
     assertThatIllegalStateException()
-        .isThrownBy(() -> Images.of(1, 1, 1, 2, 0, 0).writePng(0, file))
-        .withMessage("a picture needs 1 or 3 channels, got 2");
+        .isThrownBy(() -> Images.of(1, 1, 1, 5, new float[5]).writePng(0, file))
+        .withMessage("a picture needs 1 to 4 channels, got 5");
     assertThat(file).hasContent("before");
     assertThat(files()).containsExactly("kept.png");
   }

@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -38,6 +39,16 @@ public final class Json {
   public static final ObjectMapper MAPPER =
       JsonMapper.builder()
           .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+          .build();
+
+  /**
+   * Reads what Python's json module has written: it has names for numbers that are not finite, and
+   * of equal keys it takes the last.
+   */
+  private static final ObjectMapper PYTHON =
+      JsonMapper.builder()
+          .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
           .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
           .build();
 
@@ -76,7 +87,7 @@ public final class Json {
     checkTree(file.path(), file.size());
     byte[] bytes = file.read(0, ByteBuffer.allocate((int) file.size())).array();
     try {
-      JsonNode json = MAPPER.readTree(bytes);
+      JsonNode json = PYTHON.readTree(bytes);
       if (!json.isObject()) {
         throw new IOException(file.path() + ": must be a JSON object, got " + json.getNodeType());
       }

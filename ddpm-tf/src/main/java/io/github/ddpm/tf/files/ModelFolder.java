@@ -34,6 +34,12 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
   private static final String UNET_CONFIG = "config.json";
   private static final String SCHEDULER_CONFIG = "scheduler_config.json";
 
+  /**
+   * Parts of models that draw latents, or what a text says: their U-Net alone makes no pictures.
+   */
+  private static final List<String> LATENT =
+      List.of("vqvae", "vae", "movq", "text_encoder", "prior", "transformer");
+
   /** The files of a model, by their names in its folder. */
   public static final List<String> FILES =
       List.of(
@@ -68,6 +74,13 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
   public static ModelFolder read(Snapshot files) throws IOException {
     boolean done = false;
     try {
+      for (String name : LATENT) {
+        if (files.hasFolder(name)) {
+          throw new IOException(
+              files.path(name)
+                  + ": not supported: a model of pixels has a unet and a scheduler and no more");
+        }
+      }
       String unet = part(files, UNET, UNET_CONFIG);
       String scheduler = part(files, SCHEDULER, SCHEDULER_CONFIG) + SCHEDULER_CONFIG;
       Optional<SchedulerJson.Index> index =

@@ -1,5 +1,7 @@
 package io.github.ddpm.tf.files;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
+
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -37,6 +39,12 @@ public final class SafeTensors {
 
   /** What is read or written at once. */
   private static final int CHUNK_BYTES = 1 << 20;
+
+  /** So much of a file tells what it is. */
+  private static final int START = 64;
+
+  /** The newest protocol of pickles, which the second byte of one says. */
+  private static final int MAX_PROTOCOL = 5;
 
   private static final int LENGTH_BYTES = Long.BYTES;
   private static final String METADATA = "__metadata__";
@@ -175,11 +183,36 @@ public final class SafeTensors {
     long length = file.read(0, littleEndian(LENGTH_BYTES)).getLong();
     long most = Math.min(MAX_HEADER, file.size() - LENGTH_BYTES);
     if (length < 2 || length > most) {
+      String other = otherThanSafetensors(file);
       throw invalid(
           file,
-          "the header's length must be in [2, " + most + "], got " + Long.toUnsignedString(length));
+          other.isEmpty()
+              ? "the header's length must be in [2, "
+                  + most
+                  + "], got "
+                  + Long.toUnsignedString(length)
+              : other);
     }
     return length;
+  }
+
+  /** Says what a file is that has another content than its name says; "" if that isn't known. */
+  private static String otherThanSafetensors(OpenFile file) throws IOException {
+    byte[] bytes = file.read(0, littleEndian((int) Math.min(file.size(), START))).array();
+    String text = new String(bytes, ISO_8859_1);
+    if (text.startsWith("version https://git-lfs")) {
+      return "this is a pointer of Git LFS, not the file itself, which `git lfs pull` brings";
+    }
+    if (text.startsWith("PK\3\4") || (bytes[0] == (byte) 0x80 && bytes[1] <= MAX_PROTOCOL)) {
+      return "this is a pickle of PyTorch, not safetensors; have diffusers save the model again with"
+          + " save_pretrained(folder, safe_serialization=True)";
+    }
+    if (text.stripLeading().startsWith("<")) {
+      return "this is a web page or XML, not safetensors: it may be a login page or an error";
+    }
+    return text.chars().allMatch(c -> c >= ' ' || Character.isWhitespace(c))
+        ? "this is text, not safetensors: " + Excerpt.of(text)
+        : "";
   }
 
   private static JsonNode header(OpenFile file, long end) throws IOException {

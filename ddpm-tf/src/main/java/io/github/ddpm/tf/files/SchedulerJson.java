@@ -55,8 +55,8 @@ final class SchedulerJson {
         "num_train_timesteps must be at most %s, got %s",
         MAX_TIMESTEPS,
         timesteps);
-    double start = number(json, "beta_start", 1e-4);
-    double end = number(json, "beta_end", 0.02);
+    double start = betaOf(json, "beta_start", 1e-4);
+    double end = betaOf(json, "beta_end", 0.02);
     String name = text(json, "beta_schedule", "linear");
     BetaSchedule schedule;
     if (json.hasNonNull(TRAINED_BETAS)) {
@@ -85,6 +85,12 @@ final class SchedulerJson {
     return bool(json, "rescale_betas_zero_snr", false) ? schedule.zeroTerminalSnr() : schedule;
   }
 
+  private static double betaOf(JsonNode json, String key, double absent) {
+    double beta = number(json, key, absent);
+    checkArgument(beta > 0 && beta < 1, "%s must be in (0, 1), got %s", key, String.valueOf(beta));
+    return beta;
+  }
+
   private static double beta(JsonNode json) {
     checkArgument(
         Json.isFinite(json), "trained_betas must be finite numbers, got %s", Excerpt.of(json));
@@ -93,7 +99,10 @@ final class SchedulerJson {
 
   /** Returns what the model of a {@code scheduler_config.json} predicts. */
   static PredictionType predictionType(JsonNode json) {
-    return PredictionType.ofConfigName(text(json, "prediction_type", "epsilon"));
+    // How it was said before there were three; diffusers reads it up to 0.13.
+    boolean epsilon = bool(json, "predict_epsilon", true);
+    return PredictionType.ofConfigName(
+        text(json, "prediction_type", epsilon ? "epsilon" : "sample"));
   }
 
   /**
@@ -130,9 +139,9 @@ final class SchedulerJson {
    * What a {@code model_index.json} says.
    *
    * @param ddimPipeline whether it is a {@code DDIMPipeline}, else it is a {@code DDPMPipeline}
-   * @param scheduler the class of the scheduler
+   * @param scheduler the class of the scheduler, if it is named
    */
-  record Index(boolean ddimPipeline, String scheduler) {}
+  record Index(boolean ddimPipeline, Optional<String> scheduler) {}
 
   /**
    * Returns the pipeline of a {@code model_index.json}.
@@ -140,12 +149,6 @@ final class SchedulerJson {
    * @throws IllegalArgumentException if it is none that samples pixels from noise
    */
   static Index index(JsonNode json) {
-    String pipeline = text(json, Json.CLASS_NAME, "none");
-    checkArgument(
-        pipeline.equals(DDPM_PIPELINE) || pipeline.equals(DDIM_PIPELINE),
-        "_class_name must be DDPMPipeline or DDIMPipeline, got %s; other pipelines are not supported, but without this"
-            + " file a UNet2DModel with the scheduler_config.json of either loads",
-        pipeline);
     json.fieldNames()
         .forEachRemaining(
             key ->
@@ -153,15 +156,22 @@ final class SchedulerJson {
                     key.startsWith("_") || key.equals("unet") || key.equals("scheduler"),
                     "%s is not supported: a model of pixels has a unet and a scheduler and no more",
                     Excerpt.of(key)));
-    String network = className(json.path("unet"), UNetJson.UNET_CLASS);
+    String pipeline = text(json, Json.CLASS_NAME, "none");
+    checkArgument(
+        pipeline.equals(DDPM_PIPELINE) || pipeline.equals(DDIM_PIPELINE),
+        "_class_name must be DDPMPipeline or DDIMPipeline, got %s; other pipelines are not supported, but without this"
+            + " file a UNet2DModel with the scheduler_config.json of either loads",
+        pipeline);
+    String network = className(json.path("unet")).orElse(UNetJson.UNET_CLASS);
     checkArgument(network.equals(UNetJson.UNET_CLASS), "unet must be UNet2DModel, got %s", network);
-    return new Index(
-        pipeline.equals(DDIM_PIPELINE), className(json.path("scheduler"), DDPM_SCHEDULER));
+    return new Index(pipeline.equals(DDIM_PIPELINE), className(json.path("scheduler")));
   }
 
-  /** Returns the second of a library and a class; {@code absent} if it isn't there. */
-  private static String className(JsonNode part, String absent) {
-    return Excerpt.of(part.path(1).asText(absent));
+  /** Returns the second of a library and a class, if a part has it. */
+  private static Optional<String> className(JsonNode part) {
+    return Optional.of(part.path(1))
+        .filter(JsonNode::isTextual)
+        .map(name -> Excerpt.of(name.textValue()));
   }
 
   /** Returns the {@code model_index.json} of a model. */
@@ -180,19 +190,22 @@ final class SchedulerJson {
   /**
    * Returns how the pipeline of a {@code scheduler_config.json} samples.
    *
-   * @param index where there is none, the pipeline is that of the scheduler's class
+   * @param index where there is none, the pipeline is that of the scheduler's class; where it names
+   *     no scheduler, that of the configuration is meant
    * @throws IllegalArgumentException for a scheduler or an option that we don't know
    */
   static PipelineScheduler pipeline(JsonNode json, Optional<Index> index) {
     String scheduler =
-        index.map(Index::scheduler).orElse(text(json, Json.CLASS_NAME, DDPM_SCHEDULER));
+        index
+            .flatMap(Index::scheduler)
+            .orElseGet(() -> text(json, Json.CLASS_NAME, DDPM_SCHEDULER));
+    // DDIMPipeline makes a DDIMScheduler of whatever it is given.
+    boolean ddimPipeline = index.map(Index::ddimPipeline).orElse(scheduler.equals(DDIM_SCHEDULER));
     checkArgument(
-        scheduler.equals(DDPM_SCHEDULER) || scheduler.equals(DDIM_SCHEDULER),
+        ddimPipeline || scheduler.equals(DDPM_SCHEDULER) || scheduler.equals(DDIM_SCHEDULER),
         "the scheduler must be DDPMScheduler or DDIMScheduler, got %s; if the model was trained with the noise of the"
             + " beta_ settings here, write one of these two as _class_name, and in model_index.json if there is one",
         scheduler);
-    // DDIMPipeline makes a DDIMScheduler of whatever it is given.
-    boolean ddimPipeline = index.map(Index::ddimPipeline).orElse(scheduler.equals(DDIM_SCHEDULER));
     return new PipelineScheduler(
         ddimPipeline,
         ddimPipeline || scheduler.equals(DDIM_SCHEDULER),

@@ -16,6 +16,7 @@ import io.github.ddpm.tf.graph.UNetConfig;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 
 /**
  * The {@code unet/config.json} of diffusers. What is absent has diffusers' default; what we can't
@@ -31,6 +32,8 @@ final class UNetJson {
   /** How often a model learned each class. */
   private static final String LABEL_COUNTS = "_label_counts";
 
+  private static final String ACTIVATION = "act_fn";
+
   static final String UNET_CLASS = "UNet2DModel";
 
   private static final String SCALE_SHIFT = "scale_shift";
@@ -41,7 +44,6 @@ final class UNetJson {
    */
   private static final Map<String, Object> FIXED =
       ImmutableMap.<String, Object>builder()
-          .put("act_fn", "silu")
           .put("center_input_sample", false)
           .put("downsample_type", "conv")
           .put("mid_block_scale_factor", 1)
@@ -51,8 +53,13 @@ final class UNetJson {
           .build();
 
   /** Options of {@code UNet2DModel} that must be left out. */
-  private static final List<String> ABSENT =
-      List.of("attn_norm_num_groups", "class_embed_type", "time_embedding_dim");
+  private static final List<String> ABSENT = List.of("attn_norm_num_groups", "class_embed_type");
+
+  /** Two names of one function. */
+  private static final List<String> SILU = List.of("silu", "swish");
+
+  /** The network of a configuration that says nothing. */
+  private static final List<Integer> WIDTHS = List.of(224, 448, 672, 896);
 
   private UNetJson() {}
 
@@ -76,6 +83,18 @@ final class UNetJson {
       checkArgument(
           !json.hasNonNull(key), "%s is not supported, got %s", key, Excerpt.of(json.get(key)));
     }
+    String activation = text(json, ACTIVATION, SILU.get(0));
+    checkArgument(SILU.contains(activation), "act_fn must be silu, got %s", activation);
+    List<Integer> widths =
+        json.hasNonNull("block_out_channels")
+            ? Json.list(json, "block_out_channels").stream().map(UNetJson::width).toList()
+            : WIDTHS;
+    int time = integer(json, "time_embedding_dim", widths.isEmpty() ? 0 : 4 * widths.get(0));
+    checkArgument(
+        widths.isEmpty() || time == 4L * widths.get(0),
+        "time_embedding_dim must be 4 times the first of block_out_channels, %s, got %s",
+        widths,
+        time);
     JsonNode size = json.path("sample_size");
     checkArgument(
         size.isInt()
@@ -102,13 +121,13 @@ final class UNetJson {
                 channels,
                 outChannels != channels),
             new UNetConfig.Levels(
-                Json.list(json, "block_out_channels").stream().map(UNetJson::width).toList(),
+                widths,
                 integer(json, "layers_per_block", 2),
                 integer(json, "downsample_padding", 1)),
             new UNetConfig.AttentionBlocks(
-                attention(json, "down_block_types", "DownBlock2D", "AttnDownBlock2D"),
+                attention(json, "down_block_types", "DownBlock2D", "AttnDownBlock2D", 0),
                 bool(json, "add_attention", true),
-                attention(json, "up_block_types", "UpBlock2D", "AttnUpBlock2D"),
+                attention(json, "up_block_types", "UpBlock2D", "AttnUpBlock2D", WIDTHS.size() - 1),
                 // An explicit null is one head; without the key, diffusers takes 8.
                 json.has("attention_head_dim") && json.get("attention_head_dim").isNull()
                     ? OptionalInt.empty()
@@ -132,7 +151,7 @@ final class UNetJson {
    * @throws IllegalArgumentException if they are no list of whole numbers
    */
   static List<Long> labelCounts(JsonNode json) {
-    if (!json.has(LABEL_COUNTS)) {
+    if (!json.hasNonNull(LABEL_COUNTS)) {
       return List.of();
     }
     return Json.list(json, LABEL_COUNTS).stream().map(UNetJson::count).toList();
@@ -205,11 +224,21 @@ final class UNetJson {
     } else {
       json.putNull("num_class_embeds");
     }
+    json.put(ACTIVATION, SILU.get(0));
     FIXED.forEach((key, value) -> json.set(key, Json.MAPPER.valueToTree(value)));
     return json;
   }
 
-  private static List<Boolean> attention(JsonNode json, String key, String without, String with) {
+  /**
+   * Returns which blocks have attention.
+   *
+   * @param plain position of the one block without it where nothing is said
+   */
+  private static List<Boolean> attention(
+      JsonNode json, String key, String without, String with, int plain) {
+    if (!json.hasNonNull(key)) {
+      return IntStream.range(0, WIDTHS.size()).mapToObj(block -> block != plain).toList();
+    }
     return Json.list(json, key).stream()
         .map(
             block -> {

@@ -30,6 +30,9 @@ public final class WeightFiles {
   private static final String EXTENSION = ".safetensors";
   private static final String INDEX = NAME + ".index.";
 
+  /** What the names of all weights begin with where a network was saved inside of another. */
+  private static final List<String> WRAPPERS = List.of("_orig_mod.", "module.");
+
   /** What the parts of an attention block are called, before diffusers 0.15 and since. */
   private static final Map<String, String> RENAMED =
       Map.of(
@@ -171,8 +174,13 @@ public final class WeightFiles {
   private static Map<String, Stored> renamed(Path file, Map<String, Stored> arrays)
       throws IOException {
     Map<String, Stored> renamed = new LinkedHashMap<>();
+    String prefix =
+        WRAPPERS.stream()
+            .filter(each -> arrays.keySet().stream().allMatch(name -> name.startsWith(each)))
+            .findFirst()
+            .orElse("");
     for (Map.Entry<String, Stored> entry : arrays.entrySet()) {
-      String name = entry.getKey();
+      String name = entry.getKey().substring(prefix.length());
       if (name.contains("attentions.")) {
         for (Map.Entry<String, String> part : RENAMED.entrySet()) {
           name = name.replace(part.getKey(), part.getValue());

@@ -94,7 +94,7 @@ class PipelineSchedulerTest {
     JsonNode config =
         Json.MAPPER.createObjectNode().put("timestep_spacing", spacing).put("steps_offset", offset);
     SchedulerJson.Index index =
-        new SchedulerJson.Index(pipelineClass.equals("DDIMPipeline"), schedulerClass);
+        new SchedulerJson.Index(pipelineClass.equals("DDIMPipeline"), Optional.of(schedulerClass));
     PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.of(index));
     assertThat(pipeline.ddim())
         .isEqualTo(pipelineClass.equals("DDIMPipeline") || schedulerClass.equals("DDIMScheduler"));
