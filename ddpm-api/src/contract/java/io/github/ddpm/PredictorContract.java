@@ -338,11 +338,12 @@ public abstract class PredictorContract {
 
   @Test
   final void withoutLabelsMeansTheNullLabelUnlessTheModelKnowsMore() {
-    if (!info.nullLabel()) {
-      return;
+    if (info.nullLabel()) {
+      assertAsked(List.of(Sampler.NULL_LABEL), info.classes());
     }
-    assertAsked(List.of(Sampler.NULL_LABEL), info.classes());
-    assertAsked(List.of(), info.label(SEED, 0));
+    if (info.nullLabel() || !info.labelCounts().isEmpty()) {
+      assertAsked(List.of(), info.label(SEED, 0));
+    }
   }
 
   private void assertAsked(List<Integer> labels, int label) {
@@ -389,10 +390,12 @@ public abstract class PredictorContract {
   @Test
   final void requestsThatDoNotFitTheModelAreRefused() {
     refused(List.of(info.classes()), 1);
-    refused(List.of(Sampler.NULL_LABEL - 1), 1);
+    refused(List.of(-1), 1);
     if (!info.nullLabel()) {
       refused(List.of(Sampler.NULL_LABEL), 1);
       refused(labels(), 2);
+    } else {
+      refused(List.of(Sampler.NULL_LABEL), 2);
     }
     if (info.labelCounts().isEmpty()) {
       refused(List.of(), 2);

@@ -97,10 +97,13 @@ public record DenoiseRequest(
             || model.nullLabel()
             || !model.labelCounts().isEmpty()
             || !labels.isEmpty(),
-        "the model has %s classes and no null label, so it needs labels: call labels(…)",
+        "the model has %s classes, no label counts and no null label, so it needs labels: call labels(…)",
         model.classes());
     checkArgument(
-        !isGuided() || !labels.isEmpty() || !model.labelCounts().isEmpty(),
+        !isGuided()
+            || (labels.isEmpty()
+                ? !model.labelCounts().isEmpty()
+                : labels.stream().anyMatch(label -> label != Sampler.NULL_LABEL)),
         "guidance needs labels, got guidance %s and no labels",
         guidance);
     int[] result = new int[model.classes() == 0 ? 0 : count];

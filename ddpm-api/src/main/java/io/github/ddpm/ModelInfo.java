@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 import static java.util.Objects.requireNonNull;
 
+import io.github.ddpm.spi.Excerpt;
 import java.util.List;
 
 /**
@@ -15,17 +16,16 @@ import java.util.List;
  * @param channels of an image, at least 1: 1 is gray, 3 is RGB
  * @param classes number of classes its labels choose from; 0 for a model without labels
  * @param nullLabel whether the label {@code classes} stands for "no label", so that the model also
- *     samples without labels and with guidance
+ *     samples without being told a class, and with guidance
  * @param schedule the noise it was trained with
  * @param predictionType what it predicts
  * @param spacingExponent what a plan of few of its timesteps is best spaced by, in [0.1, 1]: the
  *     exponent of {@link Spacing#power}; 1 is {@link Spacing#trailing}
  * @param steps number of steps it was distilled for, in [0, T], which samplers take unless they are
  *     told otherwise; 0 for a model that learned all of its timesteps
- * @param labelCounts how often each of its classes was in what it learned from, by which samplers
- *     draw the labels that are not asked for: p(x) = Σ p(label)·p(x | label), so the images are of
- *     the same distribution as the null label's, by the half of the network that knows what it
- *     draws; empty where that is not known
+ * @param labelCounts how many images of each class it was trained on; empty if that is not known.
+ *     Samplers draw the label of an image for which none is asked in these proportions, which makes
+ *     better images than the null label: p(x) = Σ p(label)·p(x | label)
  */
 public record ModelInfo(
     int height,
@@ -67,7 +67,7 @@ public record ModelInfo(
     requireNonNull(schedule, "schedule");
     requireNonNull(predictionType, "predictionType");
     int last = schedule.timesteps() - 1;
-    predictionType.checkSignal(schedule.alphaBar(last), last);
+    predictionType.checkSignal(Math.sqrt(schedule.alphaBar(last)), last);
     checkArgument(
         spacingExponent >= 0.1 && spacingExponent <= 1,
         "the spacing exponent must be in [0.1, 1], got %s",
@@ -77,10 +77,10 @@ public record ModelInfo(
         "the steps that a model was distilled for must be in [0, %s], got %s",
         schedule.timesteps(),
         steps);
-    labelCounts = List.copyOf(labelCounts);
+    labelCounts = List.copyOf(requireNonNull(labelCounts, "labelCounts"));
     checkArgument(
         labelCounts.isEmpty() || labelCounts.size() == classes,
-        "label counts must be one of each of %s classes, got %s",
+        "there must be one label count for each of %s classes, got %s",
         classes,
         labelCounts.size());
     long sum = 0;
@@ -89,10 +89,12 @@ public record ModelInfo(
       checkArgument(
           count >= 0 && sum >= 0,
           "label counts must be at least 0 and add up to less than 2^63, got %s",
-          labelCounts);
+          Excerpt.of(labelCounts));
     }
     checkArgument(
-        labelCounts.isEmpty() || sum > 0, "label counts must not all be 0, got %s", labelCounts);
+        labelCounts.isEmpty() || sum > 0,
+        "label counts must not all be 0, got %s",
+        Excerpt.of(labelCounts));
   }
 
   /** Describes a model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
@@ -314,13 +316,14 @@ public record ModelInfo(
         request.count());
     List<Integer> labels = request.labels();
     checkArgument(
+        nullLabel || !labels.contains(Sampler.NULL_LABEL),
+        "this model has no null label%s",
+        advice());
+    checkArgument(
         classes > 0 || labels.isEmpty(),
         "the model was trained without labels, got labels %s",
         labels);
     for (int label : labels) {
-      checkArgument(
-          label != Sampler.NULL_LABEL || nullLabel,
-          "the null label needs a model that was trained with label dropout, this one was not");
       checkArgument(
           label == Sampler.NULL_LABEL || (label >= 0 && label < classes),
           "labels must be in [0, %s], got %s",
@@ -329,7 +332,15 @@ public record ModelInfo(
     }
     checkArgument(
         !request.isGuided() || nullLabel,
-        "guidance needs a model that was trained with label dropout, this one was not; got guidance %s",
+        "guidance needs a null label, but this model has none%s; got guidance %s",
+        advice(),
         request.guidance());
+  }
+
+  /** Nothing in a folder of diffusers says what a class means. */
+  private String advice() {
+    return classes > 1
+        ? "; if the last class of its folder means no label, \"_null_class_label\": true in unet/config.json says so"
+        : "";
   }
 }

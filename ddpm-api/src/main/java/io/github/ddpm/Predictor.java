@@ -171,7 +171,7 @@ public interface Predictor extends AutoCloseable {
    *
    * @param name {@code digits}, which takes as many steps as you like, by any solver; or {@code
    *     digits-4}, {@code digits-2} or {@code digits-1}, which learned from it to take that many
-   *     steps of {@link Sampler#ddim ddim(0)}
+   *     steps of {@link Sampler#ddim ddim(0)}, and take them unless told otherwise
    * @param precision what to compute in
    * @throws IllegalArgumentException if there is none of that name; the message lists the names
    * @throws IllegalStateException if nothing on the class path or module path can run models, in

@@ -15,11 +15,15 @@ import java.util.function.Predicate;
  * an {@link IllegalArgumentException} that names the value and the rule.
  */
 public interface Sampler {
-  /** A label that asks for no class: {@code labels(NULL_LABEL)} draws by the model's null label. */
-  int NULL_LABEL = -1;
+  /**
+   * The label by which a network draws without being told a class, for {@link #labels} alone:
+   * {@code labels(NULL_LABEL)}. In {@link Predictor#predict} it is the number of classes.
+   */
+  int NULL_LABEL = Integer.MIN_VALUE;
 
   /**
-   * Makes a sampler with DDIM and 50 steps.
+   * Makes a sampler with DDIM and 50 steps, or those that the model was {@linkplain ModelInfo#steps
+   * distilled} for.
    *
    * @param eta share of DDPM's variance, in [0, 1]: 0 is deterministic, 1 is {@link #ddpm()}. The
    *     paper's η (and diffusers') is the square root of this one; see {@link NoiseScheduler#ddim}.

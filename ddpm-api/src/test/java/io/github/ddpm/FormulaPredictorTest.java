@@ -22,6 +22,15 @@ class FormulaPredictorTest {
   }
 
   @Nested
+  class KnowingItsLabelsAlone extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      return new FormulaPredictor(
+          FormulaPredictor.needingLabels().info().withLabelCounts(ModelInfoTest.DIGITS));
+    }
+  }
+
+  @Nested
   class NeedingLabels extends PredictorContract {
     @Override
     protected Predictor predictor() {

@@ -246,29 +246,31 @@ class SamplerTest {
     Predictor model = FormulaPredictor.withLabels();
     String rule = "labels must be in [0, 9], got ";
     refused(() -> DDIM.with(model).labels(3, 10), rule + 10);
-    refused(() -> DDIM.with(model).labels(-2), rule + -2);
+    refused(() -> DDIM.with(model).labels(-1), rule + -1);
     refused(() -> DDIM.labels(10).with(model), rule + 10);
     Predictor needing = FormulaPredictor.needingLabels();
     refused(
         () -> DDIM.with(needing).sample(1),
-        "the model has 10 classes and no null label, so it needs labels: call labels(…)");
+        "the model has 10 classes, no label counts and no null label, so it needs labels: call labels(…)");
     refused(
         () -> DDIM.with(needing).labels(1, Sampler.NULL_LABEL),
-        "the null label needs a model that was trained with label dropout, this one was not");
+        "this model has no null label; if the last class of its folder means no label, \"_null_class_label\": true in unet/config.json says so");
     refused(
         () -> DDIM.with(needing).labels(1).guidance(2),
-        "guidance needs a model that was trained with label dropout, this one was not; got"
-            + " guidance 2.0");
+        "guidance needs a null label, but this model has none; if the last class of its folder means no label, \"_null_class_label\": true in unet/config.json says so; got guidance 2.0");
     refused(
         () -> DDIM.with(model).guidance(2).sample(1),
         "guidance needs labels, got guidance 2.0 and no labels");
+    refused(
+        () -> DDIM.with(model).labels(Sampler.NULL_LABEL).guidance(2).sample(1),
+        "guidance needs labels, got guidance 2.0 and no labels");
     Predictor without = FormulaPredictor.withoutLabels();
+    refused(() -> DDIM.with(without).labels(Sampler.NULL_LABEL), "this model has no null label");
     refused(
         () -> DDIM.with(without).labels(7), "the model was trained without labels, got labels [7]");
     refused(
         () -> DDIM.with(without).guidance(2),
-        "guidance needs a model that was trained with label dropout, this one was not; got"
-            + " guidance 2.0");
+        "guidance needs a null label, but this model has none; got guidance 2.0");
   }
 
   @Test

@@ -28,7 +28,7 @@ final class Steps {
   private final TrainingOptions options;
   private final TrainingGraph graph;
 
-  /** How often each class was learned. */
+  /** How many images of each class were learned; nothing if that is not known. */
   private final long[] labelCounts;
 
   private long taken;
@@ -40,8 +40,9 @@ final class Steps {
     this.info = info;
     this.options = state.options();
     this.graph = graph;
-    this.labelCounts =
-        info.labelCounts().isEmpty() ? new long[info.classes()] : Longs.toArray(info.labelCounts());
+    // Of a training whose labels are all dropped none is learned.
+    boolean counts = options.labelDropout() < 1 && state.step() == 0;
+    this.labelCounts = counts ? new long[info.classes()] : Longs.toArray(state.labelCounts());
     this.taken = state.step();
     this.skipped = state.skipped();
     this.total = state.totalSteps();
@@ -55,14 +56,19 @@ final class Steps {
     return skipped;
   }
 
-  /** Returns how often each class was learned; nothing before the first step. */
+  /**
+   * Returns how many images of each class were learned; nothing before the first step, or if that
+   * is not known.
+   */
   List<Long> labelCounts() {
     return taken == 0 ? List.of() : Longs.asList(labelCounts.clone());
   }
 
   private void count(int... labels) {
-    for (int label : labels) {
-      labelCounts[label]++;
+    if (labelCounts.length > 0) {
+      for (int label : labels) {
+        labelCounts[label]++;
+      }
     }
   }
 

@@ -90,8 +90,8 @@ public final class Trainer implements AutoCloseable {
 
   /**
    * Starts a training from a finished model, of this library or of diffusers: its weights, network,
-   * noise and prediction type, but a new optimizer and moving average. A tenth to a hundredth of
-   * the usual learning rate keeps most of what it knows.
+   * noise and prediction type, but a new optimizer, moving average and label counts. A tenth to a
+   * hundredth of the usual learning rate keeps most of what it knows.
    *
    * @param folder a model; its state of training, if it has one, is left alone
    * @param options label dropout must be 0 for a model with classes and no null label
@@ -188,7 +188,7 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** Returns what the model is now, with the labels that it has learned so far. */
+  /** Returns what the model is, with the label counts of the steps so far. */
   public ModelInfo info() {
     return model.info().withLabelCounts(steps.labelCounts());
   }
@@ -363,6 +363,7 @@ public final class Trainer implements AutoCloseable {
             steps.taken(),
             steps.total(),
             steps.skipped(),
+            steps.labelCounts(),
             startedFrom,
             teacher.map(given -> new DistillationJson.Taught(given.distillation(), given.digest())),
             options);

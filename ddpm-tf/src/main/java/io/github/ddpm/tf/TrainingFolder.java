@@ -3,6 +3,7 @@ package io.github.ddpm.tf;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.base.Enums;
 import com.google.common.collect.ImmutableSet;
@@ -22,6 +23,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -38,6 +41,7 @@ final class TrainingFolder {
   private static final String STEP = "step";
   private static final String TOTAL_STEPS = "total_steps";
   private static final String SKIPPED = "skipped";
+  private static final String LABEL_COUNTS = "label_counts";
   private static final String STARTED_FROM = "started_from";
   private static final String OPTIONS = "options";
 
@@ -67,6 +71,8 @@ final class TrainingFolder {
    * @param step steps taken
    * @param totalSteps steps in all; 0 while not known
    * @param skipped steps that were not taken, because their loss or gradient was not finite
+   * @param labelCounts how many images of each class were learned; empty before the first step, or
+   *     if that is not known
    * @param startedFrom the model that training started from
    * @param taught what is learned from models, if anything is
    */
@@ -74,13 +80,14 @@ final class TrainingFolder {
       long step,
       long totalSteps,
       long skipped,
+      List<Long> labelCounts,
       Optional<Path> startedFrom,
       Optional<DistillationJson.Taught> taught,
       TrainingOptions options) {
 
     /** Returns the state before the first step. */
     static State start(TrainingOptions options, Optional<Path> startedFrom) {
-      return new State(0, 0, 0, startedFrom, Optional.empty(), options);
+      return new State(0, 0, 0, List.of(), startedFrom, Optional.empty(), options);
     }
   }
 
@@ -156,6 +163,8 @@ final class TrainingFolder {
   private static ObjectNode json(State state) {
     ObjectNode json = Json.object();
     json.put(STEP, state.step()).put(TOTAL_STEPS, state.totalSteps()).put(SKIPPED, state.skipped());
+    ArrayNode counts = json.putArray(LABEL_COUNTS);
+    state.labelCounts().forEach(counts::add);
     json.put(STARTED_FROM, state.startedFrom().map(DistillationJson::absolute).orElse(null));
     state.taught().ifPresent(taught -> DistillationJson.put(json, taught));
     json.set(OPTIONS, json(state.options()));
@@ -208,9 +217,28 @@ final class TrainingFolder {
         step,
         totalSteps,
         skipped,
+        labelCounts(json),
         startedFrom,
         DistillationJson.read(json, startedFrom.isPresent()),
         options(json.path(OPTIONS)));
+  }
+
+  /** They came later; who went on from before them wouldn't know what was learned until then. */
+  private static List<Long> labelCounts(JsonNode json) {
+    List<Long> counts = new ArrayList<>();
+    JsonNode list = json.path(LABEL_COUNTS);
+    checkArgument(
+        list.isArray() || list.isMissingNode(),
+        "label_counts must be a list, got %s",
+        Excerpt.of(list));
+    for (JsonNode count : list) {
+      checkArgument(
+          count.isIntegralNumber() && count.canConvertToLong(),
+          "label_counts must be whole numbers, got %s",
+          Excerpt.of(count));
+      counts.add(count.longValue());
+    }
+    return List.copyOf(counts);
   }
 
   private static TrainingOptions options(JsonNode json) {

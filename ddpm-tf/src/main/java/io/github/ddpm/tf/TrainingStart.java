@@ -2,6 +2,7 @@ package io.github.ddpm.tf;
 
 import com.google.common.io.Closer;
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.ModelConfig;
@@ -12,7 +13,6 @@ import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
 
 /**
@@ -67,9 +67,7 @@ record TrainingStart(
     // the data may be other data.
     ModelConfig start =
         new ModelConfig(
-            network,
-            saved.config().info().withSteps(0).withLabelCounts(List.of()),
-            saved.config().pipeline());
+            network, Teacher.question(saved.config().info()), saved.config().pipeline());
     return new TrainingStart(
         teacher.map(given -> given.student(start)).orElse(start),
         teacher,
@@ -102,8 +100,10 @@ record TrainingStart(
                 taught ->
                     Teacher.resume(
                         state.startedFrom().orElseThrow(), taught, saved.config().info(), closer));
+    // Whatever the model's own configuration has, these are of the same moment as the weights.
+    ModelInfo info = saved.config().info().withLabelCounts(state.labelCounts());
     return new TrainingStart(
-        saved.config(),
+        new ModelConfig(saved.config().network(), info, saved.config().pipeline()),
         teacher,
         state,
         layout,

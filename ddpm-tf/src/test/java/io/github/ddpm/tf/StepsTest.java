@@ -12,6 +12,7 @@ import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Digits;
 import io.github.ddpm.tf.files.Json;
+import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.FloatBuffer;
@@ -20,6 +21,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -43,6 +45,7 @@ class StepsTest {
           "training/adam_m.safetensors",
           "training/adam_v.safetensors",
           "training/state.json",
+          "unet/config.json",
           "unet/diffusion_pytorch_model.safetensors");
 
   @TempDir Path folder;
@@ -196,6 +199,34 @@ class StepsTest {
     assertThatThrownBy(() -> Trainer.resume(halves))
         .isInstanceOf(IOException.class)
         .hasMessage(state + ": skipped must be at least 0 and at most 4294967290, got -1");
+  }
+
+  /** What was learned until then is not known, and what comes after says nothing of it. */
+  @Test
+  void aStateThatIsOlderThanCountingLabelsKnowsNone() throws IOException {
+    train(folder, 5);
+    Fixtures.unseal(folder);
+    Path state = folder.resolve("training/state.json");
+    ObjectNode json = (ObjectNode) Json.read(state);
+    json.remove("label_counts");
+    Json.write(state, json);
+    resume(folder);
+    assertThat(ModelFolder.read(folder).config().info().labelCounts()).isEmpty();
+    try (Trainer trainer = Trainer.resume(folder)) {
+      assertThat(trainer.info().labelCounts()).isEmpty();
+    }
+    Map<String, String> bad =
+        Map.of(
+            "[1, 2]", "there must be one label count for each of 10 classes, got 2",
+            "[1.5]", "label_counts must be whole numbers, got 1.5",
+            "{}", "label_counts must be a list, got {}");
+    Fixtures.unseal(folder);
+    for (Map.Entry<String, String> each : bad.entrySet()) {
+      Json.write(state, json.set("label_counts", Json.MAPPER.readTree(each.getKey())));
+      assertThatThrownBy(() -> Trainer.resume(folder))
+          .isInstanceOf(IOException.class)
+          .hasMessage(state + ": " + each.getValue());
+    }
   }
 
   /** Trains for 10 steps, of which so many are taken, and saves. */

@@ -248,7 +248,7 @@ class TrainerTest {
     }
   }
 
-  /** A step of its own, a training of 3 steps of 8, and one that is not taken. */
+  /** Of a step of its own and of 3 steps of 8, the last of them after resuming. */
   @Test
   void theLabelsThatWereLearnedAreCounted() throws IOException {
     try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS)) {
@@ -273,8 +273,10 @@ class TrainerTest {
     for (Path each : List.of(folder, folder.resolve("half"))) {
       assertThat(ModelFolder.read(each).config().info().labelCounts()).isEqualTo(expected);
     }
-    try (Trainer trainer = Trainer.fineTune(folder, OPTIONS)) {
+    try (Trainer trainer = Trainer.fineTune(folder, OPTIONS.withLabelDropout(1))) {
       assertThat(trainer.info().labelCounts()).isEmpty();
+      trainer.step(DIGITS.images(0), 3);
+      assertThat(trainer.info().labelCounts()).as("of labels that are all dropped").isEmpty();
     }
   }
 

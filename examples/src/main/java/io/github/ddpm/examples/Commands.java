@@ -8,12 +8,18 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
 
 /** Runs the commands of this module. */
 final class Commands {
+  /** Help and messages list the models that come with the library by this. */
+  static final String LIBRARY = "one in the library: digits, digits-4, digits-2 or digits-1";
+
+  private static final List<String> NAMES = List.of("digits", "digits-4", "digits-2", "digits-1");
+
   /** The process ends with this code for what the user can mend: bad options, files or values. */
   private static final int BAD_INPUT = 2;
 
@@ -62,15 +68,19 @@ final class Commands {
   }
 
   /**
-   * Opens a model.
+   * Opens a model that {@code --model} names.
    *
    * @param model its folder, or the name of one in the library; null for {@code digits} there
    * @param precision null for the one that is fastest on this machine
    */
   static Predictor open(Path model, Precision precision) throws IOException {
-    if (model == null || (model.getNameCount() == 1 && !Files.exists(model))) {
-      String name = model == null ? "digits" : model.toString();
+    if (model == null || (NAMES.contains(model.toString()) && !Files.exists(model))) {
+      String name = model == null ? NAMES.get(0) : model.toString();
       return precision == null ? Predictor.pretrained(name) : Predictor.pretrained(name, precision);
+    }
+    if (!Files.exists(model)) {
+      throw new IllegalArgumentException(
+          "--model must be a folder, or " + LIBRARY + ", got " + model + ": no such folder");
     }
     return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
   }

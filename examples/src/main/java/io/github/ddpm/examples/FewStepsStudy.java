@@ -109,7 +109,10 @@ public final class FewStepsStudy implements Callable<Integer> {
           format("--count must be in [%d, %d], got %d", least, most, count));
     }
     Path pictures = Files.createDirectories(out.resolve("few-steps"));
+    Commands.checkWritable(out);
     Commands.checkWritable(pictures);
+    System.out.printf(
+        "timing %d settings, %d rounds of %d images%n", settings().size(), rounds, timed);
     List<Setting> settings = settings();
     List<Double> times = times(settings);
     List<Result> results = new ArrayList<>();

@@ -24,7 +24,7 @@ abstract class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--null-label",
       description =
-          "draw by the model's null label what has no --labels, instead of labels as frequent as in the training data")
+          "don't tell the model a class: by its null label, instead of labels as frequent as in the training data; not with --labels")
   private boolean nullLabel;
 
   @Option(
@@ -80,11 +80,12 @@ abstract class GenerateCommand implements Callable<Integer> {
     long usedSeed = seed == null ? new SecureRandom().nextLong() : seed;
     long start = System.nanoTime();
     try (Predictor predictor = Commands.open(model, precision)) {
+      checkChannels(predictor.info().channels());
       Sampler sampler =
           named
               .map(some -> some.with(predictor))
               .orElseGet(predictor::sampler)
-              .labels(nullLabel ? new int[] {Sampler.NULL_LABEL} : labels)
+              .labels(labels.length > 0 ? labels : Samplers.unasked(nullLabel))
               .guidance(guidance)
               .seed(usedSeed);
       write(ProgressDisplay.sample(spaced(sampler, steps), count));
@@ -120,6 +121,15 @@ abstract class GenerateCommand implements Callable<Integer> {
       throw new IllegalArgumentException("--count must be at least 1, got " + count);
     }
     Commands.checkWritable(out.toAbsolutePath().getParent());
+  }
+
+  private void checkChannels(int channels) {
+    if (!isArray() && channels > Images.MAX_CHANNELS) {
+      throw new IllegalArgumentException(
+          Commands.format(
+              "--out must end in .npy for a model of %d channels, of which a PNG has at most %d, got %s",
+              channels, Images.MAX_CHANNELS, out));
+    }
   }
 
   private void write(Images images) throws IOException {

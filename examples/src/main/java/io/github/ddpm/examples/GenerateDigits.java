@@ -15,8 +15,7 @@ import picocli.CommandLine.Option;
 public final class GenerateDigits extends GenerateCommand {
   @Option(
       names = "--model",
-      description =
-          "folder of the model, or the name of one in the library: digits, digits-4, digits-2 or digits-1; default: digits")
+      description = "folder of the model, or the name of " + Commands.LIBRARY + "; default: digits")
   private Path model;
 
   @Option(names = "--sampler", defaultValue = "ddim", description = Samplers.NAMES)

@@ -17,6 +17,7 @@ import io.github.ddpm.examples.measures.Quality;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
@@ -43,11 +44,11 @@ public final class MeasureQuality implements Callable<Integer> {
   private static final int ASKED = 2000;
 
   private static final int STEPS = 50;
+  private static final int BOUND = 128;
 
   @Option(
       names = "--model",
-      description =
-          "folder of the model, or the name of one in the library: digits, digits-4, digits-2 or digits-1; default: digits")
+      description = "folder of the model, or the name of " + Commands.LIBRARY + "; default: digits")
   private Path model;
 
   @Mixin private final MnistOption data = new MnistOption();
@@ -99,9 +100,9 @@ public final class MeasureQuality implements Callable<Integer> {
 
   @Option(
       names = "--bound",
-      defaultValue = "128",
-      description = "number of test images for the variational bound; 0 for none")
-  private int bound;
+      description =
+          "number of test images for the variational bound; 0 for none; default: 128, or 0 if the model was distilled for a few timesteps")
+  private Integer bound;
 
   @Option(
       names = "--precision",
@@ -123,8 +124,8 @@ public final class MeasureQuality implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (card && model == null) {
-      throw new IllegalArgumentException("--card needs --model, whose folder it writes to");
+    if (card && (model == null || !Files.isDirectory(model))) {
+      throw new IllegalArgumentException("--card needs a folder as --model, which it writes to");
     }
     try (Predictor predictor = Commands.open(model, precision);
         DigitClassifier digits =
@@ -132,12 +133,15 @@ public final class MeasureQuality implements Callable<Integer> {
       if (steps == null) {
         steps = predictor.info().steps() > 0 ? predictor.info().steps() : STEPS;
       }
+      if (bound == null) {
+        bound = predictor.info().steps() > 0 ? 0 : BOUND;
+      }
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
       Sampler configured =
           Samplers.of(sampler, Samplers.NAMES, eta)
               .spacing(spacing(predictor.info()))
               .seed(seed)
-              .labels(nullLabel ? new int[] {Sampler.NULL_LABEL} : new int[0])
+              .labels(Samplers.unasked(nullLabel))
               .with(predictor);
       int classes = digits.classify(configured.sample(0)).classes();
       int wanted = asked(predictor.info(), classes);
@@ -275,8 +279,9 @@ public final class MeasureQuality implements Callable<Integer> {
     if (bound > 0) {
       line(
           table,
-          "| bits/dim by DDPM with all %,d timesteps, at most | %s on %,d test images | |",
+          "| bits/dim by DDPM with all %,d timesteps%s, at most | %s on %,d test images | |",
           info.schedule().timesteps(),
+          info.classes() == 0 ? "" : info.nullLabel() ? ", by the null label" : ", given the label",
           number(bits(predictor, test)),
           bound);
     }

@@ -268,7 +268,7 @@ public final class SamplingStudy implements Callable<Integer> {
 
   /** The study is of what networks do without labels, and their null label is that. */
   private static int[] nullLabels(ModelInfo info) {
-    return info.nullLabel() ? new int[] {Sampler.NULL_LABEL} : new int[0];
+    return Samplers.unasked(info.nullLabel());
   }
 
   /** Returns a cell as it was kept, or a new one. */

@@ -395,6 +395,22 @@ class CommandsTest {
   }
 
   @Test
+  void aModelIsAFolderOrANameInTheLibrary() throws IOException {
+    Path out = folder.resolve("digits-2.npy");
+    Outcome outcome =
+        run(new GenerateDigits(), "--model=digits-2", "--count=2", "--seed=1", "--out=" + out);
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    assertThat(out).exists();
+    for (String name : List.of("digits-3", "/digits-2", "target/modle")) {
+      assertError(
+          run(new GenerateDigits(), "--model=" + name, "--out=" + out),
+          "--model must be a folder, or one in the library: digits, digits-4, digits-2 or digits-1, got "
+              + name
+              + ": no such folder");
+    }
+  }
+
+  @Test
   void whatWouldBeIgnoredIsRefused() throws IOException {
     String digits = "--out=" + folder.resolve("digits.png");
     assertError(

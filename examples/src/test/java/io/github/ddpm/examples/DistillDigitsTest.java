@@ -51,7 +51,8 @@ class DistillDigitsTest {
     assertThat(outcome.code()).as(outcome.err()).isZero();
     List<String> table = Files.readAllLines(whole.resolve("measures.md"));
     assertThat(table.get(0))
-        .startsWith("6 digits, none asked for by label, by DDIM with η = 0, seed 0, ");
+        .startsWith(
+            "6 digits, with labels as frequent as in the training data, by DDIM with η = 0, seed 0, ");
     assertThat(table.subList(4, 7))
         .extracting(line -> line.substring(0, 5))
         .containsExactly("| 8 |", "| 4 |", "| 2 |");

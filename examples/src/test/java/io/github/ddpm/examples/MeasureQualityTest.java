@@ -117,7 +117,8 @@ class MeasureQualityTest {
     assertError(measure(model, "--count=20", "--bound=1"), "--bound must be in [2, 20], got 1");
     assertError(measure(model, "--eta=2"), "eta must be in [0, 1], got 2");
     assertError(measure(model, "--guidance=NaN"), "guidance");
-    assertError(measure("--card"), "--card needs --model");
+    assertError(measure("--card"), "--card needs a folder as --model");
+    assertError(measure("--card", "--model=digits-4"), "--card needs a folder as --model");
     assertError(
         measure(model, "--asked=0", "--guidance=2"),
         "--guidance is for the images of --asked, of which there are none, got 2.0");

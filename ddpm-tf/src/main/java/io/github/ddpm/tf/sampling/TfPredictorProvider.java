@@ -26,7 +26,7 @@ import java.util.function.Function;
 /** Runs models on TensorFlow. It is made by {@link java.util.ServiceLoader}. */
 public final class TfPredictorProvider implements PredictorProvider {
   /** The models that come with the library, by their folders in {@code pretrained/}. */
-  static final List<String> NAMES = List.of("digits", "digits-1", "digits-2", "digits-4");
+  private static final List<String> NAMES = List.of("digits", "digits-4", "digits-2", "digits-1");
 
   /** Those that were asked for so far. */
   private static final Map<Asked, Predictor> SHARED = new ConcurrentHashMap<>();
@@ -51,9 +51,9 @@ public final class TfPredictorProvider implements PredictorProvider {
   public Predictor pretrained(String name, Precision precision) {
     checkArgument(
         NAMES.contains(name),
-        "no model of the name %s comes with the library, which has %s",
-        Excerpt.of(name),
-        String.join(", ", NAMES));
+        "name must be one of %s, got %s",
+        String.join(", ", NAMES),
+        Excerpt.of(name));
     return SHARED.computeIfAbsent(
         new Asked(name, precision),
         asked -> pretrained(TfPredictorProvider.class::getResourceAsStream, name, precision));

@@ -2,6 +2,7 @@ package io.github.ddpm.tf.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -16,6 +17,7 @@ import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -27,12 +29,17 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.ndarray.Shape;
 
 class ModelFolderTest {
+  private static final String INDEX = "model_index.json";
+  private static final String UNET = "unet/config.json";
+  private static final String SCHEDULER = "scheduler/scheduler_config.json";
+
   @TempDir Path folder;
 
   private ModelFolder model;
@@ -116,13 +123,201 @@ class ModelFolderTest {
     assertThat(ModelFolder.read(folder).config().info().labelCounts()).isEqualTo(counts);
 
     Fixtures.unseal(folder);
-    for (String bad : new String[] {"[1, 2]", "[1, 2, 3.5]", "[1, 2, -3]", "7", "[0, 0, 0]"}) {
-      Json.write(file, json.set("_label_counts", Json.MAPPER.readTree(bad)));
-      assertThatThrownBy(() -> ModelFolder.read(folder))
-          .isInstanceOf(IOException.class)
-          .hasMessageStartingWith(file + ": ")
-          .hasMessageContaining("abel");
+    Map<String, String> bad =
+        Map.of(
+            "[1, 2]",
+            "there must be one label count for each of 3 classes, got 2",
+            "[1, 2, 3.5]",
+            "_label_counts must be whole numbers, got 3.5",
+            "[1, 2, -3]",
+            "label counts must be at least 0 and add up to less than 2^63, got [1, 2, -3]",
+            "7",
+            "_label_counts must be a list, got 7",
+            "[0, 0, 0]",
+            "label counts must not all be 0, got [0, 0, 0]");
+    for (Map.Entry<String, String> each : bad.entrySet()) {
+      Json.write(file, json.set("_label_counts", Json.MAPPER.readTree(each.getKey())));
+      refused(UNET, each.getValue());
     }
+    Json.write(file, json.putNull("_label_counts"));
+    assertThat(ModelFolder.read(folder).config().info().labelCounts()).isEmpty();
+  }
+
+  /** Python's json module writes such names, and takes the last of equal keys. */
+  @Test
+  void jsonIsReadAsPythonWritesIt() throws IOException {
+    edit(
+        SCHEDULER,
+        "\"num_train_timesteps\"",
+        "\"lambda_min_clipped\": -Infinity, \"a\": NaN, \"a\": Infinity, \"num_train_timesteps\": 7, \"num_train_timesteps\"");
+    assertThat(ModelFolder.read(folder).config()).isEqualTo(model.config());
+    edit(SCHEDULER, "-Infinity", "-Infinite");
+    refused(SCHEDULER, "not JSON: ");
+    edit(SCHEDULER, "\"lambda_min_clipped\": -Infinite", "\"beta_end\": Infinity");
+    refused(SCHEDULER, "beta_end must be a number that is finite, got \"Infinity\"");
+  }
+
+  /** The pipeline makes a DDIMScheduler of whatever it is given. */
+  @Test
+  void aDdimPipelineIsDdimWhateverItsScheduler() throws IOException {
+    Path index = folder.resolve(INDEX);
+    Files.writeString(
+        index,
+        """
+        {"_class_name": "DDIMPipeline", "scheduler": ["diffusers", "PNDMScheduler"],
+         "unet": ["diffusers", "UNet2DModel"]}""");
+    PipelineScheduler pipeline = ModelFolder.read(folder).config().pipeline();
+    assertThat(pipeline.ddim()).isTrue();
+    assertThat(pipeline.defaultSteps(1000)).isEqualTo(50);
+    Files.writeString(index, Files.readString(index).replace("DDIMPipeline", "DDPMPipeline"));
+    refused(SCHEDULER, "the scheduler must be DDPMScheduler or DDIMScheduler, got PNDMScheduler");
+  }
+
+  /** What isn't a library and a class says nothing, so the configuration of the scheduler does. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "\"scheduler\": {},",
+        "\"scheduler\": [null, null],",
+        "\"scheduler\": \"DDIMScheduler\","
+      })
+  void anIndexThatNamesNoSchedulerLeavesItToTheConfiguration(String scheduler) throws IOException {
+    Files.writeString(
+        folder.resolve(INDEX),
+        "{\"_class_name\": \"DDPMPipeline\", %s \"unet\": [\"diffusers\", \"UNet2DModel\"]}"
+            .formatted(scheduler));
+    for (String name : new String[] {"DDIMScheduler", "DDPMScheduler"}) {
+      Path file = folder.resolve(SCHEDULER);
+      Json.write(file, ((ObjectNode) Json.read(file)).put("_class_name", name));
+      PipelineScheduler pipeline = ModelFolder.read(folder).config().pipeline();
+      assertThat(pipeline.ddim()).isEqualTo(name.equals("DDIMScheduler"));
+      assertThat(pipeline.ddimPipeline()).isFalse();
+    }
+  }
+
+  /**
+   * Without its decoder the network of a latent model would draw latents as if they were pixels.
+   */
+  @Test
+  void aModelOfLatentsIsRefusedWithItsIndexAndWithout() throws IOException {
+    Files.createDirectories(folder.resolve("vqvae"));
+    String rule = "a model of pixels has a unet and a scheduler and no more";
+    refused("vqvae", "not supported: " + rule);
+    Files.delete(folder.resolve("vqvae"));
+    Files.writeString(
+        folder.resolve(INDEX),
+        """
+        {"_class_name": "LDMPipeline", "vqvae": ["diffusers", "VQModel"],
+         "unet": ["diffusers", "UNet2DModel"]}""");
+    refused(INDEX, "vqvae is not supported: " + rule);
+  }
+
+  @Test
+  void whatIsPredictedMayBeSaidAsItOnceWas() throws IOException {
+    Path file = folder.resolve(SCHEDULER);
+    ObjectNode json = (ObjectNode) Json.read(file);
+    json.remove("prediction_type");
+    Json.write(file, json.put("predict_epsilon", false));
+    assertThat(ModelFolder.read(folder).config().info().predictionType())
+        .isEqualTo(PredictionType.SAMPLE);
+    Json.write(file, json.put("predict_epsilon", true));
+    assertThat(ModelFolder.read(folder).config().info().predictionType())
+        .isEqualTo(PredictionType.EPSILON);
+    Json.write(file, json.put("predict_epsilon", false).put("prediction_type", "v_prediction"));
+    assertThat(ModelFolder.read(folder).config().info().predictionType())
+        .isEqualTo(PredictionType.V_PREDICTION);
+  }
+
+  @Test
+  void settingsThatAreTheDefaultsUnderAnotherNameAreTaken() throws IOException {
+    Path file = folder.resolve(UNET);
+    ObjectNode json = (ObjectNode) Json.read(file);
+    int width = json.get("block_out_channels").get(0).intValue();
+    Json.write(file, json.put("act_fn", "swish").put("time_embedding_dim", 4 * width));
+    assertThat(ModelFolder.read(folder).config()).isEqualTo(model.config());
+    Json.write(file, json.put("time_embedding_dim", 5));
+    refused(UNET, "time_embedding_dim must be 4 times the first of block_out_channels, ");
+    json.remove("time_embedding_dim");
+    Json.write(file, json.put("act_fn", "mish"));
+    refused(UNET, "act_fn must be silu, got mish");
+  }
+
+  /** Those of {@code UNet2DModel.__init__}. */
+  @Test
+  void aNetworkThatSaysNothingOfItsBlocksHasTheDefaultOnes() throws IOException {
+    Path file = folder.resolve(UNET);
+    ObjectNode json = (ObjectNode) Json.read(file);
+    json.remove(List.of("block_out_channels", "down_block_types", "up_block_types"));
+    Json.write(file, json.put("norm_num_groups", 32).put("attention_head_dim", 8));
+    UNetConfig network = ModelFolder.read(folder).config().network();
+    assertThat(network.levels().channels()).containsExactly(224, 448, 672, 896);
+    assertThat(network.attention().down()).containsExactly(false, true, true, true);
+    assertThat(network.attention().up()).containsExactly(true, true, true, false);
+  }
+
+  @Test
+  void noiseThatLeavesTooLittleIsRefusedForWhatItIs() throws IOException {
+    Path file = folder.resolve(SCHEDULER);
+    ObjectNode json = (ObjectNode) Json.read(file);
+    json.put("prediction_type", "epsilon").put("beta_schedule", "linear");
+    Json.write(file, json.put("beta_start", 1e-4).put("beta_end", 0.5));
+    refused(
+        SCHEDULER, "epsilon prediction needs signal at every timestep, but the schedule leaves ");
+    Json.write(file, json.put("prediction_type", "v_prediction"));
+    assertThat(ModelFolder.read(folder).config().info().schedule().betaEnd()).hasValue(0.5);
+    Json.write(file, json.put("beta_start", 0.0));
+    refused(SCHEDULER, "beta_start must be in (0, 1), got 0.0");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"_orig_mod.", "module."})
+  void aNetworkThatWasSavedInsideOfAnotherIsFound(String prefix) throws IOException {
+    Map<String, Weight> weights = Fixtures.weights(model);
+    Map<String, Weight> wrapped = new LinkedHashMap<>();
+    weights.forEach((name, weight) -> wrapped.put(prefix + name, weight));
+    Path file = folder.resolve("unet/" + WeightFiles.NAME);
+    Files.delete(file);
+    SafeTensors.write(file, wrapped, DType.F32);
+    assertThat(Fixtures.weights(ModelFolder.read(folder))).isEqualTo(weights);
+  }
+
+  static Stream<Arguments> notWeights() {
+    String pickle = "this is a pickle of PyTorch, not safetensors";
+    return Stream.of(
+        arguments(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "this is a pointer of Git LFS, not the file itself"),
+        arguments("PK\3\4\0\0\10\10", pickle),
+        arguments("\200\2\212\12l\374\234F", pickle),
+        arguments(
+            "<!DOCTYPE html><title>Sign in</title>", "this is a web page or XML, not safetensors"),
+        arguments("Entry not found", "this is text, not safetensors: Entry not found"),
+        arguments(
+            "\0\1\2\3\4\5\6\7", "the header's length must be in [2, 0], got 506097522914230528"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("notWeights")
+  void weightsThatAreSomethingElseAreCalledWhatTheyAre(String start, String problem)
+      throws IOException {
+    String file = "unet/" + WeightFiles.NAME;
+    Files.write(folder.resolve(file), start.getBytes(StandardCharsets.ISO_8859_1));
+    refused(file, problem);
+  }
+
+  private void edit(String file, String old, String by) throws IOException {
+    Path path = folder.resolve(file);
+    String text = Files.readString(path);
+    assertThat(text).contains(old);
+    Files.writeString(path, text.replace(old, by));
+  }
+
+  private void refused(String file, String problem) {
+    assertThatThrownBy(() -> ModelFolder.read(folder))
+        .isInstanceOf(IOException.class)
+        .hasMessageStartingWith(folder.resolve(file) + ": ")
+        .hasMessageContaining(problem);
   }
 
   /** What diffusers is told by an argument is a key that it leaves alone. */

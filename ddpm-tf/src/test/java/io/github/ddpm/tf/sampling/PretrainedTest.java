@@ -104,8 +104,7 @@ class PretrainedTest {
   void aNameThatIsNotKnownIsAnsweredWithThoseThatAre() {
     assertThatThrownBy(() -> Predictor.pretrained("digits-3"))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessage(
-            "no model of the name digits-3 comes with the library, which has digits, digits-1, digits-2, digits-4");
+        .hasMessage("name must be one of digits, digits-4, digits-2, digits-1, got digits-3");
   }
 
   @Test
