@@ -67,7 +67,7 @@ abstract class GenerateCommand implements Callable<Integer> {
   /**
    * Draws, writes, and says what it took.
    *
-   * @param model its folder; null for the model in the library
+   * @param model its folder, or the name of one in the library; null for {@code digits} there
    * @param named the sampler that was asked for; empty for the model's own
    * @param steps number of steps; null for the sampler's own number
    * @return the exit code

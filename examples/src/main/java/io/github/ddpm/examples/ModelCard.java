@@ -67,7 +67,7 @@ final class ModelCard {
                     + " classes and a null label, so it draws with labels, without them, and with guidance."
                 : info.classes() == 0
                     ? "It draws without labels."
-                    : info.classes() + " classes, and it draws with labels alone.",
+                    : info.classes() + " classes and no null label, so it draws with labels, and without guidance.",
             TABLE,
             format(mnist ? MNIST : OTHER, data.size()),
             info.predictionType().configName(),

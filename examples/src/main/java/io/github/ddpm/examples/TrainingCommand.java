@@ -92,7 +92,7 @@ final class TrainingCommand {
   @Option(
       names = "--label-dropout",
       description =
-          "share of images trained without their label, so that the model can sample without labels and with guidance")
+          "share of images trained without their label, so that the model can sample by the null label and with guidance")
   Double labelDropout;
 
   @Option(
