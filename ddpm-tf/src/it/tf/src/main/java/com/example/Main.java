@@ -49,7 +49,7 @@ public final class Main {
         white += pixel > 0.5 ? 1 : 0;
       }
       check(
-          black > pixels.length / 2 && white > pixels.length / 50,
+          black > pixels.length / 2 && white > pixels.length / 150,
           "image " + k + " has " + black + " black and " + white + " white pixels");
     }
   }
