@@ -67,7 +67,8 @@ final class ModelCard {
                     + " classes and a null label, so it draws with labels, without them, and with guidance."
                 : info.classes() == 0
                     ? "It draws without labels."
-                    : info.classes() + " classes and no null label, so it draws with labels, and without guidance.",
+                    : info.classes()
+                        + " classes and no null label, so it draws with labels, and without guidance.",
             TABLE,
             format(mnist ? MNIST : OTHER, data.size()),
             info.predictionType().configName(),
