@@ -233,20 +233,16 @@ public record ModelInfo(
     if (labelCounts.isEmpty()) {
       return classes;
     }
-    double left =
-        GaussianNoise.uniform(seed, image, GaussianNoise.LABELS)
-            * labelCounts.stream().mapToLong(Long::longValue).sum();
-    int label = -1;
-    int last = -1;
-    for (int each = 0; each < classes && label < 0; each++) {
-      if (labelCounts.get(each) > 0) {
-        last = each;
-        left -= labelCounts.get(each);
-        label = left < 0 ? each : -1;
-      }
+    long sum = labelCounts.stream().mapToLong(Long::longValue).sum();
+    double drawn = GaussianNoise.uniform(seed, image, GaussianNoise.LABELS) * sum;
+    // Of a sum beyond 2^53 rounding may make all of it.
+    long left = Math.min(sum - 1, (long) drawn);
+    int label = 0;
+    while (left >= labelCounts.get(label)) {
+      left -= labelCounts.get(label);
+      label++;
     }
-    // Rounding may leave a rest.
-    return label < 0 ? last : label;
+    return label;
   }
 
   /** Returns the number of floats in one image: height · width · channels. */

@@ -23,7 +23,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -217,28 +216,11 @@ final class TrainingFolder {
         step,
         totalSteps,
         skipped,
-        labelCounts(json),
+        // They came later; who went on from before them wouldn't know what was learned until then.
+        json.has(LABEL_COUNTS) ? Json.wholeNumbers(json, LABEL_COUNTS) : List.of(),
         startedFrom,
         DistillationJson.read(json, startedFrom.isPresent()),
         options(json.path(OPTIONS)));
-  }
-
-  /** They came later; who went on from before them wouldn't know what was learned until then. */
-  private static List<Long> labelCounts(JsonNode json) {
-    List<Long> counts = new ArrayList<>();
-    JsonNode list = json.path(LABEL_COUNTS);
-    checkArgument(
-        list.isArray() || list.isMissingNode(),
-        "label_counts must be a list, got %s",
-        Excerpt.of(list));
-    for (JsonNode count : list) {
-      checkArgument(
-          count.isIntegralNumber() && count.canConvertToLong(),
-          "label_counts must be whole numbers, got %s",
-          Excerpt.of(count));
-      counts.add(count.longValue());
-    }
-    return List.copyOf(counts);
   }
 
   private static TrainingOptions options(JsonNode json) {

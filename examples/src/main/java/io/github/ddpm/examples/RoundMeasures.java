@@ -10,9 +10,9 @@ import io.github.ddpm.examples.measures.PrecisionRecall;
 import io.github.ddpm.examples.measures.Quality;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -79,9 +79,8 @@ final class RoundMeasures {
     String line = start(steps) + (count == 0 ? " | | | | | |" : measured(model, steps));
     List<String> lines = new ArrayList<>(lines());
     lines.add(line);
-    Path whole = file.resolveSibling(file.getFileName() + ".new");
-    Files.write(whole, lines);
-    Files.move(whole, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+    String text = String.join(System.lineSeparator(), lines) + System.lineSeparator();
+    Commands.replace(file, text.getBytes(StandardCharsets.UTF_8));
     System.out.println(COLUMNS);
     System.out.println(line);
   }

@@ -7,14 +7,11 @@ final class Samplers {
   /** Messages and help list these names. */
   static final String NAMES = "ddim, ddpm or dpm-solver";
 
-  private static final int[] UNTOLD = {};
-  private static final int[] NULL_LABEL = {Sampler.NULL_LABEL};
-
   private Samplers() {}
 
   /** Returns labels that ask for nothing: by the null label, or as the model draws them itself. */
   static int[] unasked(boolean byNullLabel) {
-    return byNullLabel ? NULL_LABEL.clone() : UNTOLD;
+    return byNullLabel ? new int[] {Sampler.NULL_LABEL} : new int[0];
   }
 
   /**

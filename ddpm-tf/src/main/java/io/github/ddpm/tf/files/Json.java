@@ -121,6 +121,20 @@ public final class Json {
     return StreamSupport.stream(json.get(key).spliterator(), false).toList();
   }
 
+  /** Returns the whole numbers in the list of a key, which must be there. */
+  public static List<Long> wholeNumbers(JsonNode json, String key) {
+    return list(json, key).stream().map(number -> wholeNumber(number, key)).toList();
+  }
+
+  private static long wholeNumber(JsonNode number, String key) {
+    checkArgument(
+        number.isIntegralNumber() && number.canConvertToLong(),
+        "%s must be whole numbers, got %s",
+        key,
+        Excerpt.of(number));
+    return number.longValue();
+  }
+
   /**
    * Returns the word of a key, which is one of ours or fit for a message; {@code absent} if it
    * isn't there or is null.

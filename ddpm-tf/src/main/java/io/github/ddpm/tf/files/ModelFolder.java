@@ -85,15 +85,22 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
       String scheduler = part(files, SCHEDULER, SCHEDULER_CONFIG) + SCHEDULER_CONFIG;
       Optional<SchedulerJson.Index> index =
           files.has(INDEX)
-              ? Optional.of(parse(files, INDEX, SchedulerJson::index))
+              ? Optional.of(parse(files, INDEX, Json.read(files, INDEX), SchedulerJson::index))
               : Optional.empty();
-      UNetConfig network = parse(files, unet + UNET_CONFIG, UNetJson::read);
+      String networkFile = unet + UNET_CONFIG;
+      JsonNode networkJson = Json.read(files, networkFile);
+      UNetConfig network = parse(files, networkFile, networkJson, UNetJson::read);
+      JsonNode schedulerJson = Json.read(files, scheduler);
       PipelineScheduler pipeline =
-          parse(files, scheduler, json -> SchedulerJson.pipeline(json, index));
-      ModelInfo alone = parse(files, scheduler, json -> SchedulerJson.info(json, network));
+          parse(files, scheduler, schedulerJson, json -> SchedulerJson.pipeline(json, index));
+      ModelInfo alone =
+          parse(files, scheduler, schedulerJson, json -> SchedulerJson.info(json, network));
       ModelInfo info =
           parse(
-              files, unet + UNET_CONFIG, json -> alone.withLabelCounts(UNetJson.labelCounts(json)));
+              files,
+              networkFile,
+              networkJson,
+              json -> alone.withLabelCounts(UNetJson.labelCounts(json)));
       WeightFiles weights = WeightFiles.find(files, unet);
       done = true;
       return new ModelFolder(new ModelConfig(network, info, pipeline), weights, files);
@@ -171,8 +178,9 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
     return parts;
   }
 
-  private static <T> T parse(Snapshot files, String name, Reader<T> reader) throws IOException {
-    JsonNode json = Json.read(files, name);
+  /** Reads what is in a file, which a message about it names. */
+  private static <T> T parse(Snapshot files, String name, JsonNode json, Reader<T> reader)
+      throws IOException {
     try {
       return reader.read(json);
     } catch (IllegalArgumentException e) {

@@ -151,18 +151,7 @@ final class UNetJson {
    * @throws IllegalArgumentException if they are no list of whole numbers
    */
   static List<Long> labelCounts(JsonNode json) {
-    if (!json.hasNonNull(LABEL_COUNTS)) {
-      return List.of();
-    }
-    return Json.list(json, LABEL_COUNTS).stream().map(UNetJson::count).toList();
-  }
-
-  private static long count(JsonNode count) {
-    checkArgument(
-        count.isIntegralNumber() && count.canConvertToLong(),
-        "_label_counts must be whole numbers, got %s",
-        Excerpt.of(count));
-    return count.longValue();
+    return json.hasNonNull(LABEL_COUNTS) ? Json.wholeNumbers(json, LABEL_COUNTS) : List.of();
   }
 
   private static int width(JsonNode width) {
