@@ -94,6 +94,12 @@ final class Signals implements Callable<Integer> {
       slowest = Math.max(slowest, seconds);
       tally.expect(code.get() == 0, "exit code", "SIG" + signal + ": " + code.get());
       List<String> output = training.rest();
+      tally.expect(
+          output.stream().anyMatch(line -> line.contains("stopping after this step")),
+          "signal",
+          "SIG"
+              + signal
+              + " was not noticed; a shell has what it starts in the background ignore SIGINT");
       long shown = 0;
       for (String line : output) {
         Matcher step = STEP.matcher(line);
