@@ -148,7 +148,7 @@ public abstract class PredictorContract {
   private Step randomRow(Random random) {
     double timestep = random.nextDouble() * (info.schedule().timesteps() - 1);
     double alphaBar = info.schedule().alphaBar(timestep);
-    double[] weights = random.doubles(7, -0.6, 0.6).toArray();
+    double[] weights = random.doubles(8, -0.6, 0.6).toArray();
     return new Step(
         timestep,
         Math.sqrt(alphaBar),
@@ -160,13 +160,16 @@ public abstract class PredictorContract {
         weights[4],
         weights[5],
         weights[6],
-        random.nextDouble() * 0.6);
+        weights[7],
+        random.nextDouble() * 0.6,
+        random.nextBoolean() ? 0 : 0.4,
+        1);
   }
 
   /** A row that makes the next x of fresh noise alone, so there is nothing to round. */
   @Test
   final void freshNoiseIsThatOfTheRequest() {
-    Step noise = new Step(1, 0.8, 0.6, 0, 0, 0, 0, 0, 0, 0, 0.5);
+    Step noise = new Step(1, 0.8, 0.6, 0, 0, 0, 0, 0, 0, 0, 0, 0.5, 0, 1);
     DenoiseRequest request = request(List.of(noise, noise), labels(), 1);
     float[] z = request.stepNoise(1, info.imageSize());
     float[] images = model.denoise(request).toArray();
@@ -180,7 +183,7 @@ public abstract class PredictorContract {
   final void listenerIsToldOfEveryRowInOrder() {
     List<Progress> told = new ArrayList<>();
     Images images = samplers().get(0).first(2).listener(told::add).sample(3);
-    double[] plan = info.spacing(STEPS).timesteps(info.schedule().timesteps());
+    double[] plan = info.spacing(STEPS).timesteps(info.schedule());
     assertThat(told).hasSize(STEPS);
     for (int row = 0; row < STEPS; row++) {
       Progress progress = told.get(row);
@@ -348,7 +351,7 @@ public abstract class PredictorContract {
 
   private void assertAsked(List<Integer> labels, int label) {
     List<float[]> told = new ArrayList<>();
-    List<Step> rows = List.of(new Step(1, 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0));
+    List<Step> rows = List.of(new Step(1, 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1));
     DenoiseRequest request =
         new DenoiseRequest(
             rows,
@@ -403,13 +406,13 @@ public abstract class PredictorContract {
         refused(List.of(), 1);
       }
     }
-    Step beyond = new Step(info.schedule().timesteps(), 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0);
+    Step beyond = new Step(info.schedule().timesteps(), 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1);
     DenoiseRequest request = request(List.of(beyond), labels(), 1);
     assertThatIllegalArgumentException().isThrownBy(() -> model.denoise(request));
   }
 
   private void refused(List<Integer> labels, double guidance) {
-    List<Step> rows = List.of(new Step(1, 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0));
+    List<Step> rows = List.of(new Step(1, 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1));
     DenoiseRequest request = request(rows, labels, guidance);
     assertThatIllegalArgumentException().isThrownBy(() -> model.denoise(request));
   }

@@ -231,6 +231,19 @@ public final class BetaSchedule {
     return alphaBar.length;
   }
 
+  /** Returns the schedule of the first timesteps alone, in [1, T], those with the least noise. */
+  BetaSchedule first(int timesteps) {
+    return timesteps == timesteps()
+        ? this
+        : new BetaSchedule(
+            name,
+            betaStart,
+            betaEnd,
+            Optional.empty(),
+            Arrays.copyOf(betas, timesteps),
+            Arrays.copyOf(alphaBar, timesteps));
+  }
+
   /** Returns β_0 … β_{T-1}, as ᾱ has them: β_t = 1 - ᾱ_t/ᾱ_{t-1}. */
   public double[] betas() {
     return betas.clone();
@@ -258,6 +271,49 @@ public final class BetaSchedule {
     }
     double logSnr = (1 - part) * Math.log(low / (1 - low)) + part * Math.log(high / (1 - high));
     return 1 / (1 + Math.exp(-logSnr));
+  }
+
+  /**
+   * Returns how many times as strong as the image the noise is at a timestep: σ = √((1-ᾱ)/ᾱ), the
+   * noise level of Karras et al. 2022, infinite at zero SNR.
+   *
+   * @param timestep in [0, T-1]
+   */
+  public double sigma(double timestep) {
+    double alphaBar = alphaBar(timestep);
+    return Math.sqrt((1 - alphaBar) / alphaBar);
+  }
+
+  /**
+   * Returns the timestep that has a noise level: the inverse of {@link #sigma}, mostly between two
+   * whole timesteps.
+   *
+   * @param sigma above 0; below that of timestep 0 it is taken for that one, and beyond that of
+   *     timestep T-1 for this one
+   */
+  public double timestepOf(double sigma) {
+    checkArgument(sigma > 0, "sigma must be above 0, got %s", sigma);
+    int last = timesteps() - 1;
+    if (sigma >= sigma(last)) {
+      return last;
+    }
+    int below = 0;
+    int above = last;
+    while (above - below > 1) {
+      int middle = (below + above) >>> 1;
+      if (sigma(middle) <= sigma) {
+        below = middle;
+      } else {
+        above = middle;
+      }
+    }
+    double low = sigma(below);
+    double high = sigma(above);
+    double part =
+        Double.isInfinite(high)
+            ? 1 - Math.sqrt((1 + low * low) / (1 + sigma * sigma))
+            : Math.log(sigma / low) / Math.log(high / low);
+    return below + Math.max(0, part);
   }
 
   @Override

@@ -4,15 +4,19 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import java.util.List;
 
-/** See {@link NoiseScheduler#ddim}. */
-record Ddim(double eta) implements NoiseScheduler {
+/** See {@link NoiseScheduler#ddim(double, boolean, boolean)}. */
+record Ddim(double eta, boolean useClippedModelOutput, boolean toImage) implements NoiseScheduler {
   Ddim {
     checkArgument(eta >= 0 && eta <= 1, "eta must be in [0, 1], got %s", eta);
   }
 
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
-    return Transition.steps(schedule, type, timesteps, this::step);
+    double end = toImage ? 1 : schedule.alphaBar(0);
+    List<Step> rows = Transition.steps(schedule, type, timesteps, end, this::step);
+    return useClippedModelOutput
+        ? rows
+        : rows.stream().map(row -> withNoiseOfOutput(row, type)).toList();
   }
 
   /**
@@ -28,5 +32,27 @@ record Ddim(double eta) implements NoiseScheduler {
             / (1 - alphaBar);
     double fromX = Math.sqrt(direction) / from.noise();
     return from.to(fromX, Math.sqrt(next) - fromX * from.signal(), Math.sqrt(variance));
+  }
+
+  /** Has ε = (signal·out - q·x)/(signal·p - noise·q), where the row has (x - signal·x0)/noise. */
+  private static Step withNoiseOfOutput(Step row, PredictionType type) {
+    double p = type.fromNoise(row.signal(), row.noise());
+    double q = type.fromX0(row.signal(), row.noise());
+    double direction = row.fromX() * row.noise() / (row.signal() * p - row.noise() * q);
+    return new Step(
+        row.timestep(),
+        row.signal(),
+        row.noise(),
+        row.x0FromX(),
+        row.x0FromOut(),
+        -direction * q,
+        direction * row.signal(),
+        row.fromX0() + row.fromX() * row.signal(),
+        0,
+        0,
+        0,
+        row.fromNoise(),
+        0,
+        1);
   }
 }

@@ -84,10 +84,9 @@ public record DistilledStep(Step student, List<Step> teacher, double fromX, List
         steps,
         teacherSteps);
     ModelInfo student = teacher.evenlySpaced();
-    int trainTimesteps = student.schedule().timesteps();
-    double[] plan = Spacing.trailing(steps).timesteps(trainTimesteps);
+    double[] plan = Spacing.trailing(steps).timesteps(student.schedule());
     double[] teacherPlan =
-        Arrays.stream(Spacing.trailing(teacherSteps).timesteps(trainTimesteps))
+        Arrays.stream(Spacing.trailing(teacherSteps).timesteps(student.schedule()))
             .map(teacher::timestepOf)
             .toArray();
     NoiseScheduler ddim = NoiseScheduler.ddim(0);

@@ -1,37 +1,61 @@
 package io.github.ddpm;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import java.util.ArrayList;
 import java.util.List;
 
-/** See {@link NoiseScheduler#dpmSolver}. */
-record DpmSolver() implements NoiseScheduler {
+/**
+ * A multistep solver that extrapolates the last estimates of the image: DPM-Solver++ (Lu et al.
+ * 2022, "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic Models"). {@link
+ * NoiseScheduler#dpmSolver()} and {@link NoiseScheduler#dpmSolverSde()} make the usual ones.
+ *
+ * @param order 1 to 3: how many estimates are used; a plan has at least as many timesteps
+ * @param stochastic whether a step adds noise, as the diffusion SDE does (SDE-DPM-Solver++,
+ *     appendix E), or none, as its probability flow ODE
+ * @param midpoint whether the second order takes the slope in the middle of a step (algorithm 2),
+ *     or integrates the line through both estimates, which diffusers calls {@code heun}
+ * @param lowerOrderFinal whether of less than 15 timesteps the last are of lower order, down to 1
+ * @param toImage whether the last step goes to the image, where λ is infinite, so that it is of
+ *     first order, or to the noise of timestep 0
+ */
+public record DpmSolver(
+    int order, boolean stochastic, boolean midpoint, boolean lowerOrderFinal, boolean toImage)
+    implements NoiseScheduler {
   private static final int STEPS = 20;
 
   /**
-   * Lu et al. 2022, algorithm 2. With one estimate of the image it is DDIM's row; here that
-   * estimate is replaced by D = (1 + 1/2r)·x0 - 1/2r·x0[-1] with r = h[-1]/h, where h is how far a
-   * step goes in λ = log(signal/noise).
+   * Checks the order.
+   *
+   * @throws IllegalArgumentException if it is not 1, 2 or 3
+   */
+  public DpmSolver {
+    checkArgument(order >= 1 && order <= 3, "the order must be in [1, 3], got %s", order);
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * <p>With one estimate of the image a step is that of {@link NoiseScheduler#ddim DDIM}, with η =
+   * 1 if it adds noise. With more, the image is the polynomial through them. Of the third order,
+   * that differs from diffusers, where the second difference counts half, so that it is of second
+   * order.
    */
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
+    Stride.checkOrder(order, timesteps.length);
+    NoiseScheduler first = NoiseScheduler.ddim(stochastic ? 1 : 0, true, toImage);
     List<Step> rows = new ArrayList<>();
-    double previous = 0;
-    for (Step row : NoiseScheduler.ddim(0).steps(schedule, type, timesteps)) {
-      int i = rows.size();
-      boolean last = i + 1 == timesteps.length;
-      double h = last ? 0 : lambda(schedule, timesteps[i + 1]) - lambda(schedule, timesteps[i]);
-      // The first step knows one estimate, and the last is infinitely long: both are DDIM's.
-      double share = i == 0 || last ? 0 : h / (2 * previous);
-      rows.add(row.to(row.fromX(), row.fromX0() * (1 + share), 0 - row.fromX0() * share, 0));
-      previous = h;
+    for (Step row : first.steps(schedule, type, timesteps)) {
+      Stride step = new Stride(schedule, timesteps, rows.size(), toImage);
+      int estimates = step.estimates(order, lowerOrderFinal);
+      double[] moments = step.moments(stochastic ? 2 : 1);
+      moments[0] = row.fromX0();
+      moments[1] = midpoint && estimates == 2 ? moments[0] / 2 : moments[1];
+      rows.add(
+          row.to(row.fromX(), row.fromNoise(), Lagrange.weights(step.nodes(estimates), moments)));
     }
-    return rows;
-  }
-
-  /** Returns half the logarithm of the signal-to-noise ratio. */
-  private static double lambda(BetaSchedule schedule, double timestep) {
-    double alphaBar = schedule.alphaBar(timestep);
-    return Math.log(alphaBar / (1 - alphaBar)) / 2;
+    return List.copyOf(rows);
   }
 
   @Override

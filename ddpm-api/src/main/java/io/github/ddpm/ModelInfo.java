@@ -173,8 +173,8 @@ public record ModelInfo(
       return Spacing.trailing(n);
     }
     Spacing power = Spacing.power(n, spacingExponent);
-    return trainTimesteps ->
-        power.timesteps(Math.min(trainTimesteps, Math.max(n, timestepsWithSignal())));
+    return of ->
+        power.timesteps(of.first(Math.min(of.timesteps(), Math.max(n, timestepsWithSignal()))));
   }
 
   /**

@@ -56,17 +56,104 @@ public interface NoiseScheduler {
    *     one.
    */
   static NoiseScheduler ddim(double eta) {
-    return new Ddim(eta);
+    return ddim(eta, true, true);
   }
 
   /**
-   * Makes a solver of DPM-Solver++(2M) (Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided
-   * Sampling of Diffusion Probabilistic Models", algorithm 2). It adds no noise and is of second
-   * order, so that few steps do what takes {@link #ddim DDIM} several times as many. A step costs
-   * the same; by default there are 20.
+   * Makes a solver of DDIM with the options of diffusers.
+   *
+   * @param eta as {@link #ddim(double)} has it
+   * @param useClippedModelOutput whether ε is re-derived from the clipped x0, or goes on as the
+   *     network has it
+   * @param toImage whether the last step goes to the image, or to the noise of timestep 0; {@code
+   *     set_alpha_to_one} there
    */
+  static NoiseScheduler ddim(double eta, boolean useClippedModelOutput, boolean toImage) {
+    return new Ddim(eta, useClippedModelOutput, toImage);
+  }
+
+  /**
+   * Makes a solver of Euler's method for the probability flow ODE of Karras et al. 2022 ("euler" in
+   * k-diffusion). It is {@link #ddim ddim(0)}, as their ancestral method is ddim(1): the two differ
+   * in what they call x.
+   */
+  static NoiseScheduler euler() {
+    return ddim(0);
+  }
+
+  /**
+   * Makes a solver of Heun's method for the same ODE (Karras et al. 2022, "Elucidating the Design
+   * Space of Diffusion-Based Generative Models", algorithm 1), which is of second order. It calls
+   * the network twice for a timestep, but for the last. By default there are 20 timesteps.
+   */
+  static NoiseScheduler heun() {
+    return new Heun();
+  }
+
+  /** Makes a solver of DPM-Solver++ of second order; see {@link #dpmSolver(int)}. */
   static NoiseScheduler dpmSolver() {
-    return new DpmSolver();
+    return dpmSolver(2);
+  }
+
+  /**
+   * Makes a solver of DPM-Solver++ (Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling
+   * of Diffusion Probabilistic Models", algorithm 2). It adds no noise, and its order makes few
+   * steps do what takes {@link #ddim DDIM} several times as many. A step costs the same; by default
+   * there are 20.
+   *
+   * @param order 1 to 3; plans have at least as many timesteps. 1 is ddim(0)
+   */
+  static NoiseScheduler dpmSolver(int order) {
+    return new DpmSolver(order, false, true, true, true);
+  }
+
+  /** Makes a solver of SDE-DPM-Solver++ of second order; see {@link #dpmSolverSde(int)}. */
+  static NoiseScheduler dpmSolverSde() {
+    return dpmSolverSde(2);
+  }
+
+  /**
+   * Makes a solver of SDE-DPM-Solver++ (Lu et al. 2022, appendix E), which adds noise as {@link
+   * #ddpm DDPM} does. By default there are 20 timesteps.
+   *
+   * @param order 1 to 3; plans have at least as many timesteps. 1 is DDPM
+   */
+  static NoiseScheduler dpmSolverSde(int order) {
+    return new DpmSolver(order, true, true, true, true);
+  }
+
+  /** Makes a solver of UniPC of second order; see {@link #uniPc(int)}. */
+  static NoiseScheduler uniPc() {
+    return uniPc(2);
+  }
+
+  /**
+   * Makes a solver of UniPC (Zhao et al. 2023, "UniPC: A Unified Predictor-Corrector Framework for
+   * Fast Sampling of Diffusion Models"): DPM-Solver++ that corrects where it has been by what it
+   * learns there. A step costs the same; by default there are 20.
+   *
+   * @param order 1 to 3, of the predictor; plans have at least as many timesteps. The corrector
+   *     adds 1
+   */
+  static NoiseScheduler uniPc(int order) {
+    return new UniPc(order, true, true);
+  }
+
+  /**
+   * Makes a solver of DEIS (Zhang and Chen 2023, "Fast Sampling of Diffusion Models with
+   * Exponential Integrator") of second order, which extrapolates ε in the logarithm of the noise.
+   * By default there are 20 timesteps.
+   */
+  static NoiseScheduler deis() {
+    return new AdamsBashforth(2, true, true, true);
+  }
+
+  /**
+   * Makes a solver of the linear multistep method of k-diffusion, of fourth order, which
+   * extrapolates ε in the noise level σ. By default there are 20 timesteps.
+   */
+  static NoiseScheduler lms() {
+    return new AdamsBashforth(4, false, true, true);
   }
 
   /**

@@ -5,6 +5,8 @@ import static java.util.Objects.requireNonNull;
 import io.github.ddpm.spi.PredictorProvider;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.List;
 
 /**
@@ -63,9 +65,8 @@ public interface Predictor extends AutoCloseable {
     int[] labels = request.labels(model);
     int[] nullLabels = request.isGuided() ? request.nullLabels(model) : labels;
     float[] x = request.initialNoise(model.imageSize());
-    float[] x0 = new float[x.length];
-    float[] previousX0 = new float[x.length];
-    float[] olderX0 = new float[x.length];
+    float[] none = new float[x.length];
+    Deque<float[]> kept = new ArrayDeque<>(List.of(none, none, none));
     List<Step> steps = request.steps();
     for (int row = 0; row < steps.size() && request.count() > 0; row++) {
       Step step = steps.get(row);
@@ -76,9 +77,13 @@ public interface Predictor extends AutoCloseable {
           out[i] = (float) (unguided[i] + request.guidance() * (out[i] - unguided[i]));
         }
       }
-      float[] z =
-          step.fromNoise() > 0 ? request.stepNoise(row, model.imageSize()) : new float[x.length];
+      float[] z = step.fromNoise() > 0 ? request.stepNoise(row, model.imageSize()) : none;
+      float[] oldest = kept.removeLast();
+      float[] older = kept.peekLast();
+      float[] previous = kept.peekFirst();
+      float[] x0 = new float[x.length];
       float[] next = new float[x.length];
+      float[] keeps = new float[x.length];
       for (int i = 0; i < x.length; i++) {
         double estimate = step.x0FromX() * x[i] + step.x0FromOut() * out[i];
         x0[i] = (float) Math.max(-request.clip(), Math.min(request.clip(), estimate));
@@ -87,17 +92,15 @@ public interface Predictor extends AutoCloseable {
                 (step.fromX() * x[i]
                     + step.fromOut() * out[i]
                     + step.fromX0() * x0[i]
-                    + step.fromPreviousX0() * previousX0[i]
-                    + step.fromOlderX0() * olderX0[i]
+                    + step.fromPrevious() * previous[i]
+                    + step.fromOlder() * older[i]
+                    + step.fromOldest() * oldest[i]
                     + step.fromNoise() * z[i]);
+        keeps[i] = (float) (step.keptFromX() * x[i] + step.keptFromX0() * x0[i]);
       }
-      float[] estimates = x0;
-      request.report(row, () -> model.images(estimates));
+      request.report(row, () -> model.images(x0));
       x = next;
-      float[] spare = olderX0;
-      olderX0 = previousX0;
-      previousX0 = x0;
-      x0 = spare;
+      kept.addFirst(keeps);
     }
     return model.images(x);
   }

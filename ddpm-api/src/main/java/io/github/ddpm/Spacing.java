@@ -2,6 +2,7 @@ package io.github.ddpm;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import java.util.function.DoubleUnaryOperator;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
@@ -16,13 +17,12 @@ import java.util.stream.IntStream;
 @FunctionalInterface
 public interface Spacing {
   /**
-   * Returns the plan for a model with that many training timesteps.
+   * Returns the plan for a model with that schedule, of T timesteps.
    *
-   * @param trainTimesteps T, at least 1
    * @return timesteps in [0, T-1], strictly falling; whole or fractional
    * @throws IllegalArgumentException if there is no such plan, for instance for more steps than T
    */
-  double[] timesteps(int trainTimesteps);
+  double[] timesteps(BetaSchedule schedule);
 
   /**
    * Makes plans that go down from the last training timestep in even strides: t_i = rint(T - i·T/n)
@@ -32,9 +32,9 @@ public interface Spacing {
    */
   static Spacing trailing(int n) {
     checkCount(n);
-    return trainTimesteps -> {
-      checkFits(n, trainTimesteps);
-      return plan(n, i -> Math.rint((double) ((long) trainTimesteps * (n - i)) / n) - 1);
+    return schedule -> {
+      long trainTimesteps = checkFits(n, schedule);
+      return plan(n, i -> Math.rint((double) (trainTimesteps * (n - i)) / n) - 1);
     };
   }
 
@@ -49,9 +49,8 @@ public interface Spacing {
     checkCount(n);
     checkArgument(
         n > 1, "leading spacing needs at least 2 steps, got %s: its one timestep would be 0", n);
-    return trainTimesteps -> {
-      checkFits(n, trainTimesteps);
-      int stride = trainTimesteps / n;
+    return schedule -> {
+      int stride = checkFits(n, schedule) / n;
       return plan(n, i -> stride * (n - 1 - i));
     };
   }
@@ -67,10 +66,9 @@ public interface Spacing {
     checkCount(n);
     checkArgument(
         n > 1, "linspace spacing needs at least 2 steps, got %s: its one timestep would be 0", n);
-    return trainTimesteps -> {
-      checkFits(n, trainTimesteps);
-      return plan(
-          n, i -> Math.rint((double) ((long) (n - 1 - i) * (trainTimesteps - 1)) / (n - 1)));
+    return schedule -> {
+      long last = checkFits(n, schedule) - 1L;
+      return plan(n, i -> Math.rint((double) ((n - 1 - i) * last) / (n - 1)));
     };
   }
 
@@ -90,8 +88,8 @@ public interface Spacing {
         exponent > 0 && Double.isFinite(exponent),
         "the exponent of a spacing must be above 0, got %s",
         exponent);
-    return trainTimesteps -> {
-      checkFits(n, trainTimesteps);
+    return schedule -> {
+      int trainTimesteps = checkFits(n, schedule);
       checkArgument(
           Math.pow(n, exponent) <= trainTimesteps,
           "with exponent %s the last of %s timesteps would be below 0",
@@ -100,8 +98,33 @@ public interface Spacing {
       // What is 0 may be rounded to below.
       double[] plan =
           plan(n, i -> Math.max(0, trainTimesteps * Math.pow((double) (n - i) / n, exponent) - 1));
-      return explicit(plan).timesteps(trainTimesteps);
+      return explicit(plan).timesteps(schedule);
     };
+  }
+
+  /**
+   * Makes plans whose noise levels σ are even in σ^(1/7), so that most steps go to where there is
+   * little noise (Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative
+   * Models", eq. 5 with their ρ = 7). They go from the σ of timestep T-1 to that of timestep 0, and
+   * are between whole timesteps. A schedule with zero terminal SNR, where σ is infinite, has none.
+   *
+   * @param n number of timesteps, in [1, T]
+   */
+  static Spacing karras(int n) {
+    return evenly(n, sigma -> Math.pow(sigma, 1 / 7.0), root -> Math.pow(root, 7));
+  }
+
+  /**
+   * Makes plans whose noise levels σ are even in log σ, and so in the logarithm of the
+   * signal-to-noise ratio (Lu et al. 2022, "DPM-Solver: A Fast ODE Solver for Diffusion
+   * Probabilistic Model Sampling in Around 10 Steps", section 3.4). They go from the σ of timestep
+   * T-1 to that of timestep 0, and are between whole timesteps. A schedule with zero terminal SNR,
+   * where σ is infinite, has none.
+   *
+   * @param n number of timesteps, in [1, T]
+   */
+  static Spacing exponential(int n) {
+    return evenly(n, Math::log, Math::exp);
   }
 
   /**
@@ -121,13 +144,38 @@ public interface Spacing {
           plan[i],
           plan[i - 1]);
     }
-    return trainTimesteps -> {
+    return schedule -> {
       checkArgument(
-          plan[0] <= trainTimesteps - 1,
+          plan[0] <= schedule.timesteps() - 1,
           "timesteps must be at most %s, got %s",
-          trainTimesteps - 1,
+          schedule.timesteps() - 1,
           String.valueOf(plan[0]));
       return plan.clone();
+    };
+  }
+
+  /**
+   * Makes plans whose noise levels are even in a function of σ.
+   *
+   * @param inverse of the function
+   */
+  private static Spacing evenly(int n, DoubleUnaryOperator function, DoubleUnaryOperator inverse) {
+    checkCount(n);
+    return schedule -> {
+      int last = checkFits(n, schedule) - 1;
+      checkArgument(
+          !schedule.isZeroTerminalSnr(),
+          "a spacing of noise levels needs a finite one at timestep %s, but the schedule has zero SNR there; use a"
+              + " spacing of timesteps",
+          last);
+      double from = function.applyAsDouble(schedule.sigma(last));
+      double to = function.applyAsDouble(schedule.sigma(0));
+      return plan(
+          n,
+          i -> {
+            double part = n == 1 ? 0 : (double) i / (n - 1);
+            return schedule.timestepOf(inverse.applyAsDouble(from + part * (to - from)));
+          });
     };
   }
 
@@ -139,11 +187,13 @@ public interface Spacing {
     checkArgument(n >= 1, "steps must be at least 1, got %s", n);
   }
 
-  private static void checkFits(int n, int trainTimesteps) {
+  /** Returns T, if it has so many. */
+  private static int checkFits(int n, BetaSchedule schedule) {
     checkArgument(
-        n <= trainTimesteps,
+        n <= schedule.timesteps(),
         "steps must be in [1, %s], the model's training timesteps, got %s",
-        trainTimesteps,
+        schedule.timesteps(),
         n);
+    return schedule.timesteps();
   }
 }

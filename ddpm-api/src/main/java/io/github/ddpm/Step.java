@@ -2,6 +2,8 @@ package io.github.ddpm;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import java.util.Arrays;
+
 /**
  * One row of a sampler's table: everything that happens between one call of the network and the
  * next.
@@ -13,13 +15,16 @@ import static com.google.common.base.Preconditions.checkArgument;
  * fresh N(0, 1) noise:
  *
  * <pre>
- *   x0 = clip(x0FromX·x + x0FromOut·out)
- *   x' = fromX·x + fromOut·out + fromX0·x0 + fromPreviousX0·x0[-1] + fromOlderX0·x0[-2] + fromNoise·z
+ *   x0   = clip(x0FromX·x + x0FromOut·out)
+ *   x'   = fromX·x + fromOut·out + fromX0·x0
+ *          + fromPrevious·kept[-1] + fromOlder·kept[-2] + fromOldest·kept[-3] + fromNoise·z
+ *   kept = keptFromX·x + keptFromX0·x0
  * </pre>
  *
- * where x0[-1] and x0[-2] are the x0 of one and of two rows ago (zero before there were any). Every
- * solver that is linear in these is a table of such rows, so whoever runs them needs to know
- * neither the solver nor the prediction type.
+ * where kept[-1], kept[-2] and kept[-3] are what one, two and three rows ago kept (zero before
+ * there were any). Most solvers keep x0; those that work on the noise keep ε = (x -
+ * signal·x0)/noise. Every solver that is linear in these is a table of such rows, so whoever runs
+ * them needs to know neither the solver nor the prediction type.
  *
  * @param timestep what the network is called with, in [0, T-1]; whole or fractional
  * @param signal √ᾱ of x, the weight of the image in it, in [0, 1)
@@ -29,10 +34,13 @@ import static com.google.common.base.Preconditions.checkArgument;
  * @param fromX weight of x in the next x
  * @param fromOut weight of the network's output in the next x
  * @param fromX0 weight of this row's clipped estimate of the image in the next x
- * @param fromPreviousX0 weight of the estimate one row ago
- * @param fromOlderX0 weight of the estimate two rows ago
+ * @param fromPrevious weight of what one row ago kept
+ * @param fromOlder weight of what two rows ago kept
+ * @param fromOldest weight of what three rows ago kept
  * @param fromNoise weight of fresh noise, at least 0, because the noise has no sign; 0 where the
  *     row is deterministic
+ * @param keptFromX weight of x in what is kept for the next rows
+ * @param keptFromX0 weight of this row's clipped estimate of the image in it
  */
 public record Step(
     double timestep,
@@ -43,9 +51,12 @@ public record Step(
     double fromX,
     double fromOut,
     double fromX0,
-    double fromPreviousX0,
-    double fromOlderX0,
-    double fromNoise) {
+    double fromPrevious,
+    double fromOlder,
+    double fromOldest,
+    double fromNoise,
+    double keptFromX,
+    double keptFromX0) {
 
   /**
    * Checks that every weight is finite and in its range above. A row doesn't know T: whether the
@@ -63,8 +74,11 @@ public record Step(
             + fromX
             + fromOut
             + fromX0
-            + fromPreviousX0
-            + fromOlderX0;
+            + fromPrevious
+            + fromOlder
+            + fromOldest
+            + keptFromX
+            + keptFromX0;
     checkArgument(
         Double.isFinite(sum + fromNoise),
         "every weight of a step must be finite at timestep %s",
@@ -76,8 +90,8 @@ public record Step(
   }
 
   /**
-   * Makes a row that only estimates the image: it has the weights of x and out in x0 for that
-   * prediction type, and all others are 0.
+   * Makes a row that only estimates the image, and keeps that: it has the weights of x and out in
+   * x0 for that prediction type, and all of the next x are 0.
    *
    * <p>From x = signal·x0 + noise·ε and out = p·ε + q·x0 follows x0 = (p·x - noise·out)/(signal·p -
    * noise·q).
@@ -94,8 +108,28 @@ public record Step(
     double p = type.fromNoise(signal, noise);
     double q = type.fromX0(signal, noise);
     double determinant = signal * p - noise * q;
+    double fromX = p / determinant;
+    double fromOut = -noise / determinant;
+    return new Step(timestep, signal, noise, fromX, fromOut, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+  }
+
+  /** Returns this row with the network called at another timestep, for instance a whole one. */
+  public Step calledAt(double other) {
     return new Step(
-        timestep, signal, noise, p / determinant, -noise / determinant, 0, 0, 0, 0, 0, 0);
+        other,
+        signal,
+        noise,
+        x0FromX,
+        x0FromOut,
+        fromX,
+        fromOut,
+        fromX0,
+        fromPrevious,
+        fromOlder,
+        fromOldest,
+        fromNoise,
+        keptFromX,
+        keptFromX0);
   }
 
   /**
@@ -103,14 +137,18 @@ public record Step(
    * noise.
    */
   public Step to(double fromX, double fromX0, double fromNoise) {
-    return to(fromX, fromX0, 0, fromNoise);
+    return to(fromX, fromNoise, new double[] {fromX0});
   }
 
   /**
-   * Returns this row with the next x made of x, of the estimates of this row and of the one before
-   * it, and of fresh noise.
+   * Returns this row with the next x made of x, of fresh noise, and of this row's estimate of the
+   * image and what rows before it kept.
+   *
+   * @param weights {@link #fromX0}, {@link #fromPrevious}, {@link #fromOlder} and {@link
+   *     #fromOldest}, as many as are not 0
    */
-  public Step to(double fromX, double fromX0, double fromPreviousX0, double fromNoise) {
+  Step to(double fromX, double fromNoise, double[] weights) {
+    double[] all = Arrays.copyOf(weights, 4);
     return new Step(
         timestep,
         signal,
@@ -119,9 +157,36 @@ public record Step(
         x0FromOut,
         fromX,
         0,
+        all[0],
+        all[1],
+        all[2],
+        all[3],
+        fromNoise,
+        keptFromX,
+        keptFromX0);
+  }
+
+  /** Returns this row with the noise ε that its estimate of the image leaves in x kept. */
+  public Step keepingNoise() {
+    return new Step(
+        timestep,
+        signal,
+        noise,
+        x0FromX,
+        x0FromOut,
+        fromX,
+        fromOut,
         fromX0,
-        fromPreviousX0,
-        0,
-        fromNoise);
+        fromPrevious,
+        fromOlder,
+        fromOldest,
+        fromNoise,
+        1 / noise,
+        -signal / noise);
+  }
+
+  /** Returns whether the next rows are to have the estimate of the image itself. */
+  public boolean keepsX0() {
+    return keptFromX == 0 && keptFromX0 == 1;
   }
 }

@@ -126,7 +126,7 @@ record TableSampler(
   private static List<Step> table(
       NoiseScheduler scheduler, Function<ModelInfo, Spacing> spacing, ModelInfo info) {
     BetaSchedule schedule = info.schedule();
-    double[] timesteps = spacing.apply(info).timesteps(schedule.timesteps());
+    double[] timesteps = spacing.apply(info).timesteps(schedule);
     return scheduler.steps(schedule, info.predictionType(), timesteps);
   }
 }

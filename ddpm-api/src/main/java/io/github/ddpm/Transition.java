@@ -11,18 +11,32 @@ interface Transition {
    *
    * @param from the row with the estimate of x0
    * @param alphaBar ᾱ of x
-   * @param next ᾱ of the next x; 1 after the last timestep
+   * @param next ᾱ of the next x; 1 after the last timestep, unless the solver ends elsewhere
    */
   Step step(Step from, double alphaBar, double next);
 
   static List<Step> steps(
       BetaSchedule schedule, PredictionType type, double[] timesteps, Transition transition) {
+    return steps(schedule, type, timesteps, 1, transition);
+  }
+
+  /**
+   * Makes a row of each timestep.
+   *
+   * @param end ᾱ after the last timestep
+   */
+  static List<Step> steps(
+      BetaSchedule schedule,
+      PredictionType type,
+      double[] timesteps,
+      double end,
+      Transition transition) {
     return IntStream.range(0, timesteps.length)
         .mapToObj(
             i -> {
               double alphaBar = schedule.alphaBar(timesteps[i]);
               // The next entry of the plan, not a stride further on: strides are not all equal.
-              double next = i + 1 < timesteps.length ? schedule.alphaBar(timesteps[i + 1]) : 1;
+              double next = i + 1 < timesteps.length ? schedule.alphaBar(timesteps[i + 1]) : end;
               return transition.step(Step.at(timesteps[i], alphaBar, type), alphaBar, next);
             })
         .toList();

@@ -27,6 +27,8 @@
  *   <li>η scales DDIM's variance, not its standard deviation: ours is theirs squared.
  *   <li>ε is re-derived after x0 is clipped, so DDIM with η = 1 is DDPM; theirs is off by default,
  *       and stays off in {@link io.github.ddpm.Predictor#sampler} of a folder that says DDIM.
+ *   <li>The third order of DPM-Solver++ is one: theirs counts half of the second difference, which
+ *       leaves the second.
  *   <li>The next timestep is the next of the plan, not t - T/n, which need not be in it.
  *   <li>Trailing spacing has exactly n timesteps for every n. A model may ask for more of them
  *       where there is much noise, and, if it predicts ε, for none where there is no signal ({@link

@@ -31,7 +31,8 @@ class DenoiseTest {
     Images images = model.denoise(request);
 
     double[] x = doubles(GaussianNoise.INITIAL);
-    List<double[]> x0 = new ArrayList<>(List.of(new double[size], new double[size]));
+    List<double[]> kept =
+        new ArrayList<>(List.of(new double[size], new double[size], new double[size]));
     for (int row = 0; row < ROWS; row++) {
       Step step = rows.get(row);
       float[] labeled = model.predict(floats(x), step.timestep(), 8);
@@ -39,16 +40,19 @@ class DenoiseTest {
       double[] z = doubles(1 + row);
       double[] estimate = new double[size];
       double[] next = new double[size];
+      double[] keeps = new double[size];
       for (int i = 0; i < size; i++) {
         double out = guidance * labeled[i] + (1 - guidance) * unlabeled[i];
         double unclipped = step.x0FromX() * x[i] + step.x0FromOut() * out;
         estimate[i] = unclipped > 0.4 ? 0.4 : unclipped < -0.4 ? -0.4 : unclipped;
         next[i] = step.fromX() * x[i] + step.fromOut() * out + step.fromNoise() * z[i];
         next[i] += step.fromX0() * estimate[i];
-        next[i] += step.fromPreviousX0() * x0.get(row + 1)[i];
-        next[i] += step.fromOlderX0() * x0.get(row)[i];
+        next[i] += step.fromPrevious() * kept.get(row + 2)[i];
+        next[i] += step.fromOlder() * kept.get(row + 1)[i];
+        next[i] += step.fromOldest() * kept.get(row)[i];
+        keeps[i] = step.keptFromX() * x[i] + step.keptFromX0() * estimate[i];
       }
-      x0.add(estimate);
+      kept.add(keeps);
       x = next;
       assertThat(told.get(row).x0().toArray()).containsExactly(floats(estimate), within(1e-5f));
     }
@@ -56,10 +60,11 @@ class DenoiseTest {
   }
 
   private static Step randomRow(Random random) {
-    double[] w = random.doubles(7, -0.7, 0.7).toArray();
+    double[] w = random.doubles(10, -0.7, 0.7).toArray();
     double fresh = random.nextDouble() * 0.7;
     double timestep = random.nextDouble() * 999;
-    return new Step(timestep, 0.6, 0.8, w[0], w[1], w[2], w[3], w[4], w[5], w[6], fresh);
+    return new Step(
+        timestep, 0.6, 0.8, w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7], fresh, w[8], w[9]);
   }
 
   private double[] doubles(int stream) {

@@ -118,9 +118,9 @@ class DistilledStepTest {
         .containsExactly(999.0, 749.0, 499.0, 249.0);
     assertThat(steps)
         .extracting(step -> step.teacher().get(0).timestep())
-        .containsExactly(boxed(teacher.spacing(4).timesteps(1000)));
+        .containsExactly(boxed(teacher.spacing(4).timesteps(BetaSchedule.linear(1000))));
     assertThat(steps.stream().flatMap(step -> step.teacher().stream()).map(Step::timestep))
-        .containsExactly(boxed(teacher.spacing(8).timesteps(1000)));
+        .containsExactly(boxed(teacher.spacing(8).timesteps(BetaSchedule.linear(1000))));
     for (DistilledStep step : steps) {
       assertThat(step.student().signal()).isCloseTo(step.teacher().get(0).signal(), within(1e-13));
     }

@@ -15,6 +15,10 @@ class DpmSolverTest {
     List<JsonNode> loops = GoldenJson.records("multistep.json", "loops");
     assertThat(loops).hasSize(90);
     for (JsonNode loop : loops) {
+      if (loop.get("timesteps").size() == 1) {
+        // What diffusers makes a first order is refused.
+        continue;
+      }
       List<Step> rows =
           NoiseScheduler.dpmSolver()
               .steps(
@@ -24,7 +28,12 @@ class DpmSolverTest {
       double[] start = GoldenJson.doubles(loop.get("x"));
       double[][] x = new double[start.length][];
       for (int i = 0; i < start.length; i++) {
-        x[i] = run(rows, start[i], (t, signal, value) -> 0.7 * Math.sin(2 * value + t / 300));
+        x[i] =
+            RunRows.run(
+                rows,
+                start[i],
+                (t, signal, value) -> 0.7 * Math.sin(2 * value + t / 300),
+                row -> 0);
       }
       for (int row = 0; row < rows.size(); row++) {
         double[] expected = GoldenJson.doubles(loop.get("xs").get(row));
@@ -62,13 +71,13 @@ class DpmSolverTest {
   void theMarginalsAreThoseOfForwardNoising() {
     for (BetaSchedule schedule :
         List.of(BetaSchedule.linear(), BetaSchedule.cosine().zeroTerminalSnr())) {
-      double[] plan = Spacing.trailing(20).timesteps(1000);
+      double[] plan = Spacing.trailing(20).timesteps(BetaSchedule.linear(1000));
       List<Step> rows =
           NoiseScheduler.dpmSolver().steps(schedule, PredictionType.V_PREDICTION, plan);
       for (int i = 0; i < 20; i++) {
         Step row = rows.get(i);
         double next = i + 1 < 20 ? schedule.alphaBar(plan[i + 1]) : 1;
-        assertThat(row.fromX() * row.signal() + row.fromX0() + row.fromPreviousX0())
+        assertThat(row.fromX() * row.signal() + row.fromX0() + row.fromPrevious())
             .isCloseTo(Math.sqrt(next), within(1e-12));
         assertThat(row.fromX() * row.noise()).isCloseTo(Math.sqrt(1 - next), within(1e-12));
         assertThat(row.fromNoise()).isZero();
@@ -79,7 +88,7 @@ class DpmSolverTest {
   /** The first row has one estimate, and the last goes to where λ is infinite. */
   @Test
   void firstAndLastRowAreOfDdim() {
-    double[] plan = Spacing.trailing(10).timesteps(1000);
+    double[] plan = Spacing.trailing(10).timesteps(BetaSchedule.linear(1000));
     List<Step> rows =
         NoiseScheduler.dpmSolver().steps(BetaSchedule.cosine(), PredictionType.EPSILON, plan);
     List<Step> ddim =
@@ -94,7 +103,7 @@ class DpmSolverTest {
   @Test
   void zeroTerminalSnrIsNoProblem() {
     BetaSchedule schedule = BetaSchedule.cosine().zeroTerminalSnr();
-    double[] plan = Spacing.trailing(5).timesteps(1000);
+    double[] plan = Spacing.trailing(5).timesteps(BetaSchedule.linear(1000));
     List<Step> rows = NoiseScheduler.dpmSolver().steps(schedule, PredictionType.SAMPLE, plan);
     List<Step> ddim = NoiseScheduler.ddim(0).steps(schedule, PredictionType.SAMPLE, plan);
     assertThat(rows.subList(0, 2)).isEqualTo(ddim.subList(0, 2));
@@ -109,33 +118,13 @@ class DpmSolverTest {
 
   private static double odeError(
       NoiseScheduler solver, BetaSchedule schedule, int n, double start) {
-    double[] plan = Spacing.trailing(n).timesteps(1000);
+    double[] plan = Spacing.trailing(n).timesteps(BetaSchedule.linear(1000));
     double[] x =
-        run(
+        RunRows.run(
             solver.steps(schedule, PredictionType.SAMPLE, plan),
             start,
-            (t, signal, value) -> ExactSamplingTest.bestImage(signal, value));
+            (t, signal, value) -> ExactSamplingTest.bestImage(signal, value),
+            row -> 0);
     return Math.abs(x[n - 1] - ExactSamplingTest.odeEnd(schedule, start));
-  }
-
-  @FunctionalInterface
-  private interface Network {
-    double out(double timestep, double signal, double x);
-  }
-
-  /** x after each row, for one pixel and without clipping. */
-  private static double[] run(List<Step> rows, double start, Network network) {
-    double[] xs = new double[rows.size()];
-    double x = start;
-    double previousX0 = 0;
-    for (int i = 0; i < xs.length; i++) {
-      Step row = rows.get(i);
-      double x0 =
-          row.x0FromX() * x + row.x0FromOut() * network.out(row.timestep(), row.signal(), x);
-      x = row.fromX() * x + row.fromX0() * x0 + row.fromPreviousX0() * previousX0;
-      previousX0 = x0;
-      xs[i] = x;
-    }
-    return xs;
   }
 }

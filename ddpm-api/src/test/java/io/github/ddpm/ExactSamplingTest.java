@@ -53,7 +53,7 @@ class ExactSamplingTest {
     for (BetaSchedule schedule : schedules(type)) {
       for (int n : new int[] {1, 7, 10, 50, 1000}) {
         for (Spacing spacing : spacings(n)) {
-          double[] plan = spacing.timesteps(schedule.timesteps());
+          double[] plan = spacing.timesteps(schedule);
           List<Step> rows = method.scheduler().steps(schedule, type, plan);
           assertThat(rows).hasSize(n);
           Gaussian byRows = Gaussian.STANDARD;
@@ -118,9 +118,7 @@ class ExactSamplingTest {
     PredictionType type = PredictionType.V_PREDICTION;
     Gaussian x = Gaussian.STANDARD;
     for (Step row :
-        method
-            .scheduler()
-            .steps(schedule, type, Spacing.trailing(n).timesteps(schedule.timesteps()))) {
+        method.scheduler().steps(schedule, type, Spacing.trailing(n).timesteps(schedule))) {
       x = x.through(map(row, type, sd));
     }
     return x;
@@ -155,6 +153,13 @@ class ExactSamplingTest {
     return MEAN + SD * (start - Math.sqrt(alphaBar) * MEAN) / startSd;
   }
 
+  /** Where it brings that x at another timestep. */
+  static double odeAt(BetaSchedule schedule, double start, double timestep) {
+    double alphaBar = schedule.alphaBar(timestep);
+    return Math.sqrt(alphaBar) * MEAN
+        + (odeEnd(schedule, start) - MEAN) / SD * Math.sqrt(alphaBar * SD * SD + 1 - alphaBar);
+  }
+
   /** E[x0|x]. */
   static double bestImage(double signal, double x) {
     Linear image = new Best(signal, Math.sqrt(1 - signal * signal), SD).image();
@@ -165,7 +170,8 @@ class ExactSamplingTest {
       BetaSchedule schedule, PredictionType type, int n, double start, double end) {
     double x = start;
     for (Step row :
-        NoiseScheduler.ddim(0).steps(schedule, type, Spacing.trailing(n).timesteps(1000))) {
+        NoiseScheduler.ddim(0)
+            .steps(schedule, type, Spacing.trailing(n).timesteps(BetaSchedule.linear(1000)))) {
       assertThat(row.fromNoise()).isZero();
       Linear map = map(row, type);
       x = map.slope() * x + map.intercept();
@@ -177,7 +183,7 @@ class ExactSamplingTest {
   @EnumSource
   void ddpmIsDdimWithEtaOneOnAllSteps(PredictionType type) {
     for (BetaSchedule schedule : schedules(type)) {
-      double[] plan = Spacing.trailing(1000).timesteps(1000);
+      double[] plan = Spacing.trailing(1000).timesteps(BetaSchedule.linear(1000));
       List<Step> ddpm = NoiseScheduler.ddpm().steps(schedule, type, plan);
       List<Step> ddim = NoiseScheduler.ddim(1).steps(schedule, type, plan);
       assertThat(ddpm).hasSize(1000);
@@ -195,7 +201,7 @@ class ExactSamplingTest {
   @Test
   void etaIsTheShareOfThePosteriorVariance() {
     BetaSchedule schedule = BetaSchedule.linear();
-    double[] plan = Spacing.trailing(10).timesteps(1000);
+    double[] plan = Spacing.trailing(10).timesteps(BetaSchedule.linear(1000));
     List<Step> rows = NoiseScheduler.ddim(0.3).steps(schedule, PredictionType.EPSILON, plan);
     for (int i = 0; i < 9; i++) {
       double variance =
@@ -209,7 +215,7 @@ class ExactSamplingTest {
   @Test
   void everyEtaKeepsTheForwardMarginals() {
     for (BetaSchedule schedule : schedules(PredictionType.SAMPLE)) {
-      double[] plan = Spacing.trailing(50).timesteps(1000);
+      double[] plan = Spacing.trailing(50).timesteps(BetaSchedule.linear(1000));
       for (double eta : new double[] {0, 0.3, 0.7, 1}) {
         List<Step> rows = NoiseScheduler.ddim(eta).steps(schedule, PredictionType.SAMPLE, plan);
         for (int i = 0; i < 50; i++) {
@@ -228,7 +234,7 @@ class ExactSamplingTest {
   @MethodSource("methods")
   void predictionTypesAgree(Method method) {
     for (BetaSchedule schedule : schedules(PredictionType.EPSILON)) {
-      double[] plan = Spacing.trailing(50).timesteps(1000);
+      double[] plan = Spacing.trailing(50).timesteps(BetaSchedule.linear(1000));
       List<Step> rows = method.scheduler().steps(schedule, PredictionType.SAMPLE, plan);
       for (PredictionType type : PredictionType.values()) {
         List<Step> others = method.scheduler().steps(schedule, type, plan);
@@ -250,8 +256,9 @@ class ExactSamplingTest {
   }
 
   private static Linear map(Step row, PredictionType type, double sd) {
-    assertThat(row.fromPreviousX0()).isZero();
-    assertThat(row.fromOlderX0()).isZero();
+    assertThat(row.fromPrevious()).isZero();
+    assertThat(row.fromOlder()).isZero();
+    assertThat(row.fromOldest()).isZero();
     Best best = new Best(row.signal(), row.noise(), sd);
     Linear out =
         switch (type) {

@@ -59,6 +59,8 @@ final class GoldenJson {
           case "squaredcos_cap_v2" -> BetaSchedule.cosine(timesteps);
           default -> throw new AssertionError(record);
         };
-    return record.get("rescale_betas_zero_snr").asBoolean() ? schedule.zeroTerminalSnr() : schedule;
+    return record.path("rescale_betas_zero_snr").asBoolean()
+        ? schedule.zeroTerminalSnr()
+        : schedule;
   }
 }

@@ -180,7 +180,10 @@ class GoldenStepsTest {
         row.fromX0() + row.fromX() * row.signal(),
         0,
         0,
-        row.fromNoise());
+        0,
+        row.fromNoise(),
+        row.keptFromX(),
+        row.keptFromX0());
   }
 
   private static double[] x0(JsonNode record, Step row) {

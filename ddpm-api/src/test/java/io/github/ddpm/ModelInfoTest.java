@@ -50,8 +50,8 @@ class ModelInfoTest {
       ModelInfo even = spaced.evenlySpaced();
       assertThat(even.withSpacingExponent(0.5).withSteps(3).evenlySpaced().steps()).isEqualTo(3);
       for (int n : new int[] {1, 4, 10, 500}) {
-        double[] plan = spaced.spacing(n).timesteps(1000);
-        double[] own = Spacing.trailing(n).timesteps(1000);
+        double[] plan = spaced.spacing(n).timesteps(BetaSchedule.linear(1000));
+        double[] own = Spacing.trailing(n).timesteps(BetaSchedule.linear(1000));
         for (int i = 0; i < n; i++) {
           double alphaBar = spaced.schedule().alphaBar(plan[i]);
           assertThat(even.schedule().alphaBar(own[i]))

@@ -54,7 +54,7 @@ class SamplerTest {
     assertThat(request.steps()).hasSize(50);
     assertThat(request.steps())
         .extracting(Step::timestep)
-        .containsExactly(boxed(Spacing.trailing(50).timesteps(1000)));
+        .containsExactly(boxed(Spacing.trailing(50).timesteps(BetaSchedule.linear(1000))));
     assertThat(request.count()).isEqualTo(3);
     assertThat(request.first()).isZero();
     assertThat(request.labels()).isEmpty();
@@ -73,11 +73,11 @@ class SamplerTest {
     assertThat(model.requests)
         .extracting(request -> request.steps().stream().mapToDouble(Step::timestep).toArray())
         .containsExactly(
-            Spacing.trailing(4).timesteps(1000),
-            Spacing.trailing(4).timesteps(1000),
-            Spacing.trailing(4).timesteps(1000),
-            Spacing.trailing(5).timesteps(1000),
-            Spacing.trailing(4).timesteps(1000));
+            Spacing.trailing(4).timesteps(BetaSchedule.linear(1000)),
+            Spacing.trailing(4).timesteps(BetaSchedule.linear(1000)),
+            Spacing.trailing(4).timesteps(BetaSchedule.linear(1000)),
+            Spacing.trailing(5).timesteps(BetaSchedule.linear(1000)),
+            Spacing.trailing(4).timesteps(BetaSchedule.linear(1000)));
   }
 
   @Test
@@ -90,10 +90,10 @@ class SamplerTest {
     assertThat(model.requests)
         .extracting(request -> request.steps().stream().mapToDouble(Step::timestep).toArray())
         .containsExactly(
-            Spacing.power(4, 0.5).timesteps(1000),
-            Spacing.power(50, 0.5).timesteps(1000),
-            Spacing.trailing(4).timesteps(1000),
-            Spacing.trailing(1000).timesteps(1000));
+            Spacing.power(4, 0.5).timesteps(BetaSchedule.linear(1000)),
+            Spacing.power(50, 0.5).timesteps(BetaSchedule.linear(1000)),
+            Spacing.trailing(4).timesteps(BetaSchedule.linear(1000)),
+            Spacing.trailing(1000).timesteps(BetaSchedule.linear(1000)));
   }
 
   /**
@@ -105,17 +105,19 @@ class SamplerTest {
     ModelInfo even =
         new ModelInfo(1, 1, 1, 0, false, BetaSchedule.cosine(), PredictionType.EPSILON);
     ModelInfo model = even.withSpacingExponent(0.5);
-    assertThat(model.spacing(4).timesteps(1000))
-        .containsExactly(Spacing.power(4, 0.5).timesteps(979));
+    assertThat(model.spacing(4).timesteps(BetaSchedule.linear(1000)))
+        .containsExactly(Spacing.power(4, 0.5).timesteps(BetaSchedule.linear(979)));
     assertThat(BetaSchedule.cosine().alphaBar(978)).isGreaterThan(1.0 / 1024);
     assertThat(BetaSchedule.cosine().alphaBar(979)).isLessThan(1.0 / 1024);
-    assertThat(model.spacing(990).timesteps(1000))
+    assertThat(model.spacing(990).timesteps(BetaSchedule.linear(1000)))
         .as("more than have signal")
-        .containsExactly(Spacing.power(990, 0.5).timesteps(990));
-    assertThat(model.spacing(1000).timesteps(1000)[0]).isEqualTo(999);
-    assertThat(even.spacing(4).timesteps(1000)[0]).as("as diffusers").isEqualTo(999);
+        .containsExactly(Spacing.power(990, 0.5).timesteps(BetaSchedule.linear(990)));
+    assertThat(model.spacing(1000).timesteps(BetaSchedule.linear(1000))[0]).isEqualTo(999);
+    assertThat(even.spacing(4).timesteps(BetaSchedule.linear(1000))[0])
+        .as("as diffusers")
+        .isEqualTo(999);
     refused(
-        () -> model.spacing(1001).timesteps(1000),
+        () -> model.spacing(1001).timesteps(BetaSchedule.linear(1000)),
         "steps must be in [1, 1000], the model's training timesteps, got 1001");
   }
 
@@ -123,7 +125,7 @@ class SamplerTest {
   void ddpmDefaultsToAllSteps() {
     assertThat(recorded(Sampler.ddpm(), 1).steps())
         .extracting(Step::timestep)
-        .containsExactly(boxed(Spacing.trailing(1000).timesteps(1000)));
+        .containsExactly(boxed(Spacing.trailing(1000).timesteps(BetaSchedule.linear(1000))));
   }
 
   /** Fewer training timesteps than the default number of steps are no mistake of the user's. */

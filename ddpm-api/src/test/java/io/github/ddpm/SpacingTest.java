@@ -47,7 +47,7 @@ class SpacingTest {
           case "linspace" -> Spacing.linspace(n);
           default -> throw new AssertionError(list);
         };
-    return spacing.timesteps(list.get("num_train_timesteps").asInt());
+    return spacing.timesteps(BetaSchedule.linear(list.get("num_train_timesteps").asInt()));
   }
 
   /** Every n, against the definition in exact decimal arithmetic. */
@@ -55,15 +55,16 @@ class SpacingTest {
   void everyPlanIsExactAndFallsStrictly() {
     for (int trainTimesteps : new int[] {1, 2, 7, 300}) {
       for (int n = 1; n <= trainTimesteps; n++) {
-        double[] trailing = Spacing.trailing(n).timesteps(trainTimesteps);
+        double[] trailing = Spacing.trailing(n).timesteps(BetaSchedule.linear(trainTimesteps));
         assertPlan(trailing, n, trainTimesteps);
         assertThat(trailing[0]).isEqualTo(trainTimesteps - 1);
         for (int i = 0; i < n; i++) {
           assertThat(trailing[i]).isEqualTo(rint((long) trainTimesteps * (n - i), n) - 1);
         }
         if (n > 1) {
-          assertPlan(Spacing.leading(n).timesteps(trainTimesteps), n, trainTimesteps);
-          double[] linspace = Spacing.linspace(n).timesteps(trainTimesteps);
+          assertPlan(
+              Spacing.leading(n).timesteps(BetaSchedule.linear(trainTimesteps)), n, trainTimesteps);
+          double[] linspace = Spacing.linspace(n).timesteps(BetaSchedule.linear(trainTimesteps));
           assertPlan(linspace, n, trainTimesteps);
           for (int i = 0; i < n; i++) {
             assertThat(linspace[i])
@@ -92,14 +93,17 @@ class SpacingTest {
 
   @Test
   void powerIsTrailingBentTowardNoise() {
-    assertThat(Spacing.power(4, 0.5).timesteps(1000))
+    assertThat(Spacing.power(4, 0.5).timesteps(BetaSchedule.linear(1000)))
         .containsExactly(
             new double[] {999, 500 * Math.sqrt(3) - 1, 500 * Math.sqrt(2) - 1, 499}, within(1e-9));
-    assertThat(Spacing.power(4, 2).timesteps(1600)).containsExactly(1599, 899, 399, 99);
+    assertThat(Spacing.power(4, 2).timesteps(BetaSchedule.linear(1600)))
+        .containsExactly(1599, 899, 399, 99);
     for (int n = 1; n <= 300; n++) {
-      double[] plan = Spacing.power(n, 1).timesteps(300);
+      double[] plan = Spacing.power(n, 1).timesteps(BetaSchedule.linear(300));
       assertPlan(plan, n, 300);
-      assertThat(plan).containsExactly(Spacing.trailing(n).timesteps(300), within(0.5 + 1e-9));
+      assertThat(plan)
+          .containsExactly(
+              Spacing.trailing(n).timesteps(BetaSchedule.linear(300)), within(0.5 + 1e-9));
     }
   }
 
@@ -108,15 +112,15 @@ class SpacingTest {
     double[] timesteps = {9, 3.5, 0};
     Spacing spacing = Spacing.explicit(timesteps);
     timesteps[0] = 1;
-    spacing.timesteps(10)[0] = 2;
-    assertThat(spacing.timesteps(10)).containsExactly(9, 3.5, 0);
+    spacing.timesteps(BetaSchedule.linear(10))[0] = 2;
+    assertThat(spacing.timesteps(BetaSchedule.linear(10))).containsExactly(9, 3.5, 0);
   }
 
   @Test
   void badPlansAreRefused() {
     refused(() -> Spacing.trailing(0), "steps must be at least 1, got 0");
     refused(
-        () -> Spacing.trailing(11).timesteps(10),
+        () -> Spacing.trailing(11).timesteps(BetaSchedule.linear(10)),
         "steps must be in [1, 10], the model's training timesteps, got 11");
     refused(
         () -> Spacing.leading(1),
@@ -126,13 +130,13 @@ class SpacingTest {
         "linspace spacing needs at least 2 steps, got 1: its one timestep would be 0");
     refused(() -> Spacing.power(3, 0), "the exponent of a spacing must be above 0, got 0.0");
     refused(
-        () -> Spacing.power(11, 0.5).timesteps(10),
+        () -> Spacing.power(11, 0.5).timesteps(BetaSchedule.linear(10)),
         "steps must be in [1, 10], the model's training timesteps, got 11");
     refused(
-        () -> Spacing.power(4, 2).timesteps(15),
+        () -> Spacing.power(4, 2).timesteps(BetaSchedule.linear(15)),
         "with exponent 2.0 the last of 4 timesteps would be below 0");
     refused(
-        () -> Spacing.power(2, 1e-20).timesteps(10),
+        () -> Spacing.power(2, 1e-20).timesteps(BetaSchedule.linear(10)),
         "timesteps must fall strictly, got 9.0 after 9.0");
     refused(Spacing::explicit, "explicit spacing needs at least 1 timestep, got none");
     refused(() -> Spacing.explicit(3, 3), "timesteps must fall strictly, got 3.0 after 3.0");
@@ -140,7 +144,9 @@ class SpacingTest {
     refused(
         () -> Spacing.explicit(Double.NaN, 3), "timesteps must fall strictly, got 3.0 after NaN");
     refused(() -> Spacing.explicit(3, -1), "timesteps must be at least 0, got -1.0");
-    refused(() -> Spacing.explicit(10, 3).timesteps(10), "timesteps must be at most 9, got 10.0");
+    refused(
+        () -> Spacing.explicit(10, 3).timesteps(BetaSchedule.linear(10)),
+        "timesteps must be at most 9, got 10.0");
   }
 
   private static void refused(Runnable call, String message) {

@@ -11,7 +11,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class StepTest {
   /** The components of a row in their order. */
-  private static final double[] ROW = {3, 0.6, 0.8, -1, 2, -3, 4, -5, 6, -7, 8};
+  private static final double[] ROW = {3, 0.6, 0.8, -1, 2, -3, 4, -5, 6, -7, 8, 9, -10, 11};
 
   @ParameterizedTest
   @CsvSource(
@@ -23,7 +23,7 @@ class StepTest {
         " 2 | 0    | noise must be in (0, 1], got 0.0",
         " 2 | 1.1  | noise must be in (0, 1], got 1.1",
         " 2 | -0.8 | noise must be in (0, 1], got -0.8",
-        "10 | -8   | fromNoise must be at least 0, got -8.0",
+        "11 | -9   | fromNoise must be at least 0, got -9.0",
       })
   void whatIsOutOfItsRangeIsRefused(int component, double value, String message) {
     assertThatIllegalArgumentException()
@@ -48,13 +48,14 @@ class StepTest {
     assertThat(with(0, 0).timestep()).isZero();
     assertThat(with(1, 0).signal()).isZero();
     assertThat(with(2, 1).noise()).isEqualTo(1);
-    assertThat(with(10, 0).fromNoise()).isZero();
+    assertThat(with(11, 0).fromNoise()).isZero();
   }
 
   private static Step with(int component, double value) {
     double[] row = Arrays.copyOf(ROW, ROW.length);
     row[component] = value;
     return new Step(
-        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10]);
+        row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8], row[9], row[10],
+        row[11], row[12], row[13]);
   }
 }

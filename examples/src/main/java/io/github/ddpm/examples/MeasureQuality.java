@@ -201,7 +201,7 @@ public final class MeasureQuality implements Callable<Integer> {
         spacingExponent != null
             ? spacingExponent
             : steps == info.schedule().timesteps() ? 1 : info.spacingExponent();
-    double first = spacing(info).timesteps(info.schedule().timesteps())[0];
+    double first = spacing(info).timesteps(info.schedule())[0];
     double weight = guidance == null ? 1 : guidance;
     Sampler guided = configured.guidance(weight);
     Dataset train = data.train();

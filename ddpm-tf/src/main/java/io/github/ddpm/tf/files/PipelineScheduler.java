@@ -127,7 +127,10 @@ public record PipelineScheduler(
         Math.sqrt(next),
         0,
         0,
-        0);
+        0,
+        0,
+        0,
+        1);
   }
 
   @Override
@@ -143,8 +146,8 @@ public record PipelineScheduler(
       case "linspace" -> Spacing.linspace(n);
       default -> {
         Spacing leading = Spacing.leading(n);
-        yield trainTimesteps ->
-            Arrays.stream(leading.timesteps(trainTimesteps)).map(t -> t + stepsOffset).toArray();
+        yield schedule ->
+            Arrays.stream(leading.timesteps(schedule)).map(t -> t + stepsOffset).toArray();
       }
     };
   }

@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.ToDoubleFunction;
@@ -24,7 +25,7 @@ import org.tensorflow.types.TInt32;
  */
 public final class SchedulerOps {
   /** Numbers in a {@link #row}. */
-  public static final long ROW_LENGTH = 8;
+  public static final long ROW_LENGTH = 11;
 
   private SchedulerOps() {}
 
@@ -181,8 +182,7 @@ public final class SchedulerOps {
    * @param row as {@link #row} has it
    * @param out what the network made of x
    * @param x0 what {@link #estimate} made of both
-   * @param previousX0 the same one row ago, or a scalar 0
-   * @param olderX0 the same two rows ago, or a scalar 0
+   * @param kept what one, two and three rows ago {@linkplain #kept kept}, or scalars 0
    * @param z N(0, 1) noise, or a scalar 0
    */
   public static Operand<TFloat32> step(
@@ -191,11 +191,12 @@ public final class SchedulerOps {
       Operand<TFloat32> x,
       Operand<TFloat32> out,
       Operand<TFloat32> x0,
-      Operand<TFloat32> previousX0,
-      Operand<TFloat32> olderX0,
+      List<? extends Operand<TFloat32>> kept,
       Operand<TFloat32> z) {
     List<Output<TFloat32>> weights = tf.unstack(row, ROW_LENGTH).output();
-    List<Operand<TFloat32>> terms = List.of(x, out, x0, previousX0, olderX0, z);
+    List<Operand<TFloat32>> terms = new ArrayList<>(List.of(x, out, x0));
+    terms.addAll(kept);
+    terms.add(z);
     Operand<TFloat32> sum = tf.math.mul(weights.get(2), terms.get(0));
     for (int i = 1; i < terms.size(); i++) {
       sum = tf.math.add(sum, tf.math.mul(weights.get(2 + i), terms.get(i)));
@@ -203,7 +204,22 @@ public final class SchedulerOps {
     return sum;
   }
 
-  /** Returns a row's weights as the vector that {@link #estimate} and {@link #step} take. */
+  /**
+   * Returns what a row keeps for the next ones.
+   *
+   * @param row as {@link #row} has it
+   * @param x0 what {@link #estimate} made of x and out
+   */
+  public static Operand<TFloat32> kept(
+      Ops tf, Operand<TFloat32> row, Operand<TFloat32> x, Operand<TFloat32> x0) {
+    List<Output<TFloat32>> weights = tf.unstack(row, ROW_LENGTH).output();
+    return tf.math.add(tf.math.mul(weights.get(9), x), tf.math.mul(weights.get(10), x0));
+  }
+
+  /**
+   * Returns a row's weights as the vector that {@link #estimate}, {@link #step} and {@link #kept}
+   * take.
+   */
   public static float[] row(Step step) {
     return new float[] {
       (float) step.x0FromX(),
@@ -211,9 +227,12 @@ public final class SchedulerOps {
       (float) step.fromX(),
       (float) step.fromOut(),
       (float) step.fromX0(),
-      (float) step.fromPreviousX0(),
-      (float) step.fromOlderX0(),
-      (float) step.fromNoise()
+      (float) step.fromPrevious(),
+      (float) step.fromOlder(),
+      (float) step.fromOldest(),
+      (float) step.fromNoise(),
+      (float) step.keptFromX(),
+      (float) step.keptFromX0()
     };
   }
 

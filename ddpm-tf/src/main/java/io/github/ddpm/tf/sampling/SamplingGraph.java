@@ -53,11 +53,17 @@ final class SamplingGraph implements AutoCloseable {
   private static final String OUT = "out";
   private static final String ROW = "row";
   private static final String CLIP = "clip";
-  private static final String PREVIOUS_X0 = "previous_x0";
-  private static final String OLDER_X0 = "older_x0";
+
+  /** What one, two and three rows ago kept. */
+  private static final List<String> KEPT = List.of("previous", "older", "oldest");
+
+  /** Results of rows that a row may need. */
+  static final int MOST_KEPT = KEPT.size();
+
   private static final String Z = "z";
   private static final String X0 = "x0";
   private static final String NEXT = "next";
+  private static final String KEEPS = "keeps";
 
   private final UNetConfig config;
 
@@ -160,10 +166,10 @@ final class SamplingGraph implements AutoCloseable {
             x,
             out,
             x0,
-            placeholder(tf, PREVIOUS_X0, Shape.unknown()),
-            placeholder(tf, OLDER_X0, Shape.unknown()),
+            KEPT.stream().map(name -> placeholder(tf, name, Shape.unknown())).toList(),
             placeholder(tf, Z, Shape.unknown()));
     tf.withName(NEXT).identity(next);
+    tf.withName(KEEPS).identity(SchedulerOps.kept(tf, row, x, x0));
   }
 
   private static Operand<TFloat32> placeholder(Ops tf, String name, Shape shape) {
@@ -218,25 +224,22 @@ final class SamplingGraph implements AutoCloseable {
      *
      * @param x noisy images
      * @param clip scalar, above 0
-     * @param previousX0 the estimate one row ago, or a scalar 0
-     * @param olderX0 the estimate two rows ago, or a scalar 0
+     * @param kept what rows before it kept, newest first; where there are fewer than a row may use,
+     *     the others are 0
+     * @param zero scalar 0
      * @param z N(0, 1) noise, or a scalar 0
-     * @return the next x, and the estimate of the images
+     * @return the next x, the estimate of the images, and, unless the row keeps that, what it keeps
      */
-    Result step(Step step, Tensor x, Tensor clip, Tensor previousX0, Tensor olderX0, Tensor z) {
+    Result step(Step step, Tensor x, Tensor clip, List<Tensor> kept, Tensor zero, Tensor z) {
       try (TFloat32 t = TFloat32.vectorOf((float) step.timestep());
           TFloat32 row = TFloat32.vectorOf(SchedulerOps.row(step))) {
-        return run(
-            runner()
-                .feed(X, x)
-                .feed(TIMESTEP, t)
-                .feed(ROW, row)
-                .feed(CLIP, clip)
-                .feed(PREVIOUS_X0, previousX0)
-                .feed(OLDER_X0, olderX0)
-                .feed(Z, z)
-                .fetch(NEXT)
-                .fetch(X0));
+        Session.Runner runner =
+            runner().feed(X, x).feed(TIMESTEP, t).feed(ROW, row).feed(CLIP, clip).feed(Z, z);
+        for (int i = 0; i < KEPT.size(); i++) {
+          runner.feed(KEPT.get(i), i < kept.size() ? kept.get(i) : zero);
+        }
+        runner.fetch(NEXT).fetch(X0);
+        return run(step.keepsX0() ? runner : runner.fetch(KEEPS));
       }
     }
 

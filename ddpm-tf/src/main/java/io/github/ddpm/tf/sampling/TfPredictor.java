@@ -16,6 +16,7 @@ import io.github.ddpm.tf.files.WeightSource;
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Supplier;
@@ -109,29 +110,27 @@ public final class TfPredictor implements Predictor {
     if (request.isGuided()) {
       labels = Ints.concat(labels, request.nullLabels(info));
     }
-    // The results of the last two rows, newest first: the next row needs their tensors.
+    // The results of the rows whose tensors the next row needs, newest first.
     Deque<Result> recent = new ArrayDeque<>();
     try (TFloat32 start = SamplingGraph.images(info, request.initialNoise(info.imageSize()));
         SamplingGraph.Feeds feeds = graph.new Feeds(labels, request.guidance());
         TFloat32 clip = TFloat32.scalarOf((float) request.clip());
         TFloat32 zero = TFloat32.scalarOf(0)) {
       Tensor x = start;
-      Tensor previousX0 = zero;
-      Tensor olderX0 = zero;
       for (int i = 0; i < request.steps().size(); i++) {
         Step step = request.steps().get(i);
+        // What a row keeps is the last of its results.
+        List<Tensor> kept = recent.stream().map(result -> result.get(result.size() - 1)).toList();
         try (TFloat32 z =
             step.fromNoise() > 0
                 ? SamplingGraph.images(info, request.stepNoise(i, info.imageSize()))
                 : TFloat32.scalarOf(0)) {
-          recent.push(feeds.step(step, x, clip, previousX0, olderX0, z));
+          recent.push(feeds.step(step, x, clip, kept, zero, z));
         }
         x = recent.peek().get(0);
-        olderX0 = previousX0;
-        previousX0 = recent.peek().get(1);
-        Tensor estimate = previousX0;
+        Tensor estimate = recent.peek().get(1);
         request.report(i, () -> info.images(SamplingGraph.values(estimate)));
-        if (recent.size() > 2) {
+        if (recent.size() > SamplingGraph.MOST_KEPT) {
           recent.removeLast().close();
         }
       }

@@ -93,7 +93,7 @@ class FolderGoldenTest {
           pipeline.steps(
               schedule,
               model.config().info().predictionType(),
-              pipeline.spacing(5, model.config().info()).timesteps(schedule.timesteps()));
+              pipeline.spacing(5, model.config().info()).timesteps(schedule));
       float[] z = noise(folder);
       float[] x = folder.images("sample");
       for (int row = 0; row < rows.size(); row++) {

@@ -97,8 +97,8 @@ class ModelFolderTest {
     ModelConfig spaced = ModelFolder.read(folder).config();
     ModelInfo info = spaced.info();
     assertThat(info).isEqualTo(model.config().info().withSpacingExponent(0.5));
-    assertThat(spaced.pipeline().spacing(4, info).timesteps(1000))
-        .containsExactly(Spacing.power(4, 0.5).timesteps(1000));
+    assertThat(spaced.pipeline().spacing(4, info).timesteps(BetaSchedule.linear(1000)))
+        .containsExactly(Spacing.power(4, 0.5).timesteps(BetaSchedule.linear(1000)));
     ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32);
     assertThat(ModelFolder.read(folder).config().info()).isEqualTo(info);
 

@@ -119,9 +119,7 @@ class PipelineSchedulerTest {
   }
 
   private static double[] plan(PipelineScheduler pipeline, int n, BetaSchedule schedule) {
-    return pipeline
-        .spacing(n, model(schedule, PredictionType.SAMPLE))
-        .timesteps(schedule.timesteps());
+    return pipeline.spacing(n, model(schedule, PredictionType.SAMPLE)).timesteps(schedule);
   }
 
   private static ModelInfo model(BetaSchedule schedule, PredictionType type) {

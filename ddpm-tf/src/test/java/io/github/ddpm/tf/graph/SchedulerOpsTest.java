@@ -10,6 +10,7 @@ import io.github.ddpm.Step;
 import io.github.ddpm.tf.Fixtures;
 import io.github.ddpm.tf.files.Json;
 import java.io.IOException;
+import java.util.List;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -116,7 +117,7 @@ class SchedulerOpsTest {
 
   @Test
   void aRowIsWhatItsJavadocSays() {
-    Step row = new Step(3, 0.6, 0.8, 1, 2, 3, 4, 5, 6, 7, 8);
+    Step row = new Step(3, 0.6, 0.8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
     try (EagerSession session = EagerSession.create()) {
       Ops tf = Ops.create(session);
       Operand<TFloat32> weights = tf.constant(SchedulerOps.row(row));
@@ -132,12 +133,17 @@ class SchedulerOpsTest {
               x,
               out,
               x0,
-              tf.constant(new float[] {1, 10}),
-              tf.constant(new float[] {0.5f, 0}),
+              List.of(
+                  tf.constant(new float[] {1, 10}),
+                  tf.constant(new float[] {0.5f, 0}),
+                  tf.constant(new float[] {0.25f, -1})),
               tf.constant(new float[] {-1, 1}));
       assertThat(next.asTensor().getFloat(0))
-          .isEqualTo(3 * 0.25f - 4 * 0.5f - 5 * 0.75f + 6 + 3.5f - 8);
-      assertThat(next.asTensor().getFloat(1)).isEqualTo(9 + 8 + 5 + 60 + 8);
+          .isEqualTo(3 * 0.25f - 4 * 0.5f - 5 * 0.75f + 6 + 3.5f + 2 - 9);
+      assertThat(next.asTensor().getFloat(1)).isEqualTo(9 + 8 + 5 + 60 - 8 + 9);
+      Operand<TFloat32> kept = SchedulerOps.kept(tf, weights, x, x0);
+      assertThat(kept.asTensor().getFloat(0)).isEqualTo(10 * 0.25f - 11 * 0.75f);
+      assertThat(kept.asTensor().getFloat(1)).isEqualTo(30 + 11);
     }
   }
 
