@@ -33,8 +33,6 @@ final class SchedulerJson {
 
   private static final String DDPM_PIPELINE = "DDPMPipeline";
   private static final String DDIM_PIPELINE = "DDIMPipeline";
-  private static final String DDPM_SCHEDULER = "DDPMScheduler";
-  private static final String DDIM_SCHEDULER = "DDIMScheduler";
 
   /** Most training timesteps, whose table must fit into memory; models have 1000. */
   private static final int MAX_TIMESTEPS = 1_000_000;
@@ -55,8 +53,9 @@ final class SchedulerJson {
         "num_train_timesteps must be at most %s, got %s",
         MAX_TIMESTEPS,
         timesteps);
-    double start = betaOf(json, "beta_start", 1e-4);
-    double end = betaOf(json, "beta_end", 0.02);
+    boolean heun = SchedulerClass.HEUN.className().equals(text(json, Json.CLASS_NAME, ""));
+    double start = betaOf(json, "beta_start", heun ? 0.00085 : 1e-4);
+    double end = betaOf(json, "beta_end", heun ? 0.012 : 0.02);
     String name = text(json, "beta_schedule", "linear");
     BetaSchedule schedule;
     if (json.hasNonNull(TRAINED_BETAS)) {
@@ -115,13 +114,13 @@ final class SchedulerJson {
     double exponent = number(json, SPACING_EXPONENT, 1);
     String spacing = timestepSpacing(json);
     checkArgument(
-        exponent == 1 || spacing.equals(PipelineScheduler.TRAILING),
+        exponent == 1 || spacing.equals(PipelinePlans.TRAILING),
         "_spacing_exponent needs timestep_spacing trailing, got %s with %s",
         String.valueOf(exponent),
         spacing);
     int steps = integer(json, STEPS, 0);
     checkArgument(
-        steps == 0 || spacing.equals(PipelineScheduler.TRAILING),
+        steps == 0 || spacing.equals(PipelinePlans.TRAILING),
         "_num_inference_steps needs timestep_spacing trailing, got %s with %s",
         steps,
         spacing);
@@ -179,10 +178,7 @@ final class SchedulerJson {
     ObjectNode index = Json.object();
     index.put(Json.CLASS_NAME, pipeline.ddimPipeline() ? DDIM_PIPELINE : DDPM_PIPELINE);
     index.put(Json.VERSION, version);
-    index
-        .putArray("scheduler")
-        .add("diffusers")
-        .add(pipeline.ddim() ? DDIM_SCHEDULER : DDPM_SCHEDULER);
+    index.putArray("scheduler").add("diffusers").add(pipeline.kind().className());
     index.putArray("unet").add("diffusers").add(UNetJson.UNET_CLASS);
     return index;
   }
@@ -198,25 +194,15 @@ final class SchedulerJson {
     String scheduler =
         index
             .flatMap(Index::scheduler)
-            .orElseGet(() -> text(json, Json.CLASS_NAME, DDPM_SCHEDULER));
+            .orElseGet(() -> text(json, Json.CLASS_NAME, SchedulerClass.DDPM.className()));
     // DDIMPipeline makes a DDIMScheduler of whatever it is given.
-    boolean ddimPipeline = index.map(Index::ddimPipeline).orElse(scheduler.equals(DDIM_SCHEDULER));
-    checkArgument(
-        ddimPipeline || scheduler.equals(DDPM_SCHEDULER) || scheduler.equals(DDIM_SCHEDULER),
-        "the scheduler must be DDPMScheduler or DDIMScheduler, got %s; if the model was trained with the noise of the"
-            + " beta_ settings here, write one of these two as _class_name, and in model_index.json if there is one",
-        scheduler);
-    return new PipelineScheduler(
-        ddimPipeline,
-        ddimPipeline || scheduler.equals(DDIM_SCHEDULER),
-        text(json, "variance_type", "fixed_small"),
-        timestepSpacing(json),
-        integer(json, "steps_offset", 0),
-        bool(json, "set_alpha_to_one", true),
-        clip(json));
+    boolean ddimPipeline =
+        index.map(Index::ddimPipeline).orElse(scheduler.equals(SchedulerClass.DDIM.className()));
+    SchedulerClass kind = ddimPipeline ? SchedulerClass.DDIM : SchedulerClass.of(scheduler);
+    return new PipelineScheduler(ddimPipeline, kind, json, clip(json, kind));
   }
 
-  private static double clip(JsonNode json) {
+  private static double clip(JsonNode json, SchedulerClass kind) {
     if (bool(json, "thresholding", false)) {
       double most = number(json, "sample_max_value", 1);
       checkArgument(
@@ -226,7 +212,7 @@ final class SchedulerJson {
           most);
       return 1;
     }
-    return bool(json, "clip_sample", true)
+    return kind.clips().isPresent() && bool(json, "clip_sample", kind.clips().get())
         ? number(json, "clip_sample_range", 1)
         : Double.POSITIVE_INFINITY;
   }
@@ -237,8 +223,7 @@ final class SchedulerJson {
     PipelineScheduler pipeline = model.pipeline();
     BetaSchedule schedule = info.schedule();
     ObjectNode json = Json.object();
-    json.put(Json.CLASS_NAME, pipeline.ddim() ? DDIM_SCHEDULER : DDPM_SCHEDULER)
-        .put(Json.VERSION, version);
+    json.put(Json.CLASS_NAME, pipeline.kind().className()).put(Json.VERSION, version);
     json.put("num_train_timesteps", schedule.timesteps());
     if (schedule.name().equals(TRAINED_BETAS)) {
       ArrayNode betas = json.putArray(TRAINED_BETAS);
@@ -252,21 +237,19 @@ final class SchedulerJson {
     }
     json.put("rescale_betas_zero_snr", schedule.isZeroTerminalSnr());
     json.put("prediction_type", info.predictionType().configName());
-    if (pipeline.ddim()) {
-      json.put("set_alpha_to_one", pipeline.setAlphaToOne());
-    } else {
-      json.put("variance_type", pipeline.varianceType());
+    pipeline.write(json);
+    if (pipeline.kind().clips().isPresent()) {
+      boolean clips = Double.isFinite(pipeline.clip());
+      json.put("clip_sample", clips).put("clip_sample_range", clips ? pipeline.clip() : 1);
+    } else if (Double.isFinite(pipeline.clip())) {
+      json.put("thresholding", true).put("sample_max_value", pipeline.clip());
     }
-    boolean clips = Double.isFinite(pipeline.clip());
-    json.put("clip_sample", clips).put("clip_sample_range", clips ? pipeline.clip() : 1);
-    json.put("timestep_spacing", pipeline.timestepSpacing());
     if (info.spacingExponent() != 1) {
       json.put(SPACING_EXPONENT, info.spacingExponent());
     }
     if (info.steps() > 0) {
       json.put(STEPS, info.steps());
     }
-    json.put("steps_offset", pipeline.stepsOffset());
     return json;
   }
 }

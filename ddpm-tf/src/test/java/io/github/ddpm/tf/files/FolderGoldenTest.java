@@ -150,9 +150,15 @@ class FolderGoldenTest {
       double clip)
       throws IOException {
     ModelFolder model = ModelFolder.read(Fixtures.path("golden/" + name));
+    ObjectNode settings =
+        Json.object()
+            .put("variance_type", variance)
+            .put("timestep_spacing", spacing)
+            .put("steps_offset", offset)
+            .put("set_alpha_to_one", alphaToOne);
+    SchedulerClass kind = ddim ? SchedulerClass.DDIM : SchedulerClass.DDPM;
     assertThat(model.config().pipeline())
-        .isEqualTo(
-            new PipelineScheduler(ddimPipeline, ddim, variance, spacing, offset, alphaToOne, clip));
+        .isEqualTo(new PipelineScheduler(ddimPipeline, kind, settings, clip));
     Fixtures.copyModel("golden/" + name, saved);
     ModelFolder copy = ModelFolder.read(saved);
     assertThat(copy.config()).isEqualTo(model.config());

@@ -167,10 +167,12 @@ class ModelFolderTest {
         {"_class_name": "DDIMPipeline", "scheduler": ["diffusers", "PNDMScheduler"],
          "unet": ["diffusers", "UNet2DModel"]}""");
     PipelineScheduler pipeline = ModelFolder.read(folder).config().pipeline();
-    assertThat(pipeline.ddim()).isTrue();
+    assertThat(pipeline.kind()).isEqualTo(SchedulerClass.DDIM);
     assertThat(pipeline.defaultSteps(1000)).isEqualTo(50);
     Files.writeString(index, Files.readString(index).replace("DDIMPipeline", "DDPMPipeline"));
-    refused(SCHEDULER, "the scheduler must be DDPMScheduler or DDIMScheduler, got PNDMScheduler");
+    refused(
+        SCHEDULER,
+        "HeunDiscreteScheduler, LMSDiscreteScheduler, got PNDMScheduler; if the model was trained with the noise");
   }
 
   /** What isn't a library and a class says nothing, so the configuration of the scheduler does. */
@@ -191,7 +193,7 @@ class ModelFolderTest {
       Path file = folder.resolve(SCHEDULER);
       Json.write(file, ((ObjectNode) Json.read(file)).put("_class_name", name));
       PipelineScheduler pipeline = ModelFolder.read(folder).config().pipeline();
-      assertThat(pipeline.ddim()).isEqualTo(name.equals("DDIMScheduler"));
+      assertThat(pipeline.kind().className()).isEqualTo(name);
       assertThat(pipeline.ddimPipeline()).isFalse();
     }
   }
@@ -452,7 +454,7 @@ class ModelFolderTest {
 
   @Test
   void anUnknownSchedulerIsRefusedWithAndWithoutAnIndex() throws IOException {
-    String problem = "must be DDPMScheduler or DDIMScheduler, got ScoreSdeVeScheduler";
+    String problem = "HeunDiscreteScheduler, LMSDiscreteScheduler, got ScoreSdeVeScheduler";
     Path config = folder.resolve("scheduler/scheduler_config.json");
     edit(config, json -> json.put("_class_name", "ScoreSdeVeScheduler"));
     assertThat(ModelFolder.read(folder).config().pipeline())

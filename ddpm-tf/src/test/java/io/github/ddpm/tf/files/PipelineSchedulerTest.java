@@ -1,9 +1,12 @@
 package io.github.ddpm.tf.files;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
@@ -21,6 +24,81 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** What {@code scheduler_config.json} says, against loops of diffusers itself, in double. */
 class PipelineSchedulerTest {
+  static List<JsonNode> solverLoops() throws IOException {
+    JsonNode loops = Json.read(Fixtures.path("golden/solvers.json")).get("loops");
+    return StreamSupport.stream(loops.spliterator(), false).toList();
+  }
+
+  /** Plan, timesteps that the network is told, and rows of each scheduler that is a solver. */
+  @Test
+  void aSolversPlanIsThatOfDiffusers() throws IOException {
+    for (JsonNode loop : solverLoops()) {
+      JsonNode config = loop.get("config");
+      PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
+      BetaSchedule schedule = SchedulerJson.schedule(config);
+      double[] plan = plan(pipeline, loop.get("n").asInt(), schedule);
+      List<Step> rows = pipeline.steps(schedule, SchedulerJson.predictionType(config), plan);
+      double[] sigmas = doubles(loop.get("sigmas"));
+      double[] told = doubles(loop.get("timesteps"));
+      assertThat(rows).as("%s", config).hasSize(told.length);
+      for (int i = 0; i < told.length; i++) {
+        Step row = rows.get(i);
+        assertThat(row.timestep()).as("%s of %s", i, config).isCloseTo(told[i], within(1e-6));
+        assertThat(row.noise() / row.signal())
+            .as("%s of %s", i, config)
+            .isCloseTo(sigmas[i], withinPercentage(1e-6));
+      }
+      ModelConfig model =
+          new ModelConfig(
+              UNetConfig.small(4, 4, 1),
+              model(schedule, SchedulerJson.predictionType(config)),
+              pipeline);
+      JsonNode saved = SchedulerJson.write(model, "0");
+      assertThat(SchedulerJson.pipeline(saved, Optional.empty())).isEqualTo(pipeline);
+      assertThat(SchedulerJson.schedule(saved)).isEqualTo(schedule);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "DPMSolverMultistepScheduler | solver_order | 4 | solver_order must be 1, 2 or 3, got 4",
+        "DPMSolverMultistepScheduler | algorithm_type | \"dpmsolver\" | algorithm_type must be dpmsolver++ or"
+            + " sde-dpmsolver++, got dpmsolver",
+        "DPMSolverMultistepScheduler | use_beta_sigmas | true | use_beta_sigmas must be false, got true",
+        "DPMSolverMultistepScheduler | euler_at_final | 1 | euler_at_final must be true or false, got 1",
+        "UniPCMultistepScheduler | predict_x0 | false | predict_x0 must be true, got false",
+        "UniPCMultistepScheduler | steps_offset | -1 | steps_offset must be at least 0, got -1",
+        "EulerDiscreteScheduler | interpolation_type | \"log_linear\" | interpolation_type must be linear, got"
+            + " log_linear",
+      })
+  void whatWeCantDoIsRefusedByName(String name, String key, String value, String message)
+      throws IOException {
+    ObjectNode config = Json.object().put("_class_name", name);
+    config.set(key, Json.MAPPER.readTree(value));
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> SchedulerJson.pipeline(config, Optional.empty()))
+        .withMessage(message);
+  }
+
+  @Test
+  void noiseLevelsOfTheSettingsAreNotThoseOfTheUser() {
+    ObjectNode config =
+        Json.object()
+            .put("_class_name", "DPMSolverMultistepScheduler")
+            .put("use_karras_sigmas", true);
+    PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
+    assertThatIllegalArgumentException()
+        .isThrownBy(
+            () ->
+                pipeline.steps(
+                    BetaSchedule.linear(), PredictionType.SAMPLE, new double[] {900, 500, 100}))
+        .withMessage(
+            "use_karras_sigmas makes the timesteps itself, which can't be others: give the sampler a number of steps, or"
+                + " another solver");
+  }
+
   static List<JsonNode> loops() throws IOException {
     JsonNode loops = Json.read(Fixtures.path("golden/loops.json")).get("loops");
     return StreamSupport.stream(loops.spliterator(), false).toList();
@@ -96,7 +174,7 @@ class PipelineSchedulerTest {
     SchedulerJson.Index index =
         new SchedulerJson.Index(pipelineClass.equals("DDIMPipeline"), Optional.of(schedulerClass));
     PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.of(index));
-    assertThat(pipeline.ddim())
+    assertThat(pipeline.kind() == SchedulerClass.DDIM)
         .isEqualTo(pipelineClass.equals("DDIMPipeline") || schedulerClass.equals("DDIMScheduler"));
     double[] plan =
         plan(pipeline, pipeline.defaultSteps(timesteps), BetaSchedule.linear(timesteps));
@@ -114,7 +192,8 @@ class PipelineSchedulerTest {
   }
 
   private static List<Step> rows(String varianceType) {
-    return new PipelineScheduler(false, false, varianceType, "leading", 0, true, 1)
+    return new PipelineScheduler(
+            false, SchedulerClass.DDPM, Json.object().put("variance_type", varianceType), 1)
         .steps(BetaSchedule.linear(), PredictionType.EPSILON, new double[] {900, 500, 0});
   }
 

@@ -1,0 +1,276 @@
+package io.github.ddpm.tf.files;
+
+import static io.github.ddpm.tf.files.SchedulerSetting.any;
+import static io.github.ddpm.tf.files.SchedulerSetting.oneOf;
+
+import io.github.ddpm.AdamsBashforth;
+import io.github.ddpm.DpmSolver;
+import io.github.ddpm.NoiseScheduler;
+import io.github.ddpm.Step;
+import io.github.ddpm.UniPc;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+
+/**
+ * The schedulers of diffusers that are tables of rows: what each reads in a {@code
+ * scheduler_config.json} beside the schedule and the prediction type, and which solver it is.
+ */
+enum SchedulerClass {
+  /** A learned variance is replaced by the small one. */
+  DDPM("DDPM", PipelinePlans.OF_DDIM) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          oneOf(
+              "variance_type",
+              "fixed_small",
+              "fixed_small_log",
+              "fixed_large",
+              "fixed_large_log",
+              "learned",
+              "learned_range"));
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      return settings.text("variance_type").startsWith("fixed_large")
+          ? NoiseScheduler.ddpmLarge()
+          : NoiseScheduler.ddpm();
+    }
+  },
+
+  /** η is an argument of the pipeline, 0 by default. */
+  DDIM("DDIM", PipelinePlans.OF_DDIM) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(any("set_alpha_to_one", true));
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      return NoiseScheduler.ddim(0, false, settings.flag("set_alpha_to_one"));
+    }
+  },
+
+  DPM_SOLVER("DPMSolverMultistep", PipelinePlans.OF_MULTISTEP) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          ORDER,
+          oneOf("algorithm_type", "dpmsolver++", "sde-dpmsolver++").alike("deis"),
+          oneOf("solver_type", "midpoint", "heun").alike("logrho", "bh1", "bh2"),
+          any("lower_order_final", true),
+          any("euler_at_final", false),
+          oneOf("final_sigmas_type", "zero", "sigma_min"),
+          any(PipelinePlans.CLIPPED, Double.NEGATIVE_INFINITY),
+          any(PipelinePlans.KARRAS, false),
+          any(PipelinePlans.EXPONENTIAL, false),
+          any(PipelinePlans.LU, false),
+          oneOf("use_beta_sigmas", false),
+          oneOf("use_flow_sigmas", false));
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      NoiseScheduler solver = of(settings, Math.min(steps, settings.number("solver_order")));
+      if (!settings.flag("euler_at_final")) {
+        return solver;
+      }
+      return (schedule, type, timesteps) -> {
+        List<Step> rows = new ArrayList<>(solver.steps(schedule, type, timesteps));
+        int last = rows.size() - 1;
+        rows.set(last, of(settings, 1).steps(schedule, type, timesteps).get(last));
+        return rows;
+      };
+    }
+
+    private NoiseScheduler of(PipelineScheduler settings, int order) {
+      return new DpmSolver(
+          order,
+          settings.text("algorithm_type").startsWith("sde"),
+          settings.text("solver_type").equals("midpoint"),
+          settings.flag("lower_order_final"),
+          settings.text("final_sigmas_type").equals("zero"));
+    }
+  },
+
+  UNI_PC("UniPCMultistep", PipelinePlans.OF_MULTISTEP) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          ORDER,
+          oneOf("predict_x0", true),
+          oneOf("solver_type", "bh2", "bh1").alike("midpoint", "heun", "logrho"),
+          oneOf("lower_order_final", true),
+          oneOf("final_sigmas_type", "zero", "sigma_min"),
+          any(PipelinePlans.KARRAS, false),
+          any(PipelinePlans.EXPONENTIAL, false),
+          oneOf("use_beta_sigmas", false),
+          oneOf("use_flow_sigmas", false));
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      return new UniPc(
+          Math.min(steps, settings.number("solver_order")),
+          settings.text("solver_type").equals("bh2"),
+          settings.text("final_sigmas_type").equals("zero"));
+    }
+  },
+
+  /** It ends at the noise of timestep 0. */
+  DEIS("DEISMultistep", PipelinePlans.OF_MULTISTEP) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          ORDER,
+          oneOf("algorithm_type", "deis").alike("dpmsolver", "dpmsolver++"),
+          oneOf("solver_type", "logrho").alike("midpoint", "heun", "bh1", "bh2"),
+          any("lower_order_final", true),
+          any(PipelinePlans.KARRAS, false),
+          any(PipelinePlans.EXPONENTIAL, false),
+          oneOf("use_beta_sigmas", false),
+          oneOf("use_flow_sigmas", false));
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      return new AdamsBashforth(
+          Math.min(steps, settings.number("solver_order")),
+          true,
+          settings.flag("lower_order_final"),
+          false);
+    }
+  },
+
+  EULER("EulerDiscrete", PipelinePlans.OF_SIGMAS) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          oneOf("final_sigmas_type", "zero", "sigma_min"),
+          any(PipelinePlans.KARRAS, false),
+          any(PipelinePlans.EXPONENTIAL, false),
+          oneOf("use_beta_sigmas", false),
+          oneOf("interpolation_type", "linear"),
+          oneOf("timestep_type", "discrete"));
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      return NoiseScheduler.ddim(0, true, settings.text("final_sigmas_type").equals("zero"));
+    }
+  },
+
+  EULER_ANCESTRAL("EulerAncestralDiscrete", PipelinePlans.OF_SIGMAS) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of();
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      return NoiseScheduler.ddim(1);
+    }
+  },
+
+  HEUN("HeunDiscrete", PipelinePlans.OF_SIGMAS) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          any(PipelinePlans.KARRAS, false),
+          any(PipelinePlans.EXPONENTIAL, false),
+          oneOf("use_beta_sigmas", false));
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      return NoiseScheduler.heun();
+    }
+  },
+
+  LMS("LMSDiscrete", PipelinePlans.OF_SIGMAS) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          any(PipelinePlans.KARRAS, false),
+          any(PipelinePlans.EXPONENTIAL, false),
+          oneOf("use_beta_sigmas", false));
+    }
+
+    @Override
+    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+      return new AdamsBashforth(Math.min(steps, 4), false, true, true);
+    }
+  };
+
+  /** Of multistep solvers. */
+  private static final SchedulerSetting ORDER =
+      new SchedulerSetting("solver_order", 2, List.of(1, 2, 3), List.of());
+
+  private static final String SUFFIX = "Scheduler";
+
+  /** The same, for pipelines that work on several timesteps at once. */
+  private static final String PARALLEL = "ParallelScheduler";
+
+  private final String name;
+  private final PipelinePlans plans;
+
+  SchedulerClass(String name, PipelinePlans plans) {
+    this.name = name;
+    this.plans = plans;
+  }
+
+  /**
+   * Returns the scheduler of a class.
+   *
+   * @throws IllegalArgumentException if it is none of these
+   */
+  static SchedulerClass of(String className) {
+    return Stream.of(values())
+        .filter(
+            each -> className.equals(each.className()) || className.equals(each.name + PARALLEL))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new IllegalArgumentException(
+                    "the scheduler must be "
+                        + Stream.of(values())
+                            .map(SchedulerClass::className)
+                            .collect(Collectors.joining(", "))
+                        + ", got "
+                        + className
+                        + "; if the model was trained with the noise of the beta_ settings here, write one of these as"
+                        + " _class_name, and in model_index.json if there is one"));
+  }
+
+  String className() {
+    return name + SUFFIX;
+  }
+
+  /** Returns what it reads. */
+  List<SchedulerSetting> settings() {
+    return Stream.concat(own().stream(), plans.settings().stream()).toList();
+  }
+
+  /** Returns what it reads beside what its plans are made of. */
+  abstract List<SchedulerSetting> own();
+
+  PipelinePlans plans() {
+    return plans;
+  }
+
+  /** Returns whether estimates are clipped where nothing is said; empty if they never are. */
+  Optional<Boolean> clips() {
+    return switch (this) {
+      case DDPM, DDIM -> Optional.of(true);
+      case HEUN -> Optional.of(false);
+      default -> Optional.empty();
+    };
+  }
+
+  /** Returns the solver that its settings make, for so many timesteps. */
+  abstract NoiseScheduler solver(PipelineScheduler settings, int steps);
+}
