@@ -1,6 +1,7 @@
 package io.github.ddpm.tf;
 
 import io.github.ddpm.spi.Heap;
+import io.github.ddpm.tf.files.ArrayFormat;
 import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
@@ -95,7 +96,8 @@ public final class ModelFiles {
   }
 
   /**
-   * Reads a file of arrays in the safetensors format, of any floating type.
+   * Reads a file of arrays of any floating type: a dict of tensors that PyTorch saved, of which
+   * nothing is run, if the name ends with {@code .bin} or {@code .pt}, else safetensors.
    *
    * @return the arrays by name, in the file's order
    * @throws IOException if the file isn't valid; the message names the file, the array and what is
@@ -103,7 +105,7 @@ public final class ModelFiles {
    */
   public static Map<String, FloatNdArray> readArrays(Path file) throws IOException {
     Map<String, FloatNdArray> arrays = new LinkedHashMap<>();
-    SafeTensors.read(file)
+    ArrayFormat.read(file)
         .forEach(
             (name, weight) ->
                 arrays.put(name, NdArrays.wrap(weight.shape(), DataBuffers.of(weight.values()))));

@@ -1,7 +1,5 @@
 package io.github.ddpm.tf.files;
 
-import static java.nio.charset.StandardCharsets.ISO_8859_1;
-
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
@@ -9,7 +7,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.base.Enums;
 import com.google.common.base.Joiner;
 import io.github.ddpm.spi.Excerpt;
-import io.github.ddpm.spi.Heap;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -34,41 +31,13 @@ public final class SafeTensors {
   /** Far more than the thousands of arrays of the largest network need. */
   private static final long MAX_HEADER = 4_000_000;
 
-  /** Numbers of an array that fit into 2 GiB as floats. */
-  private static final int MAX_COUNT = Integer.MAX_VALUE / Float.BYTES;
-
-  /** What is read or written at once. */
+  /** What is written at once. */
   private static final int CHUNK_BYTES = 1 << 20;
-
-  /** So much of a file tells what it is. */
-  private static final int START = 64;
-
-  /** The newest protocol of pickles, which the second byte of one says. */
-  private static final int MAX_PROTOCOL = 5;
 
   private static final int LENGTH_BYTES = Long.BYTES;
   private static final String METADATA = "__metadata__";
 
   private SafeTensors() {}
-
-  /** An array in a file, whose place there has been checked. */
-  record Stored(OpenFile file, String name, DType type, Shape shape, long begin, long end) {
-    /**
-     * Reads it.
-     *
-     * @param scratch holds the result, until it is used again
-     * @throws IOException if the file is no longer what it was
-     */
-    Weight read(Scratch scratch) throws IOException {
-      Heap.check(where(file, name), Float.BYTES * (double) shape.size());
-      FloatBuffer values = scratch.floats((int) shape.size());
-      for (long at = begin; at < end; at += CHUNK_BYTES) {
-        ByteBuffer chunk = scratch.bytes((int) Math.min(CHUNK_BYTES, end - at));
-        type.read(file.read(at, chunk), values);
-      }
-      return new Weight(shape, values.flip());
-    }
-  }
 
   /**
    * Reads the header of a file.
@@ -77,11 +46,11 @@ public final class SafeTensors {
    * @throws IOException if the file isn't valid; the message names the file, the array and what is
    *     wrong
    */
-  static Map<String, Stored> list(OpenFile file) throws IOException {
+  static Map<String, StoredArray> list(OpenFile file) throws IOException {
     long dataStart = LENGTH_BYTES + headerLength(file);
     long size = file.size();
     JsonNode header = header(file, dataStart);
-    Map<String, Stored> arrays = new LinkedHashMap<>();
+    Map<String, StoredArray> arrays = new LinkedHashMap<>();
     for (Map.Entry<String, JsonNode> entry : header.properties()) {
       if (!entry.getKey().equals(METADATA)) {
         arrays.put(entry.getKey(), stored(file, entry.getKey(), entry.getValue(), dataStart, size));
@@ -99,17 +68,9 @@ public final class SafeTensors {
    *     wrong
    */
   public static Map<String, Weight> read(Path file) throws IOException {
-    Map<String, Weight> weights = new LinkedHashMap<>();
     try (OpenFile open = OpenFile.of(file)) {
-      Map<String, Stored> arrays = list(open);
-      double numbers =
-          arrays.values().stream().mapToDouble(array -> (double) array.shape().size()).sum();
-      Heap.check(file, Float.BYTES * numbers);
-      for (Stored array : arrays.values()) {
-        weights.put(array.name(), array.read(new Scratch()));
-      }
+      return StoredArray.readAll(open, list(open));
     }
-    return weights;
   }
 
   /**
@@ -198,21 +159,16 @@ public final class SafeTensors {
 
   /** Says what a file is that has another content than its name says; "" if that isn't known. */
   private static String otherThanSafetensors(OpenFile file) throws IOException {
-    byte[] bytes = file.read(0, littleEndian((int) Math.min(file.size(), START))).array();
-    String text = new String(bytes, ISO_8859_1);
-    if (text.startsWith("version https://git-lfs")) {
-      return "this is a pointer of Git LFS, not the file itself, which `git lfs pull` brings";
+    FileStart start = FileStart.of(file);
+    if (start.isZip()) {
+      return "this is a pickle of PyTorch, not safetensors; let its name end with .bin, and it is"
+          + " read if it holds tensors alone";
     }
-    if (text.startsWith("PK\3\4") || (bytes[0] == (byte) 0x80 && bytes[1] <= MAX_PROTOCOL)) {
+    if (start.isPickle()) {
       return "this is a pickle of PyTorch, not safetensors; have diffusers save the model again with"
           + " save_pretrained(folder, safe_serialization=True)";
     }
-    if (text.stripLeading().startsWith("<")) {
-      return "this is a web page or XML, not safetensors: it may be a login page or an error";
-    }
-    return text.chars().allMatch(c -> c >= ' ' || Character.isWhitespace(c))
-        ? "this is text, not safetensors: " + Excerpt.of(text)
-        : "";
+    return start.describe("safetensors");
   }
 
   private static JsonNode header(OpenFile file, long end) throws IOException {
@@ -229,10 +185,10 @@ public final class SafeTensors {
     }
   }
 
-  private static Stored stored(
+  private static StoredArray stored(
       OpenFile file, String name, JsonNode description, long dataStart, long fileSize)
       throws IOException {
-    String where = where(file, name);
+    String where = StoredArray.where(file, name);
     JsonNode sizes = description.path("shape");
     JsonNode offsets = description.path("data_offsets");
     if (!sizes.isArray() || !offsets.isArray() || offsets.size() != 2) {
@@ -275,20 +231,26 @@ public final class SafeTensors {
               + " bytes, got "
               + (end - begin));
     }
-    if (bytes / type.bytes() > MAX_COUNT) {
+    if (bytes / type.bytes() > StoredArray.MAX_COUNT) {
       throw new IOException(
-          where + ": an array has at most " + MAX_COUNT + " numbers, got " + bytes / type.bytes());
+          where
+              + ": an array has at most "
+              + StoredArray.MAX_COUNT
+              + " numbers, got "
+              + bytes / type.bytes());
     }
-    return new Stored(file, name, type, Shape.of(shape), dataStart + begin, dataStart + end);
+    return StoredArray.rowMajor(file, name, type, Shape.of(shape), dataStart + begin);
   }
 
   /** Each byte belongs to one array, else a small file could fill a large memory. */
   private static void checkGapless(
-      OpenFile file, Map<String, Stored> arrays, long dataStart, long fileSize) throws IOException {
-    List<Stored> inOrder = new ArrayList<>(arrays.values());
-    inOrder.sort(Comparator.comparingLong(Stored::begin).thenComparingLong(Stored::end));
+      OpenFile file, Map<String, StoredArray> arrays, long dataStart, long fileSize)
+      throws IOException {
+    List<StoredArray> inOrder = new ArrayList<>(arrays.values());
+    inOrder.sort(
+        Comparator.comparingLong(StoredArray::begin).thenComparingLong(StoredArray::bytes));
     long end = dataStart;
-    for (Stored array : inOrder) {
+    for (StoredArray array : inOrder) {
       if (array.begin() != end) {
         throw invalid(
             file,
@@ -299,7 +261,7 @@ public final class SafeTensors {
                 + ", got "
                 + (array.begin() - dataStart));
       }
-      end = array.end();
+      end += array.bytes();
     }
     if (end != fileSize) {
       throw invalid(
@@ -327,10 +289,6 @@ public final class SafeTensors {
 
   private static ByteBuffer littleEndian(int length) {
     return ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);
-  }
-
-  private static String where(OpenFile file, String name) {
-    return file.path() + ": array " + Excerpt.of(name);
   }
 
   private static IOException invalid(OpenFile file, String problem) {

@@ -1,10 +1,7 @@
 package io.github.ddpm.tf.files;
 
-import static java.util.stream.Collectors.joining;
-
 import com.fasterxml.jackson.databind.JsonNode;
 import io.github.ddpm.spi.Excerpt;
-import io.github.ddpm.tf.files.SafeTensors.Stored;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
@@ -12,6 +9,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.Consumer;
@@ -21,14 +19,14 @@ import org.tensorflow.ndarray.Shape;
  * The files in which diffusers keeps the weights of a network: {@code
  * diffusion_pytorch_model.safetensors}, or several that {@code
  * diffusion_pytorch_model.safetensors.index.json} lists, or a variant of either, such as {@code
- * diffusion_pytorch_model.fp16.safetensors}.
+ * diffusion_pytorch_model.fp16.safetensors}. If there is none, the same with {@code bin} for {@code
+ * safetensors}.
  */
 public final class WeightFiles {
   static final String NAME = "diffusion_pytorch_model.safetensors";
 
   private static final String STEM = "diffusion_pytorch_model.";
-  private static final String EXTENSION = ".safetensors";
-  private static final String INDEX = NAME + ".index.";
+  private static final String JSON = ".json";
 
   /** What the names of all weights begin with where a network was saved inside of another. */
   private static final List<String> WRAPPERS = List.of("_orig_mod.", "module.");
@@ -41,9 +39,9 @@ public final class WeightFiles {
   /** What messages name. */
   private final Path file;
 
-  private final Map<String, Stored> arrays;
+  private final Map<String, StoredArray> arrays;
 
-  private WeightFiles(Path file, Map<String, Stored> arrays) {
+  private WeightFiles(Path file, Map<String, StoredArray> arrays) {
     this.file = file;
     this.arrays = arrays;
   }
@@ -56,15 +54,20 @@ public final class WeightFiles {
    * @throws IOException if they are not there; the message names the file and what is wrong
    */
   static WeightFiles find(Snapshot files, String folder) throws IOException {
-    String name = choose(files, folder);
-    Path file = files.path(name);
-    return new WeightFiles(
-        file,
-        renamed(
+    for (ArrayFormat format : ArrayFormat.values()) {
+      Optional<String> name = choose(files, folder, format);
+      if (name.isPresent()) {
+        Path file = files.path(name.get());
+        return new WeightFiles(
             file,
-            name.endsWith(EXTENSION)
-                ? SafeTensors.list(files.file(name))
-                : shards(files, folder, name)));
+            renamed(
+                file,
+                name.get().endsWith(JSON)
+                    ? shards(files, folder, name.get(), format)
+                    : format.list(files.file(name.get()))));
+      }
+    }
+    throw new IOException(files.path(folder + NAME) + ": this file is missing");
   }
 
   /**
@@ -96,7 +99,7 @@ public final class WeightFiles {
   /** Reads all weights one by one; each is gone when the next comes. */
   public void forEach(Consumer<Weight> consumer) throws IOException {
     Scratch scratch = new Scratch();
-    for (Stored array : arrays.values()) {
+    for (StoredArray array : arrays.values()) {
       consumer.accept(array.read(scratch));
     }
   }
@@ -111,8 +114,8 @@ public final class WeightFiles {
     find(name, shape);
   }
 
-  private Stored find(String name, Shape shape) throws IOException {
-    Stored array = arrays.get(name);
+  private StoredArray find(String name, Shape shape) throws IOException {
+    StoredArray array = arrays.get(name);
     if (array == null) {
       throw new IOException(file + ": weight " + name + " is missing");
     }
@@ -138,7 +141,7 @@ public final class WeightFiles {
     @Override
     public Weight get(String name, Shape shape) throws IOException {
       left.remove(name);
-      Stored array = find(name, shape);
+      StoredArray array = find(name, shape);
       Weight weight = array.read(stored);
       checkFinite(array, weight.values());
       return weight.toTensorFlow(turned::floats);
@@ -156,7 +159,7 @@ public final class WeightFiles {
     }
   }
 
-  private static void checkFinite(Stored array, FloatBuffer values) throws IOException {
+  private static void checkFinite(StoredArray array, FloatBuffer values) throws IOException {
     for (int i = 0; i < values.limit(); i++) {
       if (!Float.isFinite(values.get(i))) {
         throw new IOException(
@@ -171,15 +174,15 @@ public final class WeightFiles {
     }
   }
 
-  private static Map<String, Stored> renamed(Path file, Map<String, Stored> arrays)
+  private static Map<String, StoredArray> renamed(Path file, Map<String, StoredArray> arrays)
       throws IOException {
-    Map<String, Stored> renamed = new LinkedHashMap<>();
+    Map<String, StoredArray> renamed = new LinkedHashMap<>();
     String prefix =
         WRAPPERS.stream()
             .filter(each -> arrays.keySet().stream().allMatch(name -> name.startsWith(each)))
             .findFirst()
             .orElse("");
-    for (Map.Entry<String, Stored> entry : arrays.entrySet()) {
+    for (Map.Entry<String, StoredArray> entry : arrays.entrySet()) {
       String name = entry.getKey().substring(prefix.length());
       if (name.contains("attentions.")) {
         for (Map.Entry<String, String> part : RENAMED.entrySet()) {
@@ -194,65 +197,58 @@ public final class WeightFiles {
     return renamed;
   }
 
-  /** Chooses the one file to read: weights, or the index of several files of weights. */
-  private static String choose(Snapshot files, String folder) throws IOException {
-    for (String name : List.of(folder + NAME, folder + INDEX + "json")) {
-      if (files.has(name)) {
-        return name;
+  /**
+   * Chooses the one file to read: weights, or the index of several files of weights.
+   *
+   * @return empty if there is none of that format
+   */
+  private static Optional<String> choose(Snapshot files, String folder, ArrayFormat format)
+      throws IOException {
+    String name = STEM + format.extension();
+    String index = name + ".index";
+    for (String whole : List.of(folder + name, folder + index + JSON)) {
+      if (files.has(whole)) {
+        return Optional.of(whole);
       }
     }
-    List<String> names =
-        files.names(folder).stream().filter(name -> name.startsWith(folder + STEM)).toList();
     List<String> variants =
-        names.stream()
+        files.names(folder).stream()
+            .map(file -> file.substring(folder.length()))
             .filter(
-                name ->
-                    name.substring(folder.length())
-                            .matches("diffusion_pytorch_model\\.\\w+\\.safetensors")
-                        || (name.startsWith(folder + INDEX) && name.endsWith(".json")))
+                file ->
+                    file.matches("diffusion_pytorch_model\\.\\w+\\." + format.extension())
+                        || (file.startsWith(index + ".") && file.endsWith(JSON)))
             .toList();
-    if (variants.size() == 1) {
-      return variants.get(0);
-    }
-    if (!variants.isEmpty()) {
+    if (variants.size() > 1) {
       throw new IOException(
           files.path(folder)
               + ": there must be "
-              + NAME
+              + name
               + " or one variant of it, got "
-              + Excerpt.of(
-                  variants.stream()
-                      .map(name -> name.substring(folder.length()))
-                      .collect(joining(", ")))
+              + Excerpt.of(String.join(", ", variants))
               + "; leave one");
     }
-    for (String name : names) {
-      if (name.endsWith(".bin")) {
-        throw new IOException(
-            files.path(name)
-                + ": pickles are not read, because reading one can run any code; have diffusers save the model again with"
-                + " save_pretrained(folder, safe_serialization=True)");
-      }
-    }
-    throw new IOException(files.path(folder + NAME) + ": this file is missing");
+    return variants.stream().findFirst().map(variant -> folder + variant);
   }
 
-  private static Map<String, Stored> shards(Snapshot files, String folder, String index)
-      throws IOException {
+  private static Map<String, StoredArray> shards(
+      Snapshot files, String folder, String index, ArrayFormat format) throws IOException {
     Path indexFile = files.path(index);
     JsonNode places = Json.read(files, index).path("weight_map");
     if (!places.isObject() || places.isEmpty()) {
       throw new IOException(indexFile + ": needs a weight_map that names files");
     }
-    Map<String, Map<String, Stored>> shards = new TreeMap<>();
-    Map<String, Stored> arrays = new LinkedHashMap<>();
+    Map<String, Map<String, StoredArray>> shards = new TreeMap<>();
+    Map<String, StoredArray> arrays = new LinkedHashMap<>();
     for (Map.Entry<String, JsonNode> place : places.properties()) {
       String name = place.getValue().asText();
       // Only files beside the index: a name from a file must not lead elsewhere.
-      if (!name.matches("[\\w.-]{1,200}") || !name.endsWith(EXTENSION)) {
+      if (!name.matches("[\\w.-]{1,200}") || !name.endsWith("." + format.extension())) {
         throw new IOException(
             indexFile
-                + ": weight_map must name .safetensors files beside it, got "
+                + ": weight_map must name ."
+                + format.extension()
+                + " files beside it, got "
                 + Excerpt.of(name));
       }
       Path file = files.path(folder + name);
@@ -260,16 +256,16 @@ public final class WeightFiles {
         if (!files.has(folder + name)) {
           throw new IOException(file + ": this file is missing");
         }
-        shards.put(name, SafeTensors.list(files.file(folder + name)));
+        shards.put(name, format.list(files.file(folder + name)));
       }
-      Stored array = shards.get(name).remove(place.getKey());
+      StoredArray array = shards.get(name).remove(place.getKey());
       if (array == null) {
         throw new IOException(file + ": weight " + Excerpt.of(place.getKey()) + " is missing");
       }
       arrays.put(place.getKey(), array);
     }
-    for (Map<String, Stored> rest : shards.values()) {
-      for (Stored array : rest.values()) {
+    for (Map<String, StoredArray> rest : shards.values()) {
+      for (StoredArray array : rest.values()) {
         throw new IOException(
             array.file().path()
                 + ": weight "

@@ -81,6 +81,37 @@ class LoaderFuzzTest {
           "[[[]]]",
           "{\"a\": 1}");
 
+  /** Parts of pickles that do what a file of tensors doesn't, or only once. */
+  private static final List<String> OPERATIONS =
+      List.of(
+          "(",
+          "}",
+          ")",
+          "t",
+          "u",
+          "R",
+          "b",
+          "Q",
+          ".",
+          "N",
+          "]",
+          "0",
+          "q\0",
+          "h\0",
+          "j\0\0\0\200",
+          "r\377\377\377\377",
+          "J\377\377\377\377",
+          "J\377\377\377\177",
+          "\212\10\0\0\0\0\0\0\0\100",
+          "\212\10\0\0\0\0\0\0\0\200",
+          "\213\377\377\377\177",
+          "X\377\377\377\377",
+          "\225\377\377\377\377\377\377\377\377",
+          "cos\nsystem\n",
+          "ccollections\nOrderedDict\n)R",
+          "\202\1",
+          "\227");
+
   private static final List<Class<?>> DOCUMENTED =
       List.of(IOException.class, NoSuchFileException.class, IllegalArgumentException.class);
 
@@ -107,6 +138,44 @@ class LoaderFuzzTest {
           numbers += weight.values().remaining();
         }
         assertThat(numbers).isLessThan(Files.size(file));
+        loaded++;
+      } catch (IOException e) {
+        assertThat(e).as("attempt %s", i).hasMessageContaining(file.toString());
+        assertShown(e, file);
+      }
+    }
+    assertThat(loaded).as("some damage is none").isBetween(1, 3000);
+  }
+
+  @Test
+  void damagedPickles() throws IOException {
+    Path file = folder.resolve("x.pt");
+    byte[] whole = Files.readAllBytes(Fixtures.path("golden/pytorch/views-2.pt"));
+    StoredZip.Entry pickle;
+    try (OpenFile open = OpenFile.of(Files.write(file, whole))) {
+      pickle = StoredZip.list(open).get("views-2/data.pkl");
+    }
+    int begin = (int) pickle.begin();
+    int end = (int) pickle.end();
+    int loaded = 0;
+    for (int i = 0; i < 4000; i++) {
+      byte[] bytes = whole.clone();
+      switch (random.nextInt(4)) {
+        case 0 -> flip(bytes, 0, begin);
+        case 1 -> flip(bytes, begin, end);
+        case 2 -> {
+          String part = OPERATIONS.get(random.nextInt(OPERATIONS.size()));
+          byte[] operations = part.getBytes(StandardCharsets.ISO_8859_1);
+          int at = begin + random.nextInt(end - begin - operations.length);
+          System.arraycopy(operations, 0, bytes, at, operations.length);
+        }
+        default -> flip(bytes, bytes.length - 800, bytes.length);
+      }
+      Files.write(file, bytes);
+      try {
+        for (Weight weight : ArrayFormat.read(file).values()) {
+          assertThat(weight.values().remaining()).isLessThan(bytes.length);
+        }
         loaded++;
       } catch (IOException e) {
         assertThat(e).as("attempt %s", i).hasMessageContaining(file.toString());
@@ -239,10 +308,14 @@ class LoaderFuzzTest {
   /** A few bytes changed. */
   private byte[] flipped(byte[] bytes, int before) {
     byte[] copy = bytes.clone();
-    for (int i = random.nextInt(4); i >= 0; i--) {
-      copy[random.nextInt(before)] = (byte) random.nextInt(256);
-    }
+    flip(copy, 0, before);
     return copy;
+  }
+
+  private void flip(byte[] bytes, int from, int to) {
+    for (int i = random.nextInt(4); i >= 0; i--) {
+      bytes[from + random.nextInt(to - from)] = (byte) random.nextInt(256);
+    }
   }
 
   /** The header of a safetensors file with a value changed or removed. */

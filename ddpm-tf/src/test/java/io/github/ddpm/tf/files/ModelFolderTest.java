@@ -290,8 +290,8 @@ class ModelFolderTest {
         arguments(
             "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
             "this is a pointer of Git LFS, not the file itself"),
-        arguments("PK\3\4\0\0\10\10", pickle),
-        arguments("\200\2\212\12l\374\234F", pickle),
+        arguments("PK\3\4\0\0\10\10", pickle + "; let its name end with .bin, and it is read if"),
+        arguments("\200\2\212\12l\374\234F", pickle + "; have diffusers save the model again"),
         arguments(
             "<!DOCTYPE html><title>Sign in</title>", "this is a web page or XML, not safetensors"),
         arguments("Entry not found", "this is text, not safetensors: Entry not found"),
@@ -494,11 +494,13 @@ class ModelFolderTest {
   }
 
   @Test
-  void picklesAreNotReadAndTheMessageSaysWhatToDo() throws IOException {
+  void safetensorsUnderTheNameOfAPickleAreCalledWhatTheyAre() throws IOException {
     Path weights = folder.resolve("unet/diffusion_pytorch_model.safetensors");
-    Files.move(weights, weights.resolveSibling("diffusion_pytorch_model.bin"));
-    assertRefused("safe_serialization=True");
-    Files.delete(weights.resolveSibling("diffusion_pytorch_model.bin"));
+    Path pickle = weights.resolveSibling("diffusion_pytorch_model.bin");
+    Files.move(weights, pickle);
+    assertRefused(
+        "diffusion_pytorch_model.bin: this is safetensors, not a zip archive of PyTorch; let its name end with .safetensors");
+    Files.delete(pickle);
     assertRefused("diffusion_pytorch_model.safetensors: this file is missing");
   }
 

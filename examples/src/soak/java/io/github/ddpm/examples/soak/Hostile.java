@@ -125,6 +125,9 @@ final class Hostile implements Callable<Integer> {
         Files.copy(file, folder.resolve(name));
       }
     }
+    Path pickle = folder.resolve("pickle/weights.bin");
+    Files.createDirectories(pickle.getParent());
+    Files.write(pickle, PickleFile.good());
     picture(folder.resolve("picture.png"), "png");
     picture(folder.resolve("pictures/picture.png"), "png");
     picture(folder.resolve("photos/picture.jpg"), "jpg");

@@ -27,7 +27,7 @@ import java.util.zip.GZIPOutputStream;
 /** A kind of file: which one is changed, how, and who reads it then. */
 enum HostileKind {
   /** A parser alone. */
-  SAFETENSORS(380, "unet/diffusion_pytorch_model.safetensors") {
+  SAFETENSORS(280, "unet/diffusion_pytorch_model.safetensors") {
     @Override
     byte[] change(Mutator mutator, byte[] whole) throws IOException {
       if (mutator.oneIn(3)) {
@@ -38,6 +38,28 @@ enum HostileKind {
       byte[] size =
           ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(header.length).array();
       return Bytes.concat(size, header, Arrays.copyOfRange(whole, 8 + length, whole.length));
+    }
+
+    @Override
+    void read(Path folder, Path file) throws IOException {
+      ModelFiles.readArrays(file);
+    }
+  },
+
+  /** A parser alone: of an archive, and of the pickle in it. */
+  PICKLE(100, "pickle/weights.bin") {
+    @Override
+    byte[] change(Mutator mutator, byte[] whole) throws IOException {
+      if (mutator.oneIn(5)) {
+        return mutator.bytes(whole);
+      }
+      if (mutator.oneIn(4)) {
+        // The directory of an archive is its end.
+        int end = whole.length - 400;
+        byte[] directory = mutator.bytes(Arrays.copyOfRange(whole, end, whole.length));
+        return Bytes.concat(Arrays.copyOf(whole, end), directory);
+      }
+      return PickleFile.with(whole, mutator::pickle);
     }
 
     @Override

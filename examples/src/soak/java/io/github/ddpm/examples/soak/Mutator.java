@@ -1,5 +1,6 @@
 package io.github.ddpm.examples.soak;
 
+import static java.nio.charset.StandardCharsets.ISO_8859_1;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -84,6 +85,50 @@ final class Mutator {
           "[0,9223372036854775807]",
           "{\"a\":{\"b\":[]}}");
 
+  /** What may come into a pickle: a character is a byte. */
+  private static final List<String> OPERATIONS =
+      List.of(
+          "(",
+          "}",
+          ")",
+          "]",
+          "t",
+          "u",
+          "s",
+          "R",
+          "b",
+          "Q",
+          ".",
+          "N",
+          "0",
+          "1",
+          "2",
+          "o",
+          "\201",
+          "\205",
+          "\223",
+          "\224",
+          "\227",
+          "q\0",
+          "h\0",
+          "h\1",
+          "\202\1",
+          "cos\nsystem\n",
+          "cbuiltins\neval\n",
+          "ctorch._utils\n_rebuild_tensor_v2\n",
+          "ccollections\nOrderedDict\n)R",
+          "ctorch\nFloatStorage\n",
+          "ctorch\nDoubleStorage\n",
+          "r\377\377\377\377",
+          "j\0\0\0\200",
+          "J\377\377\377\377",
+          "J\377\377\377\177",
+          "X\377\377\377\177",
+          "\213\377\377\377\177",
+          "\212\10\0\0\0\0\0\0\0\100",
+          "\212\10\377\377\377\377\377\377\377\377",
+          "\225\377\377\377\377\377\377\377\377");
+
   private final Random random;
 
   Mutator(long seed) {
@@ -132,6 +177,25 @@ final class Mutator {
       }
     }
     return bytes;
+  }
+
+  /** Changes a pickle: its bytes, or what it does, once or very often. */
+  byte[] pickle(byte... whole) {
+    if (oneIn(3)) {
+      return bytes(whole);
+    }
+    byte[] pickle = whole;
+    for (int i = random.nextInt(3); i >= 0; i--) {
+      String operation = OPERATIONS.get(random.nextInt(OPERATIONS.size()));
+      int times = oneIn(200) ? random.nextInt(1_000_000) : 1;
+      byte[] more = operation.repeat(times).getBytes(ISO_8859_1);
+      int place = 2 + random.nextInt(pickle.length - 2);
+      int rest = oneIn(2) ? place : Math.min(pickle.length, place + more.length);
+      pickle =
+          Bytes.concat(
+              Arrays.copyOf(pickle, place), more, Arrays.copyOfRange(pickle, rest, pickle.length));
+    }
+    return pickle;
   }
 
   private static void overwrite(byte[] bytes, int place, byte... with) {
