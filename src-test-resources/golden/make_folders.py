@@ -141,15 +141,6 @@ def draw(model, rng, dtype):
             p.data = torch.from_numpy(value.astype(ROUNDED[dtype]).astype("<f8"))
 
 
-def loop(scheduler, network, x, z):
-    noises = iter(z)
-    sys.modules[type(scheduler).__module__].randn_tensor = lambda *args, **kwargs: next(noises)
-    scheduler.set_timesteps(N)
-    for t in scheduler.timesteps:
-        x = scheduler.step(network(x, t), t, x).prev_sample
-    return x
-
-
 def write_json(path, value):
     with open(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(value, indent=2, sort_keys=True) + "\n")
@@ -184,11 +175,11 @@ for seed, (name, spec) in enumerate(FOLDERS.items(), start=11):
         expected["out"] = network(sample, timestep)
         # beta_schedule sigmoid exists in DDPMScheduler only: its betas are handed over.
         betas = dict(trained_betas=scheduler.betas.tolist()) if scheduler.config.beta_schedule == "sigmoid" else {}
-        expected["ddim5"] = loop(DDIM.from_config(scheduler.config, **betas), network, sample, z)
+        expected["ddim5"] = reference.loop(DDIM.from_config(scheduler.config, **betas), network, sample, z)
         if isinstance(scheduler, DDPM):
             learned = scheduler.config.variance_type.startswith("learned")
             fixed = dict(variance_type="fixed_small") if learned else {}
-            expected["ddpm5"] = loop(DDPM.from_config(scheduler.config, **fixed), network, sample, z)
+            expected["ddpm5"] = reference.loop(DDPM.from_config(scheduler.config, **fixed), network, sample, z)
     head = reference.header(commit)
     reference.write_safetensors(os.path.join(folder, "expected.safetensors"), expected, head)
 

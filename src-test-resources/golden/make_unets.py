@@ -1,4 +1,4 @@
-"""Writes the folders unet-*: three tiny UNet2DModels in diffusers' layout, each with expected.safetensors.
+"""Writes the folders unet-*: tiny UNet2DModels in diffusers' layout, each with expected.safetensors.
 
     python3 make_unets.py DIFFUSERS_CHECKOUT COMMIT
 
@@ -91,6 +91,100 @@ configs["unet-scale-shift"] = dict(
         num_class_embeds=3,
     ),
 )
+# The rest has options that few models have, and instead of AdamW's steps those of schedulers.
+configs["unet-adm"] = dict(
+    seed=4,
+    size=8,
+    timesteps=[640.0, 31.5],
+    labels=[4, 1],
+    scheduler=lambda: DDPM(beta_schedule="linear", prediction_type="epsilon"),
+    config=dict(
+        sample_size=8,
+        in_channels=3,
+        out_channels=3,
+        down_block_types=["ResnetDownsampleBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"],
+        up_block_types=["AttnUpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D"],
+        block_out_channels=[4, 8, 8],
+        layers_per_block=1,
+        norm_num_groups=2,
+        attn_norm_num_groups=4,
+        attention_head_dim=4,
+        downsample_type="resnet",
+        upsample_type="resnet",
+        resnet_time_scale_shift="scale_shift",
+        num_class_embeds=5,
+    ),
+)
+configs["unet-mish"] = dict(
+    seed=5,
+    size=8,
+    timesteps=[77.0, 901.0],
+    labels=[3, 17],
+    scheduler=lambda: DDPM(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction"),
+    config=dict(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        center_input_sample=True,
+        down_block_types=["ResnetDownsampleBlock2D", "AttnDownBlock2D"],
+        up_block_types=["ResnetUpsampleBlock2D", "AttnUpBlock2D"],
+        block_out_channels=[4, 8],
+        layers_per_block=1,
+        mid_block_scale_factor=1.5,
+        act_fn="mish",
+        norm_num_groups=2,
+        attention_head_dim=3,
+        time_embedding_dim=10,
+        class_embed_type="timestep",
+        num_class_embeds=20,
+    ),
+)
+configs["unet-gelu"] = dict(
+    seed=6,
+    size=8,
+    timesteps=[0.0, 512.0],
+    labels=None,
+    scheduler=lambda: DDPM(beta_schedule="scaled_linear", prediction_type="epsilon"),
+    config=dict(
+        sample_size=8,
+        in_channels=3,
+        out_channels=3,
+        down_block_types=["DownBlock2D", "AttnDownBlock2D"],
+        mid_block_type=None,
+        up_block_types=["UpBlock2D", "AttnUpBlock2D"],
+        block_out_channels=[4, 8],
+        layers_per_block=1,
+        act_fn="gelu",
+        norm_num_groups=2,
+        attention_head_dim=None,
+        downsample_padding=0,
+        resnet_time_scale_shift="scale_shift",
+    ),
+)
+configs["unet-relu"] = dict(
+    seed=7,
+    size=8,
+    timesteps=[333.0, 12.0],
+    labels=[999, 0],
+    scheduler=lambda: DDPM(beta_schedule="linear", prediction_type="sample"),
+    config=dict(
+        sample_size=8,
+        in_channels=1,
+        out_channels=1,
+        down_block_types=["AttnDownBlock2D", "DownBlock2D"],
+        up_block_types=["AttnUpBlock2D", "UpBlock2D"],
+        block_out_channels=[4, 8],
+        layers_per_block=1,
+        mid_block_scale_factor=2**0.5,
+        upsample_type="resnet",
+        act_fn="relu",
+        norm_num_groups=2,
+        attn_norm_num_groups=4,
+        attention_head_dim=2,
+        class_embed_type="timestep",
+    ),
+)
+SCHEDULED = ["unet-adm", "unet-mish", "unet-gelu", "unet-relu"]
 
 
 def draw(model, rng):
@@ -168,9 +262,21 @@ for name, spec in configs.items():
     loss().backward()
     gradients = {key: p.grad.clone() for key, p in model.named_parameters()}
     expected.update({"grad." + key: g for key, g in gradients.items()})
-    after, losses, norms = train(model, loss)
-    expected.update({"adamw3." + key: p for key, p in after.items()})
-    expected.update({"losses": torch.tensor(losses), "grad_norms": torch.tensor(norms)})
+    losses, norms = [], []
+    if name in SCHEDULED:
+        z = torch.from_numpy(rng.standard_normal((5, *shape)).astype("<f4").astype("<f8"))
+        expected["z"] = z
+
+        def network(x, t):
+            return model(x, t, labels).sample
+
+        with torch.no_grad():
+            expected["ddim5"] = reference.loop(DDIM.from_config(scheduler.config), network, sample, z)
+            expected["ddpm5"] = reference.loop(DDPM.from_config(scheduler.config), network, sample, z)
+    else:
+        after, losses, norms = train(model, loss)
+        expected.update({"adamw3." + key: p for key, p in after.items()})
+        expected.update({"losses": torch.tensor(losses), "grad_norms": torch.tensor(norms)})
     if name == "unet-attention":
         after, losses, norms = train(model, loss, max_norm=0.1)
         expected.update({"clipped3." + key: p for key, p in after.items()})

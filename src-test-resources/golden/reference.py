@@ -96,6 +96,16 @@ def use_double():
     torch.baddbmm = baddbmm
 
 
+def loop(scheduler, network, x, z):
+    """One step of a scheduler for each of the noises z, from x with network(x, t)."""
+    noises = iter(z)
+    sys.modules[type(scheduler).__module__].randn_tensor = lambda *args, **kwargs: next(noises)
+    scheduler.set_timesteps(len(z))
+    for t in scheduler.timesteps:
+        x = scheduler.step(network(x, t), t, x).prev_sample
+    return x
+
+
 def header(commit, **more):
     """The birth certificate that every generated file carries."""
     return {

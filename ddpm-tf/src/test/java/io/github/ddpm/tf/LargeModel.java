@@ -8,6 +8,7 @@ import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.PipelineScheduler;
+import io.github.ddpm.tf.graph.Activation;
 import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
@@ -16,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicLong;
 
@@ -48,7 +50,9 @@ final class LargeModel {
                 true,
                 List.of(false, true, false, false, false, false),
                 OptionalInt.empty()),
+            Optional.of(new UNetConfig.Middle(OptionalInt.empty(), 1)),
             new UNetConfig.Normalization(32, 1e-6),
+            Activation.SILU,
             new UNetConfig.Conditioning(false, false, 1),
             0,
             new UNetConfig.Labels(0, false));

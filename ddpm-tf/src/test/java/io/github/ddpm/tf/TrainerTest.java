@@ -23,6 +23,8 @@ import io.github.ddpm.tf.files.Json;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
 import io.github.ddpm.tf.files.Weight;
+import io.github.ddpm.tf.graph.Activation;
+import io.github.ddpm.tf.graph.Resampling;
 import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
@@ -37,6 +39,8 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -312,7 +316,8 @@ class TrainerTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"unet-attention", "unet-scale-shift", "folder-fp16"})
+  @ValueSource(
+      strings = {"unet-attention", "unet-scale-shift", "folder-fp16", "unet-adm", "unet-mish"})
   void aDeeperNetworkAnswersAsBeforeAndThenLearns(String golden) throws IOException {
     Path model = Fixtures.path("golden/" + golden);
     UNetConfig before = ModelFolder.read(model).config().network();
@@ -948,6 +953,35 @@ class TrainerTest {
       trainer.setTotalSteps(60);
       trainer.train(DIGITS, progress -> losses.add(progress.loss()));
       assertThat(mean(losses.subList(50, 60))).isLessThan(0.8 * mean(losses.subList(0, 3)));
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void anOtherActivationAndResamplingByBlocksTrain(Activation activation) throws IOException {
+    UNetConfig other =
+        network()
+            .withActivation(activation)
+            .withResampling(Resampling.RESNET)
+            .withMiddle(Optional.of(new UNetConfig.Middle(OptionalInt.of(4), Math.sqrt(2))))
+            .withLabels(new UNetConfig.Labels(11, true, true))
+            .withAttentionHeadDim(6)
+            .withDropout(0.1);
+    try (Trainer trainer =
+        Trainer.create(other, BetaSchedule.cosine(), PredictionType.V_PREDICTION, OPTIONS)) {
+      List<Double> losses = new ArrayList<>();
+      trainer.setTotalSteps(60);
+      trainer.train(DIGITS, progress -> losses.add(progress.loss()));
+      assertThat(mean(losses.subList(50, 60))).isLessThan(0.8 * mean(losses.subList(0, 3)));
+      trainer.save(folder);
+      try (Predictor before = trainer.predictor();
+          Predictor after = Predictor.load(folder)) {
+        Sampler sampler = Sampler.ddim(0).steps(3).labels(3, 1).guidance(2).seed(9);
+        assertThat(sampler.with(after).sample(2)).isEqualTo(sampler.with(before).sample(2));
+      }
+    }
+    try (Trainer trainer = Trainer.resume(folder)) {
+      assertThat(trainer.network()).isEqualTo(other);
     }
   }
 

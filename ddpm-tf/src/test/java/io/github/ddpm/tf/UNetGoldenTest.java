@@ -3,6 +3,8 @@ package io.github.ddpm.tf;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Percentage.withPercentage;
 
+import com.google.common.primitives.Floats;
+import io.github.ddpm.Precision;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
@@ -16,8 +18,11 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -39,8 +44,24 @@ class UNetGoldenTest {
   private static final float WEIGHT = 2e-5f;
   private static final float CLIPPED_WEIGHT = 5e-5f;
 
+  /** Of the length of all: a value of bfloat16 is off by up to 1/256 of it. */
+  private static final double ROUNDED_OUT = 0.05;
+
+  private static final double ROUNDED_GRADIENT = 0.2;
+
+  static Stream<String> all() {
+    return Stream.of(
+        "unet-attention",
+        "unet-padding0",
+        "unet-scale-shift",
+        "unet-adm",
+        "unet-mish",
+        "unet-gelu",
+        "unet-relu");
+  }
+
   @ParameterizedTest
-  @ValueSource(strings = {"unet-attention", "unet-padding0", "unet-scale-shift"})
+  @MethodSource("all")
   void theForwardPassIsThatOfDiffusers(String name) throws IOException {
     try (Golden golden = new Golden(name)) {
       golden.start();
@@ -49,12 +70,23 @@ class UNetGoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"unet-attention", "unet-padding0", "unet-scale-shift"})
+  @MethodSource("all")
   void theGradientsAreThoseOfDiffusers(String name) throws IOException {
     try (Golden golden = new Golden(name)) {
       Operand<TFloat32> gradient = golden.vectors.gradient(golden.loss);
       golden.start();
       golden.assertWeights("grad.", golden.run(gradient), GRADIENT);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("all")
+  void inBfloat16BothAreNearThose(String name) throws IOException {
+    try (Golden golden = new Golden(name, Precision.BFLOAT16)) {
+      Operand<TFloat32> gradient = golden.vectors.gradient(golden.loss);
+      golden.start();
+      assertNear(golden.run(golden.out), golden.images("out"), ROUNDED_OUT);
+      golden.assertNear("grad.", golden.run(gradient), ROUNDED_GRADIENT);
     }
   }
 
@@ -74,6 +106,21 @@ class UNetGoldenTest {
       golden.assertWeights(
           "clipped3.", golden.vectors.get(golden.session, Vector.WEIGHTS), CLIPPED_WEIGHT);
     }
+  }
+
+  /**
+   * Asserts that numbers are near others.
+   *
+   * @param tolerance of the length of the difference, as a share of that of what is expected
+   */
+  private static void assertNear(float[] actual, float[] expected, double tolerance) {
+    double difference = 0;
+    double length = 0;
+    for (int i = 0; i < expected.length; i++) {
+      difference = Math.hypot(difference, (double) actual[i] - expected[i]);
+      length = Math.hypot(length, expected[i]);
+    }
+    assertThat(difference / length).isLessThan(tolerance);
   }
 
   private static void assertClose(float[] actual, float[] expected, float tolerance, String what) {
@@ -99,6 +146,10 @@ class UNetGoldenTest {
     Session session;
 
     Golden(String name) throws IOException {
+      this(name, Precision.FLOAT32);
+    }
+
+    Golden(String name, Precision precision) throws IOException {
       Path folder = Fixtures.path("golden/" + name);
       model = ModelFolder.read(folder);
       expected = SafeTensors.read(folder.resolve("expected.safetensors"));
@@ -109,6 +160,7 @@ class UNetGoldenTest {
       out =
           new UNet(tf, network, (weight, shape) -> vectors.weight(weight))
               .forward(
+                  precision,
                   constant("sample"),
                   constant("timestep"),
                   Optional.ofNullable(expected.get("class_labels"))
@@ -164,6 +216,21 @@ class UNetGoldenTest {
                   name);
             }
           });
+    }
+
+    void assertNear(String prefix, float[] vector, double tolerance) {
+      Map<String, Weight> all = new TreeMap<>(expected);
+      all.keySet().removeIf(name -> !name.startsWith(prefix));
+      Map<String, Weight> actual = layout.unpack(vector);
+      assertThat(all).hasSameSizeAs(actual);
+      UNetGoldenTest.assertNear(
+          joined(all.keySet().stream().map(name -> actual.get(name.substring(prefix.length())))),
+          joined(all.values().stream()),
+          tolerance);
+    }
+
+    private static float[] joined(Stream<Weight> weights) {
+      return Floats.concat(weights.map(weight -> floats(weight.values())).toArray(float[][]::new));
     }
 
     float[] images(String name) {

@@ -12,11 +12,13 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.collect.ImmutableMap;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.spi.Excerpt;
+import io.github.ddpm.tf.graph.Activation;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.stream.IntStream;
 
 /**
  * The {@code unet/config.json} of diffusers. What is absent has diffusers' default; what we can't
@@ -38,25 +40,35 @@ final class UNetJson {
 
   private static final String SCALE_SHIFT = "scale_shift";
 
+  private static final String POSITIONAL = "positional";
+
+  private static final String MIDDLE_TYPE = "mid_block_type";
+
+  private static final String MIDDLE = "UNetMidBlock2D";
+
+  private static final String ATTENTION_GROUPS = "attn_norm_num_groups";
+
+  private static final String FEATURES = "time_embedding_dim";
+
+  private static final String LABEL_TYPE = "class_embed_type";
+
+  private static final String TIMESTEP = "timestep";
+
   /**
-   * Options of {@code UNet2DModel} for which there is one value we can do, which is also diffusers'
-   * default.
+   * How many labels a model has that embeds them as timesteps and doesn't say: diffusers has no
+   * need to know. So many timesteps its schedulers have.
    */
-  private static final Map<String, Object> FIXED =
-      ImmutableMap.<String, Object>builder()
-          .put("center_input_sample", false)
-          .put("downsample_type", "conv")
-          .put("mid_block_scale_factor", 1)
-          .put("mid_block_type", "UNetMidBlock2D")
-          .put("time_embedding_type", "positional")
-          .put("upsample_type", "conv")
+  private static final int TIMESTEP_LABELS = 1000;
+
+  /** The activations by diffusers' names, of which two are of one function. */
+  private static final Map<String, Activation> ACTIVATIONS =
+      ImmutableMap.<String, Activation>builder()
+          .put("silu", Activation.SILU)
+          .put("swish", Activation.SILU)
+          .put("mish", Activation.MISH)
+          .put("gelu", Activation.GELU)
+          .put("relu", Activation.RELU)
           .build();
-
-  /** Options of {@code UNet2DModel} that must be left out. */
-  private static final List<String> ABSENT = List.of("attn_norm_num_groups", "class_embed_type");
-
-  /** Two names of one function. */
-  private static final List<String> SILU = List.of("silu", "swish");
 
   /** The network of a configuration that says nothing. */
   private static final List<Integer> WIDTHS = List.of(224, 448, 672, 896);
@@ -71,30 +83,12 @@ final class UNetJson {
   static UNetConfig read(JsonNode json) {
     String type = text(json, Json.CLASS_NAME, UNET_CLASS);
     checkArgument(type.equals(UNET_CLASS), "_class_name must be UNet2DModel, got %s", type);
-    FIXED.forEach(
-        (key, value) ->
-            checkArgument(
-                !json.has(key) || isThat(json.get(key), value),
-                "%s must be %s, got %s",
-                key,
-                value,
-                Excerpt.of(json.get(key))));
-    for (String key : ABSENT) {
-      checkArgument(
-          !json.hasNonNull(key), "%s is not supported, got %s", key, Excerpt.of(json.get(key)));
-    }
-    String activation = text(json, ACTIVATION, SILU.get(0));
-    checkArgument(SILU.contains(activation), "act_fn must be silu, got %s", activation);
+    String time = text(json, "time_embedding_type", POSITIONAL);
+    checkArgument(time.equals(POSITIONAL), "time_embedding_type must be positional, got %s", time);
     List<Integer> widths =
         json.hasNonNull("block_out_channels")
             ? Json.list(json, "block_out_channels").stream().map(UNetJson::width).toList()
             : WIDTHS;
-    int time = integer(json, "time_embedding_dim", widths.isEmpty() ? 0 : 4 * widths.get(0));
-    checkArgument(
-        widths.isEmpty() || time == 4L * widths.get(0),
-        "time_embedding_dim must be 4 times the first of block_out_channels, %s, got %s",
-        widths,
-        time);
     JsonNode size = json.path("sample_size");
     checkArgument(
         size.isInt()
@@ -113,34 +107,41 @@ final class UNetJson {
         conditioning.equals("default") || conditioning.equals(SCALE_SHIFT),
         "resnet_time_scale_shift must be default or scale_shift, got %s",
         conditioning);
+    List<BlockTypes.Block> down = BlockTypes.DOWN.read(json);
+    List<BlockTypes.Block> up = BlockTypes.UP.read(json);
     UNetConfig config =
         new UNetConfig(
             new UNetConfig.Picture(
                 size.isInt() ? size.intValue() : size.get(0).intValue(),
                 size.isInt() ? size.intValue() : size.get(1).intValue(),
                 channels,
-                outChannels != channels),
+                outChannels != channels,
+                bool(json, "center_input_sample", false)),
             new UNetConfig.Levels(
                 widths,
                 integer(json, "layers_per_block", 2),
-                integer(json, "downsample_padding", 1)),
+                integer(json, "downsample_padding", 1),
+                down.stream().map(BlockTypes.Block::resampling).toList(),
+                up.stream().map(BlockTypes.Block::resampling).toList()),
             new UNetConfig.AttentionBlocks(
-                attention(json, "down_block_types", "DownBlock2D", "AttnDownBlock2D", 0),
+                down.stream().map(BlockTypes.Block::attention).toList(),
                 bool(json, "add_attention", true),
-                attention(json, "up_block_types", "UpBlock2D", "AttnUpBlock2D", WIDTHS.size() - 1),
+                up.stream().map(BlockTypes.Block::attention).toList(),
                 // An explicit null is one head; without the key, diffusers takes 8.
                 json.has("attention_head_dim") && json.get("attention_head_dim").isNull()
                     ? OptionalInt.empty()
                     : OptionalInt.of(integer(json, "attention_head_dim", 8))),
+            middle(json),
             new UNetConfig.Normalization(
                 integer(json, "norm_num_groups", 32), number(json, "norm_eps", 1e-5)),
+            activation(json),
             new UNetConfig.Conditioning(
                 conditioning.equals(SCALE_SHIFT),
                 bool(json, "flip_sin_to_cos", true),
-                number(json, "freq_shift", 0)),
+                number(json, "freq_shift", 0),
+                features(json, widths)),
             number(json, "dropout", 0),
-            new UNetConfig.Labels(
-                integer(json, "num_class_embeds", 0), bool(json, NULL_LABEL, false)));
+            labels(json));
     config.check();
     return config;
   }
@@ -160,13 +161,54 @@ final class UNetJson {
     return width.intValue();
   }
 
-  private static boolean isThat(JsonNode json, Object value) {
-    if (value instanceof Number number) {
-      return json.isNumber() && json.doubleValue() == number.doubleValue();
+  private static Activation activation(JsonNode json) {
+    String name = text(json, ACTIVATION, "silu").toLowerCase(Locale.ROOT);
+    checkArgument(
+        ACTIVATIONS.containsKey(name),
+        "act_fn must be one of %s, got %s",
+        String.join(", ", ACTIVATIONS.keySet()),
+        name);
+    return ACTIVATIONS.get(name);
+  }
+
+  private static Optional<UNetConfig.Middle> middle(JsonNode json) {
+    // An explicit null is nothing; without the key, diffusers has these blocks.
+    if (json.has(MIDDLE_TYPE) && json.get(MIDDLE_TYPE).isNull()) {
+      return Optional.empty();
     }
-    return value instanceof Boolean
-        ? json.isBoolean() && value.equals(json.booleanValue())
-        : value.equals(json.textValue());
+    String type = text(json, MIDDLE_TYPE, MIDDLE);
+    checkArgument(type.equals(MIDDLE), "%s must be %s or null, got %s", MIDDLE_TYPE, MIDDLE, type);
+    return Optional.of(
+        new UNetConfig.Middle(
+            optional(json, ATTENTION_GROUPS), number(json, "mid_block_scale_factor", 1)));
+  }
+
+  /** Returns no number for the usual one. */
+  private static OptionalInt features(JsonNode json, List<Integer> widths) {
+    OptionalInt features = optional(json, FEATURES);
+    return features.equals(OptionalInt.of(4 * widths.get(0))) ? OptionalInt.empty() : features;
+  }
+
+  private static OptionalInt optional(JsonNode json, String key) {
+    return json.hasNonNull(key) ? OptionalInt.of(integer(json, key, 0)) : OptionalInt.empty();
+  }
+
+  private static UNetConfig.Labels labels(JsonNode json) {
+    String type = text(json, LABEL_TYPE, "");
+    checkArgument(
+        !type.equals("identity"),
+        "%s identity is not supported: it takes vectors, and labels are whole numbers",
+        LABEL_TYPE);
+    boolean timestep = type.equals(TIMESTEP);
+    checkArgument(
+        timestep || !json.hasNonNull(LABEL_TYPE),
+        "%s must be timestep or null, got %s",
+        LABEL_TYPE,
+        type);
+    return new UNetConfig.Labels(
+        integer(json, "num_class_embeds", timestep ? TIMESTEP_LABELS : 0),
+        bool(json, NULL_LABEL, false),
+        timestep);
   }
 
   /** Returns the {@code unet/config.json} of a network that learned its classes so often. */
@@ -190,10 +232,8 @@ final class UNetJson {
     ArrayNode channels = json.putArray("block_out_channels");
     config.levels().channels().forEach(channels::add);
     json.put("layers_per_block", config.levels().layersPerBlock());
-    ArrayNode down = json.putArray("down_block_types");
-    config.attention().down().forEach(with -> down.add(with ? "AttnDownBlock2D" : "DownBlock2D"));
-    ArrayNode up = json.putArray("up_block_types");
-    config.attention().up().forEach(with -> up.add(with ? "AttnUpBlock2D" : "UpBlock2D"));
+    BlockTypes.DOWN.write(json, config.attention().down(), config.levels().down());
+    BlockTypes.UP.write(json, config.attention().up(), config.levels().up());
     json.put("add_attention", config.attention().middle());
     if (config.attention().headDim().isPresent()) {
       json.put("attention_head_dim", config.attention().headDim().getAsInt());
@@ -213,35 +253,21 @@ final class UNetJson {
     } else {
       json.putNull("num_class_embeds");
     }
-    json.put(ACTIVATION, SILU.get(0));
-    FIXED.forEach((key, value) -> json.set(key, Json.MAPPER.valueToTree(value)));
-    return json;
-  }
-
-  /**
-   * Returns which blocks have attention.
-   *
-   * @param plain position of the one block without it where nothing is said
-   */
-  private static List<Boolean> attention(
-      JsonNode json, String key, String without, String with, int plain) {
-    if (!json.hasNonNull(key)) {
-      return IntStream.range(0, WIDTHS.size()).mapToObj(block -> block != plain).toList();
+    if (config.labels().asTimesteps()) {
+      json.put(LABEL_TYPE, TIMESTEP);
     }
-    return Json.list(json, key).stream()
-        .map(
-            block -> {
-              // The name of the same blocks in the first versions.
-              String type = block.asText().replaceFirst("^UNetRes", "");
-              checkArgument(
-                  type.equals(without) || type.equals(with),
-                  "%s must be %s or %s, got %s",
-                  key,
-                  without,
-                  with,
-                  Excerpt.of(type));
-              return type.equals(with);
-            })
-        .toList();
+    json.put(ACTIVATION, config.activation().name().toLowerCase(Locale.ROOT));
+    json.put("center_input_sample", config.picture().centered());
+    json.put("time_embedding_type", POSITIONAL);
+    config.conditioning().features().ifPresent(features -> json.put(FEATURES, features));
+    json.put(MIDDLE_TYPE, config.middle().map(middle -> MIDDLE).orElse(null));
+    config
+        .middle()
+        .ifPresent(
+            middle -> {
+              json.put("mid_block_scale_factor", middle.scaleFactor());
+              middle.attentionGroups().ifPresent(groups -> json.put(ATTENTION_GROUPS, groups));
+            });
+    return json;
   }
 }

@@ -150,10 +150,11 @@ record Convolution(int padding, int down, int up) {
 
   <T extends TFloating> Result<T> byKernel(
       Ops tf,
-      GroupNorm.Input<T> in,
+      GroupNorm.Input<T> given,
       Operand<TFloat32> filter,
       Operand<TFloat32> bias,
       Optional<Operand<T>> added) {
+    GroupNorm.Input<T> in = given.forKernel(tf);
     Operand<T> x = in.images();
     Operand<TFloat32> none =
         tf.fill(tf.constant(new long[] {0, Tensors.channels(x)}), tf.constant(0f));
@@ -173,11 +174,11 @@ record Convolution(int padding, int down, int up) {
             .setAttr("up", up)
             .setAttr("groups", in.norm().map(GroupNorm::groups).orElse(0))
             .setAttr("epsilon", in.norm().map(GroupNorm::epsilon).orElse(0.0).floatValue())
-            .setAttr("silu", in.norm().map(GroupNorm::silu).orElse(false))
+            .setAttr("silu", in.norm().flatMap(GroupNorm::activation).isPresent())
             // Then it is packed for the processor once.
             .setAttr("frozen", filter.op().type().equals("Const"))
             .build();
-    return new Result<>(op.<T>output(0), in.norm().isPresent() ? op.<T>output(2) : x);
+    return new Result<>(op.<T>output(0), in.norm().isPresent() ? op.<T>output(2) : given.images());
   }
 
   /**
@@ -237,9 +238,7 @@ record Convolution(int padding, int down, int up) {
       Optional<Operand<T>> added) {
     Operand<T> x = in.normalized(tf);
     if (up == 2) {
-      int height = (int) (2 * x.shape().get(1));
-      int width = (int) (2 * x.shape().get(2));
-      x = tf.image.resizeNearestNeighbor(x, tf.constant(new int[] {height, width}));
+      x = Tensors.doubled(tf, x);
     }
     boolean padded = down == 2 && padding == 1;
     if (padded) {

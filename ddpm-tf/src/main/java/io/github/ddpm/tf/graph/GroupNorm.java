@@ -10,13 +10,14 @@ import org.tensorflow.types.family.TFloating;
 /**
  * Group normalization (Wu and He 2018) and what stands around it in a U-Net: each group of channels
  * of {@code x + shift} gets mean 0 and variance 1 within its image, then each channel {@code ·gamma
- * + beta}, then SiLU. Statistics are computed in float32 at least, whatever the type of the images.
+ * + beta}, then an activation. Statistics are computed in float32 at least, whatever the type of
+ * the images.
  *
  * @param groups divides the channels
  * @param epsilon added to the variance, above 0
- * @param silu whether x·sigmoid(x) follows
+ * @param activation that follows, if any
  */
-record GroupNorm(int groups, double epsilon, boolean silu) {
+record GroupNorm(int groups, double epsilon, Optional<Activation> activation) {
   /**
    * Images that a layer reads, and how they are normalized first, if at all. It is left to the
    * layer to do so, which may save a pass over memory.
@@ -42,6 +43,16 @@ record GroupNorm(int groups, double epsilon, boolean silu) {
     /** Returns the same with other images. */
     Input<T> with(Operand<T> others) {
       return new Input<>(others, norm, shift, gamma, beta);
+    }
+
+    /**
+     * Returns the same for an operation of ours. Those have SiLU built in; what another activation
+     * follows is normalized by TensorFlow's operations first.
+     */
+    Input<T> forKernel(Ops tf) {
+      boolean builtIn =
+          norm.flatMap(GroupNorm::activation).filter(a -> a != Activation.SILU).isEmpty();
+      return builtIn ? this : of(normalized(tf));
     }
 
     /** Returns what the layer sees, by TensorFlow's operations. */
@@ -87,7 +98,7 @@ record GroupNorm(int groups, double epsilon, boolean silu) {
         tf.math.add(
             tf.math.mul(centered, Tensors.perImage(tf, scale, channels)),
             Tensors.perImage(tf, offset, channels));
-    Operand<TFloat32> y = silu ? tf.math.mul(z, tf.math.sigmoid(z)) : z;
+    Operand<TFloat32> y = activation.map(function -> function.apply(tf, z)).orElse(z);
     return Tensors.cast(tf, y, images.type());
   }
 

@@ -1,5 +1,6 @@
 package io.github.ddpm.tf.graph;
 
+import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
@@ -30,5 +31,19 @@ final class Tensors {
       return same;
     }
     return tf.dtypes.cast(x, type);
+  }
+
+  /** Averages each two by two pixels; height and width are even. */
+  static <T extends TFloating> Operand<T> halved(Ops tf, Operand<T> images) {
+    Operand<TFloat32> x = cast(tf, images, TFloat32.class);
+    List<Long> two = List.of(1L, 2L, 2L, 1L);
+    return cast(tf, tf.nn.avgPool(x, two, two, "VALID"), images.type());
+  }
+
+  /** Repeats each pixel two by two. */
+  static <T extends TFloating> Operand<T> doubled(Ops tf, Operand<T> images) {
+    int height = (int) (2 * images.shape().get(1));
+    int width = (int) (2 * images.shape().get(2));
+    return tf.image.resizeNearestNeighbor(images, tf.constant(new int[] {height, width}));
   }
 }

@@ -9,7 +9,10 @@ import io.github.ddpm.PredictionType;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /**
  * The shape of a {@link UNet}, diffusers' {@code UNet2DModel}. Each part has a {@code with…} that
@@ -19,7 +22,10 @@ import java.util.OptionalInt;
  * @param picture what goes in and comes out
  * @param levels the resolutions at which the network works
  * @param attention where pixels attend to each other
+ * @param middle what is between the way down and the way up; empty for nothing ({@code
+ *     mid_block_type} null)
  * @param normalization of the hidden images
+ * @param activation of the residual blocks
  * @param conditioning how the network is told of timestep and label
  * @param dropout share of hidden values that training sets to 0, in [0, 1)
  * @param labels what the network can be asked for
@@ -28,7 +34,9 @@ public record UNetConfig(
     Picture picture,
     Levels levels,
     AttentionBlocks attention,
+    Optional<Middle> middle,
     Normalization normalization,
+    Activation activation,
     Conditioning conditioning,
     double dropout,
     Labels labels) {
@@ -63,8 +71,11 @@ public record UNetConfig(
    * @param learnedVariance whether the network also learned a variance for each value of an image
    *     ({@code out_channels} is twice {@code in_channels}); it is left alone, only the first half
    *     of the output is used
+   * @param centered whether the network takes 2x - 1 of the x that it is given ({@code
+   *     center_input_sample})
    */
-  public record Picture(int height, int width, int channels, boolean learnedVariance) {
+  public record Picture(
+      int height, int width, int channels, boolean learnedVariance, boolean centered) {
     /**
      * Checks the sizes.
      *
@@ -86,6 +97,11 @@ public record UNetConfig(
           channels);
     }
 
+    /** Makes pictures that the network takes as they are. */
+    public Picture(int height, int width, int channels, boolean learnedVariance) {
+      this(height, width, channels, learnedVariance, false);
+    }
+
     /** Returns the number of channels of the network's output. */
     public int outChannels() {
       return learnedVariance ? 2 * channels : channels;
@@ -100,9 +116,17 @@ public record UNetConfig(
    *     groups of the normalization
    * @param layersPerBlock residual blocks at each level on the way down, at least 1; there is one
    *     more on the way up. With two in the middle there are at most 128 in all
-   * @param downsamplePadding 1 pads all around before halving, 0 below and to the right only
+   * @param downsamplePadding 1 pads all around before halving by a convolution, 0 below and to the
+   *     right only
+   * @param down for each level on the way down, finest first, how it is halved; the last is not
+   * @param up for each level on the way up, coarsest first, how it is doubled; the last is not
    */
-  public record Levels(List<Integer> channels, int layersPerBlock, int downsamplePadding) {
+  public record Levels(
+      List<Integer> channels,
+      int layersPerBlock,
+      int downsamplePadding,
+      List<Resampling> down,
+      List<Resampling> up) {
     /**
      * Checks the levels.
      *
@@ -110,12 +134,25 @@ public record UNetConfig(
      */
     public Levels {
       channels = List.copyOf(channels);
+      down = List.copyOf(down);
+      up = List.copyOf(up);
       checkArgument(!channels.isEmpty(), "block_out_channels needs at least 1 level, got none");
       checkArgument(
           channels.size() < 31, "at most 30 levels can be halved, got %s", channels.size());
       checkArgument(
           layersPerBlock > 0, "layers_per_block must be at least 1, got %s", layersPerBlock);
-      long blocks = channels.size() * (2L * layersPerBlock + 1) + 2;
+      checkArgument(
+          down.size() == channels.size() && up.size() == channels.size(),
+          "block_out_channels has %s levels, but there are %s down blocks and %s up blocks",
+          channels.size(),
+          down.size(),
+          up.size());
+      long resampling =
+          Stream.of(down, up)
+              .flatMap(way -> way.subList(0, way.size() - 1).stream())
+              .filter(Resampling.RESNET::equals)
+              .count();
+      long blocks = channels.size() * (2L * layersPerBlock + 1) + 2 + resampling;
       checkArgument(
           blocks <= MAX_BLOCKS,
           "a network has at most %s residual blocks, got %s, by layers_per_block %s at %s levels",
@@ -139,6 +176,22 @@ public record UNetConfig(
             size);
       }
     }
+
+    /** Makes levels that are all halved and doubled by convolutions alone. */
+    public Levels(List<Integer> channels, int layersPerBlock, int downsamplePadding) {
+      this(channels, layersPerBlock, downsamplePadding, Resampling.CONV);
+    }
+
+    /** Makes levels that are all resampled alike. */
+    private Levels(
+        List<Integer> channels, int layersPerBlock, int downsamplePadding, Resampling resampling) {
+      this(
+          channels,
+          layersPerBlock,
+          downsamplePadding,
+          Collections.nCopies(channels.size(), resampling),
+          Collections.nCopies(channels.size(), resampling));
+    }
   }
 
   /**
@@ -148,8 +201,8 @@ public record UNetConfig(
    *     residual block ({@code AttnDownBlock2D})
    * @param middle whether there is attention in the middle ({@code add_attention})
    * @param up for each level on the way up, coarsest first ({@code AttnUpBlock2D})
-   * @param headDim channels of an attention head ({@code attention_head_dim}), at least 1; empty
-   *     for one head
+   * @param headDim channels of an attention head ({@code attention_head_dim}), at least 1, of which
+   *     there are as many as fit into the channels of a block; empty for one head
    */
   public record AttentionBlocks(
       List<Boolean> down, boolean middle, List<Boolean> up, OptionalInt headDim) {
@@ -183,6 +236,36 @@ public record UNetConfig(
   }
 
   /**
+   * What is at the coarsest level between the way down and the way up: two residual blocks, and
+   * attention between them where that is wanted.
+   *
+   * @param attentionGroups of channels in the normalization before this attention ({@code
+   *     attn_norm_num_groups}), at least 1; if it is empty there are as many as in the others, or,
+   *     with scale and shift, this one attention has no normalization
+   * @param scaleFactor what comes out of each of these is divided by it ({@code
+   *     mid_block_scale_factor}); above 0 and finite as a float, as is its inverse
+   */
+  public record Middle(OptionalInt attentionGroups, double scaleFactor) {
+    /**
+     * Checks both.
+     *
+     * @throws IllegalArgumentException if one is out of its range
+     */
+    public Middle {
+      checkArgument(
+          attentionGroups.orElse(1) > 0,
+          "attn_norm_num_groups must be at least 1, got %s",
+          attentionGroups.orElse(1));
+      checkArgument(
+          (float) scaleFactor > 0
+              && Float.isFinite((float) scaleFactor)
+              && Float.isFinite((float) (1 / scaleFactor)),
+          "mid_block_scale_factor must be above 0 and finite as a float, as must its inverse, got %s",
+          scaleFactor);
+    }
+  }
+
+  /**
    * The normalization of the hidden images.
    *
    * @param groups of channels ({@code norm_num_groups}), at least 1
@@ -210,29 +293,44 @@ public record UNetConfig(
    *     resnet_time_scale_shift}), or are only added to them
    * @param flipSinToCos whether cosines come before sines in the timestep embedding
    * @param freqShift of the timestep embedding's frequencies, 0 or 1
+   * @param features of the embedding ({@code time_embedding_dim}), at least 1; empty for 4 times
+   *     the channels of the first level
    */
-  public record Conditioning(boolean scaleShift, boolean flipSinToCos, double freqShift) {
+  public record Conditioning(
+      boolean scaleShift, boolean flipSinToCos, double freqShift, OptionalInt features) {
     /**
-     * Checks the shift of the frequencies.
+     * Checks the shift of the frequencies and the features.
      *
-     * @throws IllegalArgumentException if it is neither 0 nor 1
+     * @throws IllegalArgumentException if one is out of its range
      */
     public Conditioning {
       checkArgument(
           freqShift == 0 || freqShift == 1, "freq_shift must be 0 or 1, got %s", freqShift);
+      checkArgument(
+          features.orElse(1) > 0 && features.orElse(1) <= MAX_CHANNELS,
+          "time_embedding_dim must be in [1, %s], got %s",
+          MAX_CHANNELS,
+          features.orElse(1));
+    }
+
+    /** Makes an embedding of 4 times the channels of the first level. */
+    public Conditioning(boolean scaleShift, boolean flipSinToCos, double freqShift) {
+      this(scaleShift, flipSinToCos, freqShift, OptionalInt.empty());
     }
   }
 
   /**
    * What the network can be asked for.
    *
-   * @param embeddings rows of the class embedding ({@code num_class_embeds}), at least 0; 0 is for
-   *     a network without labels
+   * @param embeddings number of labels ({@code num_class_embeds}), at least 0; 0 is for a network
+   *     without
    * @param nullLabel whether the last of them stands for "no label", which takes at least 2
+   * @param asTimesteps whether the number of a label is embedded as a timestep is ({@code
+   *     class_embed_type}), or each label has a row of a table; it takes at least 1
    */
-  public record Labels(int embeddings, boolean nullLabel) {
+  public record Labels(int embeddings, boolean nullLabel, boolean asTimesteps) {
     /**
-     * Checks the number of rows.
+     * Checks the number of labels.
      *
      * @throws IllegalArgumentException if it is out of its range
      */
@@ -242,6 +340,15 @@ public record UNetConfig(
           !nullLabel || embeddings > 1,
           "a null label needs at least 2 class embeddings, got %s",
           embeddings);
+      checkArgument(
+          !asTimesteps || embeddings > 0,
+          "labels as timesteps need at least 1 class embedding, got %s",
+          embeddings);
+    }
+
+    /** Makes labels of which each has a row of a table. */
+    public Labels(int embeddings, boolean nullLabel) {
+      this(embeddings, nullLabel, false);
     }
 
     /** Returns how many classes a user can ask for: the class embeddings less the null label. */
@@ -264,7 +371,9 @@ public record UNetConfig(
         new Picture(height, width, channels, false),
         new Levels(List.of(32, 64, 64), 1, 1),
         new AttentionBlocks(List.of(), true, List.of(), OptionalInt.empty()).atCoarsest(3),
+        Optional.of(new Middle(OptionalInt.empty(), 1)),
         new Normalization(8, 1e-5),
+        Activation.SILU,
         new Conditioning(false, true, 0),
         0,
         new Labels(0, false));
@@ -278,18 +387,24 @@ public record UNetConfig(
    */
   public UNetConfig withClasses(int classes) {
     checkArgument(classes >= 0, "classes must be at least 0, got %s", classes);
-    return withLabels(new Labels(classes == 0 ? 0 : classes + 1, classes > 0));
+    return withLabels(
+        new Labels(
+            classes == 0 ? 0 : classes + 1, classes > 0, classes > 0 && labels.asTimesteps()));
   }
 
   /**
-   * Returns this network with other channels at each level, as many levels as that takes, and
-   * attention at the coarsest.
+   * Returns this network with other channels at each level, as many levels as that takes, resampled
+   * as the finest is, and attention at the coarsest.
    *
    * @param channels at each level, finest first; each divisible by the groups of the normalization
    */
   public UNetConfig withBlockOutChannels(Integer... channels) {
     return withLevels(
-            new Levels(List.of(channels), levels.layersPerBlock(), levels.downsamplePadding()))
+            new Levels(
+                List.of(channels),
+                levels.layersPerBlock(),
+                levels.downsamplePadding(),
+                levels.down().get(0)))
         .withAttention(attention.atCoarsest(channels.length));
   }
 
@@ -299,13 +414,22 @@ public record UNetConfig(
    * @param layers on the way down, where there is one less than on the way up; at least 1
    */
   public UNetConfig withLayersPerBlock(int layers) {
-    return withLevels(new Levels(levels.channels(), layers, levels.downsamplePadding()));
+    return withLevels(
+        new Levels(
+            levels.channels(), layers, levels.downsamplePadding(), levels.down(), levels.up()));
+  }
+
+  /** Returns this network with all levels halved and doubled in that way. */
+  public UNetConfig withResampling(Resampling resampling) {
+    return withLevels(
+        new Levels(
+            levels.channels(), levels.layersPerBlock(), levels.downsamplePadding(), resampling));
   }
 
   /**
    * Returns this network with attention heads of another size.
    *
-   * @param channels of a head, at least 1; divides the channels of each level with attention
+   * @param channels of a head, at least 1, and at most those of each level with attention
    */
   public UNetConfig withAttentionHeadDim(int channels) {
     return withAttention(
@@ -315,27 +439,60 @@ public record UNetConfig(
 
   /** Returns this network for other pictures. */
   public UNetConfig withPicture(Picture other) {
-    return new UNetConfig(other, levels, attention, normalization, conditioning, dropout, labels);
+    return new UNetConfig(
+        other, levels, attention, middle, normalization, activation, conditioning, dropout, labels);
   }
 
   /** Returns this network with other levels; attention must be given for as many. */
   public UNetConfig withLevels(Levels other) {
-    return new UNetConfig(picture, other, attention, normalization, conditioning, dropout, labels);
+    return new UNetConfig(
+        picture,
+        other,
+        attention,
+        middle,
+        normalization,
+        activation,
+        conditioning,
+        dropout,
+        labels);
   }
 
   /** Returns this network with attention at other places. */
   public UNetConfig withAttention(AttentionBlocks other) {
-    return new UNetConfig(picture, levels, other, normalization, conditioning, dropout, labels);
+    return new UNetConfig(
+        picture, levels, other, middle, normalization, activation, conditioning, dropout, labels);
+  }
+
+  /** Returns this network with something else in the middle, or nothing. */
+  public UNetConfig withMiddle(Optional<Middle> other) {
+    return new UNetConfig(
+        picture,
+        levels,
+        attention,
+        other,
+        normalization,
+        activation,
+        conditioning,
+        dropout,
+        labels);
+  }
+
+  /** Returns this network with another activation. */
+  public UNetConfig withActivation(Activation other) {
+    return new UNetConfig(
+        picture, levels, attention, middle, normalization, other, conditioning, dropout, labels);
   }
 
   /** Returns this network with another normalization. */
   public UNetConfig withNormalization(Normalization other) {
-    return new UNetConfig(picture, levels, attention, other, conditioning, dropout, labels);
+    return new UNetConfig(
+        picture, levels, attention, middle, other, activation, conditioning, dropout, labels);
   }
 
   /** Returns this network told otherwise of timestep and label. */
   public UNetConfig withConditioning(Conditioning other) {
-    return new UNetConfig(picture, levels, attention, normalization, other, dropout, labels);
+    return new UNetConfig(
+        picture, levels, attention, middle, normalization, activation, other, dropout, labels);
   }
 
   /**
@@ -344,12 +501,27 @@ public record UNetConfig(
    * @param share of hidden values that training sets to 0, in [0, 1)
    */
   public UNetConfig withDropout(double share) {
-    return new UNetConfig(picture, levels, attention, normalization, conditioning, share, labels);
+    return new UNetConfig(
+        picture, levels, attention, middle, normalization, activation, conditioning, share, labels);
   }
 
   /** Returns this network with other class embeddings. */
   public UNetConfig withLabels(Labels other) {
-    return new UNetConfig(picture, levels, attention, normalization, conditioning, dropout, other);
+    return new UNetConfig(
+        picture,
+        levels,
+        attention,
+        middle,
+        normalization,
+        activation,
+        conditioning,
+        dropout,
+        other);
+  }
+
+  /** Returns the size of the vectors that stand for timestep and label. */
+  int features() {
+    return conditioning.features().orElse(4 * levels.channels().get(0));
   }
 
   /** Returns what sampling has to know of a network of this shape. */
@@ -398,17 +570,42 @@ public record UNetConfig(
         conditioning.freqShift() < channels.get(0) / 2,
         "freq_shift 1 needs at least 4 channels at the first level, got %s",
         channels.get(0));
+    checkAlike("down", attention.down(), levels.down());
+    checkAlike("up", attention.up(), levels.up());
+    boolean middleAttends = middle.isPresent() && attention.middle();
     for (int level = 0; level < count; level++) {
       if (attention.down().get(level)
           || attention.up().get(count - 1 - level)
-          || (attention.middle() && level == count - 1)) {
+          || (middleAttends && level == count - 1)) {
         int width = channels.get(level);
         checkArgument(
-            width % attention.headDim().orElse(width) == 0,
-            "attention_head_dim must divide the %s channels of a block with attention, got %s",
+            attention.headDim().orElse(width) <= width,
+            "attention_head_dim must be at most the %s channels of a block with attention, got %s",
             width,
             attention.headDim().orElse(0));
       }
     }
+    int groups = middle.map(Middle::attentionGroups).orElse(OptionalInt.empty()).orElse(1);
+    int deepest = channels.get(count - 1);
+    checkArgument(
+        !middleAttends || deepest % groups == 0,
+        "attn_norm_num_groups must divide the %s channels of the coarsest level, got %s",
+        deepest,
+        groups);
+  }
+
+  /** diffusers has one {@code downsample_type} for all levels with attention. */
+  private static void checkAlike(String way, List<Boolean> attention, List<Resampling> kinds) {
+    long different =
+        IntStream.range(0, kinds.size())
+            .filter(attention::get)
+            .mapToObj(kinds::get)
+            .distinct()
+            .count();
+    checkArgument(
+        different < 2,
+        "all levels with attention must be resampled alike on the way %s, got %s",
+        way,
+        kinds);
   }
 }

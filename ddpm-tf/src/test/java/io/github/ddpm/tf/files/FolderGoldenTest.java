@@ -79,7 +79,15 @@ class FolderGoldenTest {
     "folder-sharded, DDIMScheduler, ddim5",
     "folder-sharded, DDPMScheduler, ddpm5",
     "folder-learned-variance, DDIMScheduler, ddim5",
-    "folder-learned-variance, DDPMScheduler, ddpm5"
+    "folder-learned-variance, DDPMScheduler, ddpm5",
+    "unet-adm, DDIMScheduler, ddim5",
+    "unet-adm, DDPMScheduler, ddpm5",
+    "unet-mish, DDIMScheduler, ddim5",
+    "unet-mish, DDPMScheduler, ddpm5",
+    "unet-gelu, DDIMScheduler, ddim5",
+    "unet-gelu, DDPMScheduler, ddpm5",
+    "unet-relu, DDIMScheduler, ddim5",
+    "unet-relu, DDPMScheduler, ddpm5"
   })
   void fiveStepsWithTheFoldersOwnConfigAreThoseOfDiffusers(
       String name, String schedulerClass, String result) throws IOException {

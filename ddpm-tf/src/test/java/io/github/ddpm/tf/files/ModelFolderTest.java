@@ -51,7 +51,16 @@ class ModelFolderTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"unet-attention", "unet-padding0", "unet-scale-shift"})
+  @ValueSource(
+      strings = {
+        "unet-attention",
+        "unet-padding0",
+        "unet-scale-shift",
+        "unet-adm",
+        "unet-mish",
+        "unet-gelu",
+        "unet-relu"
+      })
   void aModelOfDiffusersIsTheSameAfterSavingAndLoading(String name) throws IOException {
     ModelFolder original = ModelFolder.read(Fixtures.path("golden/" + name));
     Fixtures.copyModel("golden/" + name, folder);
@@ -238,11 +247,11 @@ class ModelFolderTest {
     int width = json.get("block_out_channels").get(0).intValue();
     Json.write(file, json.put("act_fn", "swish").put("time_embedding_dim", 4 * width));
     assertThat(ModelFolder.read(folder).config()).isEqualTo(model.config());
-    Json.write(file, json.put("time_embedding_dim", 5));
-    refused(UNET, "time_embedding_dim must be 4 times the first of block_out_channels, ");
-    json.remove("time_embedding_dim");
-    Json.write(file, json.put("act_fn", "mish"));
-    refused(UNET, "act_fn must be silu, got mish");
+    json.putNull("downsample_type").putNull("upsample_type").putNull("time_embedding_dim");
+    Json.write(file, json.put("act_fn", "SiLU"));
+    assertThat(ModelFolder.read(folder).config()).isEqualTo(model.config());
+    Json.write(file, json.put("time_embedding_dim", 0));
+    refused(UNET, "time_embedding_dim must be in [1, 65536], got 0");
   }
 
   /** Those of {@code UNet2DModel.__init__}. */
@@ -364,13 +373,17 @@ class ModelFolderTest {
   @CsvSource(
       delimiter = '|',
       value = {
-        "unet/config.json | down_block_types | [\"CrossAttnDownBlock2D\"] | DownBlock2D or AttnDownBlock2D",
-        "unet/config.json | act_fn | \"gelu\" | act_fn must be silu",
+        "unet/config.json | down_block_types | [\"CrossAttnDownBlock2D\"] | must be DownBlock2D, ResnetDownsampleBlock2D or AttnDownBlock2D, got CrossAttnDownBlock2D",
+        "unet/config.json | act_fn | \"tanh\" | act_fn must be one of silu, swish, mish, gelu, relu, got tanh",
         "unet/config.json | time_embedding_type | \"fourier\" | time_embedding_type must be positional",
         "unet/config.json | sample_size | 9 | divisible by 2",
         "unet/config.json | norm_num_groups | 5 | divisible by norm_num_groups 5",
         "unet/config.json | out_channels | 3 | out_channels must equal in_channels 1",
-        "unet/config.json | class_embed_type | \"timestep\" | class_embed_type is not supported",
+        "unet/config.json | class_embed_type | \"identity\" | class_embed_type identity is not supported: it takes vectors, and labels are whole numbers",
+        "unet/config.json | class_embed_type | \"projection\" | class_embed_type must be timestep or null, got projection",
+        "unet/config.json | attention_head_dim | 13 | attention_head_dim must be at most the 12 channels of a block with attention, got 13",
+        "unet/config.json | attn_norm_num_groups | 5 | attn_norm_num_groups must divide the 12 channels of the coarsest level, got 5",
+        "unet/config.json | attn_norm_num_groups | 0 | attn_norm_num_groups must be at least 1, got 0",
         "unet/config.json | _class_name | \"UNet2DConditionModel\" | must be UNet2DModel",
         "unet/config.json | norm_eps | \"x\" | norm_eps must be a number",
         "unet/config.json | norm_eps | 1e999 | norm_eps must be a number that is finite, got \"Infinity\"",
@@ -381,8 +394,9 @@ class ModelFolderTest {
         "unet/config.json | sample_size | [8.5, 8] | one number or two, got [8.5,8]",
         "unet/config.json | sample_size | [\"8\", 8] | one number or two, got [",
         "unet/config.json | layers_per_block | 1.0 | layers_per_block must be a whole number, got 1.0",
-        "unet/config.json | mid_block_scale_factor | \"1\" | mid_block_scale_factor must be 1",
-        "unet/config.json | center_input_sample | \"false\" | center_input_sample must be false",
+        "unet/config.json | mid_block_scale_factor | \"1\" | mid_block_scale_factor must be a number",
+        "unet/config.json | mid_block_scale_factor | 0 | mid_block_scale_factor must be above 0 and finite as a float, as must its inverse, got 0.0",
+        "unet/config.json | center_input_sample | \"false\" | center_input_sample must be true or false",
         "unet/config.json | resnet_time_scale_shift | 7 | resnet_time_scale_shift must be a word, got 7",
         "scheduler/scheduler_config.json | clip_sample_range | 1e999 | clip_sample_range must be a number that is finite",
         "scheduler/scheduler_config.json | beta_end | 1e999999999 | beta_end must be a number that is finite",
@@ -395,9 +409,9 @@ class ModelFolderTest {
         "unet/config.json | sample_size | null | the pictures' height and width",
         "unet/config.json | sample_size | 100000000 | at most 8192, got 100000000x100000000",
         "unet/config.json | block_out_channels | [4, 2000000000] | must be in [1, 65536], got 2000000000",
-        "unet/config.json | mid_block_type | \"UNetMidBlock2DSimpleCrossAttn\" | mid_block_type must be UNetMidBlock2D",
-        "unet/config.json | mid_block_type | null | mid_block_type must be UNetMidBlock2D, got null",
-        "unet/config.json | downsample_type | \"resnet\" | downsample_type must be conv",
+        "unet/config.json | mid_block_type | \"UNetMidBlock2DSimpleCrossAttn\" | mid_block_type must be UNetMidBlock2D or null",
+        "unet/config.json | downsample_type | \"fir\" | downsample_type must be conv or resnet, got fir",
+        "unet/config.json | upsample_type | \"fir\" | upsample_type must be conv or resnet, got fir",
         "unet/config.json | up_block_types | [\"AttnSkipUpBlock2D\", \"UpBlock2D\"] | got AttnSkipUpBlock2D",
         "model_index.json | _class_name | \"StableDiffusionPipeline\" | DDPMPipeline or DDIMPipeline, got StableDiffusionPipeline",
         "model_index.json | text_encoder | [\"transformers\", \"CLIPTextModel\"] | text_encoder is not supported",

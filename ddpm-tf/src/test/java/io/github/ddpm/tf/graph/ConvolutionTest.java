@@ -8,6 +8,7 @@ import static io.github.ddpm.tf.graph.Operands.values;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -18,6 +19,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
@@ -128,10 +130,18 @@ class ConvolutionTest {
     }
   }
 
+  static Stream<Arguments> normalizations() {
+    return Stream.of(Convolution.SAME, Convolution.halving(1), Convolution.DOUBLING)
+        .flatMap(
+            convolution ->
+                Stream.of(Activation.values()).map(function -> arguments(convolution, function)));
+  }
+
   /** A border of zeros comes after the normalization, not before it. */
   @Tag(KernelsTest.INSTRUCTIONS)
-  @Test
-  void normalizedImagesAreWhatTensorFlowNormalizes() {
+  @ParameterizedTest
+  @MethodSource("normalizations")
+  void normalizedImagesAreWhatTensorFlowNormalizes(Convolution convolution, Activation activation) {
     assumeTrue(TensorFlowRuntime.hasKernels());
     Random random = new Random(3);
     try (Graph graph = TensorFlowRuntime.graph()) {
@@ -140,16 +150,16 @@ class ConvolutionTest {
       GroupNorm.Input<TFloat32> in =
           new GroupNorm.Input<>(
               x,
-              Optional.of(new GroupNorm(4, 1e-5, true)),
+              Optional.of(new GroupNorm(4, 1e-5, Optional.of(activation))),
               Optional.of(constant(tf, Shape.of(3, 24), random(random, 72))),
               Optional.of(constant(tf, Shape.of(1, 24), random(random, 24))),
               Optional.of(constant(tf, Shape.of(1, 24), random(random, 24))));
       Operand<TFloat32> filter = constant(tf, Shape.of(3, 3, 24, 8), random(random, 9 * 24 * 8));
       Operand<TFloat32> bias = constant(tf, Shape.of(8), random(random, 8));
-      Operand<TFloat32> kernel =
-          Convolution.SAME.byKernel(tf, in, filter, bias, Optional.empty()).y();
-      Operand<TFloat32> composed =
-          Convolution.SAME.composed(tf, in, filter, bias, Optional.empty()).y();
+      Convolution.Result<TFloat32> byKernel =
+          convolution.byKernel(tf, in, filter, bias, Optional.empty());
+      Operand<TFloat32> kernel = byKernel.y();
+      Operand<TFloat32> composed = convolution.composed(tf, in, filter, bias, Optional.empty()).y();
       List<Operand<?>> by =
           List.of(
               x,
@@ -162,6 +172,7 @@ class ConvolutionTest {
       List<Operand<TFloat32>> actual = gradients(tf, kernel, by);
       try (Session session = TensorFlowRuntime.session(graph)) {
         assertClose(run(session, kernel), run(session, composed), 1e-4);
+        assertThat(run(session, byKernel.x())).isEqualTo(run(session, x));
         for (int i = 0; i < by.size(); i++) {
           assertClose(run(session, actual.get(i)), run(session, expected.get(i)), 1e-3);
         }

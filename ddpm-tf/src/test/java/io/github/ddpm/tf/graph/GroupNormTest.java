@@ -68,7 +68,7 @@ class GroupNormTest {
     }
 
     GroupNorm norm() {
-      return new GroupNorm(groups, 1e-5, silu);
+      return new GroupNorm(groups, 1e-5, silu ? Optional.of(Activation.SILU) : Optional.empty());
     }
   }
 
@@ -221,10 +221,24 @@ class GroupNormTest {
       Operand<TFloat32> x = tf.ones(tf.constant(new int[] {2, 4, 4, 8}), TFloat32.class);
       Operand<TFloat32> rows = tf.ones(tf.constant(new int[] {3, 8}), TFloat32.class);
       Operand<TFloat32> y =
-          byKernel(new GroupNorm(2, 1e-5, true), tf, x, Optional.empty(), rows, rows).y();
+          byKernel(
+                  new GroupNorm(2, 1e-5, Optional.of(Activation.SILU)),
+                  tf,
+                  x,
+                  Optional.empty(),
+                  rows,
+                  rows)
+              .y();
       Operand<TFloat32> ones = tf.ones(tf.constant(new int[] {1, 8}), TFloat32.class);
       Operand<TFloat32> ungrouped =
-          byKernel(new GroupNorm(3, 1e-5, true), tf, x, Optional.empty(), ones, ones).y();
+          byKernel(
+                  new GroupNorm(3, 1e-5, Optional.of(Activation.SILU)),
+                  tf,
+                  x,
+                  Optional.empty(),
+                  ones,
+                  ones)
+              .y();
       try (Session session = TensorFlowRuntime.session(graph)) {
         assertThatThrownBy(() -> session.runner().fetch(y).run())
             .hasMessageContaining("must have one row or one for each image");

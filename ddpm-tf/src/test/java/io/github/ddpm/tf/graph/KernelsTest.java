@@ -3,6 +3,7 @@ package io.github.ddpm.tf.graph;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
+import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectPackage;
 import static org.junit.platform.launcher.TagFilter.includeTags;
 
@@ -130,25 +131,46 @@ class KernelsTest {
     assertThat(digests).doesNotHaveDuplicates();
   }
 
+  @Test
+  void withoutOurOperationsNetworksAreThoseOfDiffusersToo() throws Exception {
+    String output = output(GoldenTestsMain.class, "-D" + Kernels.PROPERTY + "=false");
+    assertThat(output).contains("all passed");
+  }
+
+  /** Runs the tests of networks against diffusers. */
+  static final class GoldenTestsMain {
+    public static void main(String[] args) {
+      runTests(
+          LauncherDiscoveryRequestBuilder.request()
+              .selectors(selectClass("io.github.ddpm.tf.UNetGoldenTest"))
+              .build(),
+          20);
+    }
+  }
+
   /** Runs all tests that have the tag. */
   static final class TaggedTestsMain {
     public static void main(String[] args) {
       System.out.println(digest());
-      LauncherDiscoveryRequest tests =
+      runTests(
           LauncherDiscoveryRequestBuilder.request()
               .selectors(selectPackage("io.github.ddpm"))
               .filters(includeTags(INSTRUCTIONS))
-              .build();
-      SummaryGeneratingListener listener = new SummaryGeneratingListener();
-      LauncherFactory.create().execute(tests, listener);
-      TestExecutionSummary summary = listener.getSummary();
-      for (TestExecutionSummary.Failure failure : summary.getFailures()) {
-        System.out.println(
-            failure.getTestIdentifier().getUniqueId() + ": " + failure.getException());
-      }
-      if (summary.getTotalFailureCount() == 0 && summary.getTestsSucceededCount() > 50) {
-        System.out.println("all passed");
-      }
+              .build(),
+          50);
+    }
+  }
+
+  /** Says whether all tests pass, of which there are more than so many. */
+  private static void runTests(LauncherDiscoveryRequest tests, int least) {
+    SummaryGeneratingListener listener = new SummaryGeneratingListener();
+    LauncherFactory.create().execute(tests, listener);
+    TestExecutionSummary summary = listener.getSummary();
+    for (TestExecutionSummary.Failure failure : summary.getFailures()) {
+      System.out.println(failure.getTestIdentifier().getUniqueId() + ": " + failure.getException());
+    }
+    if (summary.getTotalFailureCount() == 0 && summary.getTestsSucceededCount() > least) {
+      System.out.println("all passed");
     }
   }
 
