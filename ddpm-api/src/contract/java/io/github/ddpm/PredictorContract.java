@@ -112,6 +112,70 @@ public abstract class PredictorContract {
     }
   }
 
+  /** What is not a matter of rows. */
+  @Test
+  final void denoiseIsTheDefaultForAllElseThatIsAskedFor() {
+    Predictor plain = plain(model);
+    Images images = info.images(noise(2));
+    float[] half = new float[info.height() * info.width()];
+    Arrays.fill(half, half.length / 2, half.length, 1);
+    Images mask = Images.of(1, info.height(), info.width(), 1, half);
+    double middle = info.schedule().sigma((info.schedule().timesteps() - 1) / 2.0);
+    for (Sampler sampler : samplers()) {
+      List<Sampler> asked =
+          new ArrayList<>(
+              List.of(
+                  sampler.from(images, 0.5),
+                  sampler.startingAt(images),
+                  sampler.inpainting(images, mask),
+                  sampler.threshold(0.9, 3),
+                  sampler.threshold(0.5, 1)));
+      if (info.nullLabel()) {
+        Sampler guided = sampler.labels(0, 1).guidance(3);
+        asked.add(guided.guidanceRescale(0.7));
+        asked.add(guided.guidanceRescale(0.7).threshold(0.9, 2));
+        asked.add(guided.guidanceInterval(middle, Double.POSITIVE_INFINITY));
+        asked.add(guided.guidanceInterval(0, middle).guidanceRescale(1));
+        asked.add(guided.nullLabel(1));
+      }
+      for (Sampler one : asked) {
+        assertSame(one.sample(3), one.with(plain).sample(3));
+      }
+    }
+  }
+
+  @Test
+  final void strengthSaysHowMuchOfAnImageStays() {
+    Images images = info.images(noise(2));
+    Sampler sampler = samplers().get(0);
+    Images same = sampler.from(images, 0).sample(3);
+    assertThat(same.slice(0, 2)).isEqualTo(images);
+    assertThat(same.slice(2, 3)).isEqualTo(images.slice(0, 1));
+    assertSame(sampler.from(images, 1).sample(3), sampler.sample(3));
+    assertThat(sampler.from(images, 0.5).sample(3)).isNotEqualTo(sampler.sample(3));
+    assertSame(sampler.startingAt(sampler.noise(3)).sample(3), sampler.sample(3));
+    assertThat(sampler.from(images, 0.5).first(1).sample(2))
+        .isEqualTo(sampler.from(images, 0.5).first(1).sample(3).slice(0, 2));
+  }
+
+  @Test
+  final void whatIsKnownComesOutAsItIs() {
+    Images images = info.images(noise(2));
+    float[] half = new float[info.height() * info.width()];
+    Arrays.fill(half, half.length / 2, half.length, 1);
+    Images mask = Images.of(1, info.height(), info.width(), 1, half);
+    int known = half.length / 2 * info.channels();
+    for (Sampler sampler : samplers()) {
+      Images painted = sampler.inpainting(images, mask).sample(3);
+      for (int k = 0; k < 3; k++) {
+        float[] image = painted.slice(k, k + 1).toArray();
+        float[] whole = images.slice(k % 2, k % 2 + 1).toArray();
+        assertThat(Arrays.copyOf(image, known)).containsExactly(Arrays.copyOf(whole, known));
+        assertThat(image).isNotEqualTo(whole);
+      }
+    }
+  }
+
   /** Tables that no scheduler makes, with every weight in use. */
   @Test
   final void denoiseIsTheDefaultForAnyTable() {

@@ -5,8 +5,10 @@ import static com.google.common.base.Preconditions.checkElementIndex;
 import static com.google.common.base.Preconditions.checkPositionIndexes;
 import static java.util.Objects.requireNonNull;
 
+import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.function.Predicate;
 import java.util.function.Supplier;
@@ -23,10 +25,14 @@ import java.util.function.Supplier;
  * @param labels image k gets label {@code labels[k mod labels.size()]}, which may be {@link
  *     Sampler#NULL_LABEL}; empty for what the {@linkplain ModelInfo#labelCounts model} makes of
  *     that
- * @param guidance weight w of classifier-free guidance, {@code out_null + w·(out_label - out_null)}
- *     (Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", with their w + 1 as ours); 1 is
- *     off; finite
+ * @param guidance how the output is moved away from what it is without a label
  * @param clip estimates of the image are clipped to [-clip, clip]; above 0; infinity is off
+ * @param thresholdRatio if above 0, estimates are clipped to [-s, s] and divided by s, where s is
+ *     the absolute value that this share of an image's values is at most at, and in [1, clip]
+ *     (dynamic thresholding, Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models
+ *     with Deep Language Understanding", section 2.3); in [0, 1]
+ * @param start what sampling starts from; empty for noise
+ * @param inpainting what is known of the images; empty for nothing
  * @param listener who is told after each row; sampling is canceled when it answers {@code false}
  */
 public record DenoiseRequest(
@@ -35,8 +41,11 @@ public record DenoiseRequest(
     long seed,
     long first,
     List<Integer> labels,
-    double guidance,
+    Guidance guidance,
     double clip,
+    double thresholdRatio,
+    Optional<Start> start,
+    Optional<Inpainting> inpainting,
     Predicate<Progress> listener) {
 
   /** Stands for no listener. */
@@ -58,16 +67,50 @@ public record DenoiseRequest(
         "the last image must be at most 2^63 - 1, got first %s",
         first);
     checkArgument(
-        count == 0 || !steps.isEmpty(),
+        count == 0 || !steps.isEmpty() || start.isPresent(),
         "%s images need at least 1 row of a table, got none",
         count);
-    checkArgument(Double.isFinite(guidance), "guidance must be finite, got %s", guidance);
+    requireNonNull(guidance, "guidance");
     checkArgument(clip > 0, "clip must be above 0, got %s", clip);
+    checkArgument(
+        thresholdRatio >= 0 && thresholdRatio <= 1,
+        "the ratio of a threshold must be in [0, 1], got %s",
+        thresholdRatio);
+    checkArgument(thresholdRatio == 0 || clip >= 1, "a threshold must be at least 1, got %s", clip);
+  }
+
+  /** Makes a request that starts from noise and knows nothing of the images. */
+  public DenoiseRequest(
+      List<Step> steps,
+      int count,
+      long seed,
+      long first,
+      List<Integer> labels,
+      double guidance,
+      double clip,
+      Predicate<Progress> listener) {
+    this(
+        steps,
+        count,
+        seed,
+        first,
+        labels,
+        Guidance.of(guidance),
+        clip,
+        0,
+        Optional.empty(),
+        Optional.empty(),
+        listener);
   }
 
   /** Returns whether the network must be called with and without labels. */
   public boolean isGuided() {
-    return guidance != 1;
+    return guidance.isOn();
+  }
+
+  /** Returns whether it must be at a row, in [0, steps.size()). */
+  public boolean isGuided(int row) {
+    return guidance.isOn(steps.get(row));
   }
 
   /**
@@ -79,7 +122,17 @@ public record DenoiseRequest(
   public DenoiseRequest slice(int from, int to) {
     checkPositionIndexes(from, to, count);
     return new DenoiseRequest(
-        steps, to - from, seed, first + from, labels, guidance, clip, listener);
+        steps,
+        to - from,
+        seed,
+        first + from,
+        labels,
+        guidance,
+        clip,
+        thresholdRatio,
+        start,
+        inpainting,
+        listener);
   }
 
   /**
@@ -105,14 +158,15 @@ public record DenoiseRequest(
                 ? !model.labelCounts().isEmpty()
                 : labels.stream().anyMatch(label -> label != Sampler.NULL_LABEL)),
         "guidance needs labels, got guidance %s and no labels",
-        guidance);
+        guidance.weight());
     int[] result = new int[model.classes() == 0 ? 0 : count];
     for (int i = 0; i < result.length; i++) {
       int asked =
           labels.isEmpty()
               ? model.label(seed, first + i)
               : labels.get((int) ((first + i) % labels.size()));
-      result[i] = asked == Sampler.NULL_LABEL ? model.classes() : asked;
+      result[i] =
+          asked == Sampler.NULL_LABEL ? guidance.nullLabel().orElse(model.classes()) : asked;
     }
     return result;
   }
@@ -120,8 +174,64 @@ public record DenoiseRequest(
   /** Returns the null label for each image, for the unguided half of guidance. */
   public int[] nullLabels(ModelInfo model) {
     int[] result = new int[count];
-    Arrays.fill(result, model.classes());
+    Arrays.fill(result, guidance.nullLabel().orElse(model.classes()));
     return result;
+  }
+
+  /**
+   * Makes the x that sampling starts from: the noise, or what {@link #start} has of it.
+   *
+   * @param imageSize floats in an image
+   * @return [n, imageSize]
+   */
+  public float[] initial(int imageSize) {
+    if (start.isEmpty()) {
+      return initialNoise(imageSize);
+    }
+    Start from = start.get();
+    float[] x = from.fromNoise() > 0 ? initialNoise(imageSize) : new float[checkedSize(imageSize)];
+    FloatBuffer images = from.images().values();
+    for (int i = 0; i < x.length; i++) {
+      int image = index(i / imageSize, from.images());
+      x[i] =
+          (float)
+              (from.fromImages() * images.get(image * imageSize + i % imageSize)
+                  + from.fromNoise() * x[i]);
+    }
+    return x;
+  }
+
+  /**
+   * Puts in what is known of the images at the noise after a row, if anything is. Whoever runs the
+   * rows calls this after each.
+   *
+   * @param row in [0, steps.size())
+   * @param x [n, imageSize], changed
+   */
+  public void inpaint(int row, float... x) {
+    if (inpainting.isEmpty() || count == 0) {
+      return;
+    }
+    Inpainting known = inpainting.get();
+    boolean last = row + 1 == steps.size();
+    double signal = last ? 1 : steps.get(row + 1).signal();
+    double noise = last ? 0 : steps.get(row + 1).noise();
+    int imageSize = x.length / count;
+    float[] z = last ? x : noise(GaussianNoise.KNOWN - row, imageSize);
+    FloatBuffer images = known.images().values();
+    for (int i = 0; i < x.length; i++) {
+      int image = index(i / imageSize, known.images());
+      int position = i % imageSize;
+      if (known.isKnown(image, position)) {
+        float value = images.get(image * imageSize + position);
+        x[i] = last ? value : (float) (signal * value + noise * z[i]);
+      }
+    }
+  }
+
+  /** Returns which of some images the i-th of this request is, around and around. */
+  private int index(int i, Images images) {
+    return (int) ((first + i) % images.count());
   }
 
   /**
@@ -167,10 +277,14 @@ public record DenoiseRequest(
   }
 
   private float[] noise(int stream, int imageSize) {
-    float[] noise = new float[Math.multiplyExact(count, imageSize)];
+    float[] noise = new float[checkedSize(imageSize)];
     for (int i = 0; i < count; i++) {
       GaussianNoise.fill(noise, i * imageSize, imageSize, seed, first + i, stream);
     }
     return noise;
+  }
+
+  private int checkedSize(int imageSize) {
+    return Math.multiplyExact(count, imageSize);
   }
 }

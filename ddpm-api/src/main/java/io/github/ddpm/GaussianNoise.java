@@ -12,6 +12,9 @@ final class GaussianNoise {
   /** The stream of the labels that nobody asked for, behind all rows. */
   static final int LABELS = -1;
 
+  /** The stream of the noise of known pixels after row 0; those of the next rows are below it. */
+  static final int KNOWN = -2;
+
   private static final int ROUNDS = 10;
   private static final long MULTIPLIER_0 = 0xD2511F53L;
   private static final long MULTIPLIER_1 = 0xCD9E8D57L;

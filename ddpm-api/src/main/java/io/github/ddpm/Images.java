@@ -202,6 +202,48 @@ public final class Images {
   }
 
   /**
+   * Returns what is between these images and others, on the arc between the two: noise stays as
+   * strong as noise is (spherical linear interpolation, Shoemake 1985, "Animating Rotation with
+   * Quaternion Curves").
+   *
+   * @param others as many, of the same size
+   * @param part 0 for these, 1 for the others
+   */
+  public Images slerp(Images others, double part) {
+    checkArgument(
+        count == others.count
+            && height == others.height
+            && width == others.width
+            && channels == others.channels,
+        "slerp needs as many images of the same size, got %s and %s",
+        this,
+        others);
+    checkArgument(Double.isFinite(part), "part must be finite, got %s", part);
+    float[] between = new float[values.length];
+    int size = height * width * channels;
+    for (int from = 0; from < values.length; from += size) {
+      double dot = 0;
+      double square = 0;
+      double otherSquare = 0;
+      for (int i = from; i < from + size; i++) {
+        dot += (double) values[i] * others.values[i];
+        square += (double) values[i] * values[i];
+        otherSquare += (double) others.values[i] * others.values[i];
+      }
+      double cosine = dot / Math.sqrt(square * otherSquare);
+      double angle = Math.acos(Math.max(-1, Math.min(1, cosine)));
+      // Where there is no arc, or more than one, the line is as good.
+      boolean line = !(Math.sin(angle) > 1e-6);
+      double here = line ? 1 - part : Math.sin((1 - part) * angle) / Math.sin(angle);
+      double there = line ? part : Math.sin(part * angle) / Math.sin(angle);
+      for (int i = from; i < from + size; i++) {
+        between[i] = (float) (here * values[i] + there * others.values[i]);
+      }
+    }
+    return new Images(count, height, width, channels, between);
+  }
+
+  /**
    * Draws one picture with 8 bits a channel: byte = round((value + 1) · 127.5).
    *
    * @param index in [0, n)

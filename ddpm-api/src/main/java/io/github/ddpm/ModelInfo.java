@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 
 import io.github.ddpm.spi.Excerpt;
 import java.util.List;
+import java.util.OptionalInt;
 
 /**
  * What a model is: everything that sampling has to know about a network without running it. Who
@@ -311,8 +312,9 @@ public record ModelInfo(
         Integer.MAX_VALUE / imageSize(),
         request.count());
     List<Integer> labels = request.labels();
+    OptionalInt ofRequest = request.guidance().nullLabel();
     checkArgument(
-        nullLabel || !labels.contains(Sampler.NULL_LABEL),
+        nullLabel || ofRequest.isPresent() || !labels.contains(Sampler.NULL_LABEL),
         "this model has no null label%s",
         advice());
     checkArgument(
@@ -327,16 +329,34 @@ public record ModelInfo(
           label);
     }
     checkArgument(
-        !request.isGuided() || nullLabel,
+        ofRequest.isEmpty() || ofRequest.getAsInt() < classes,
+        "the class that stands for no label must be in [0, %s], got %s",
+        classes - 1,
+        ofRequest.orElse(0));
+    checkArgument(
+        !request.isGuided() || nullLabel || ofRequest.isPresent(),
         "guidance needs a null label, but this model has none%s; got guidance %s",
         advice(),
-        request.guidance());
+        request.guidance().weight());
+    request.start().ifPresent(start -> check("images to start from", start.images()));
+    request.inpainting().ifPresent(known -> check("images to paint in", known.images()));
+  }
+
+  private void check(String what, Images images) {
+    checkArgument(
+        images.height() == height && images.width() == width && images.channels() == channels,
+        "%s must be %sx%sx%s, as the model draws, got %sx%sx%s",
+        what,
+        height,
+        width,
+        channels,
+        images.height(),
+        images.width(),
+        images.channels());
   }
 
   /** Nothing in a folder of diffusers says what a class means. */
   private String advice() {
-    return classes > 1
-        ? "; if the last class of its folder means no label, \"_null_class_label\": true in unet/config.json says so"
-        : "";
+    return classes > 1 ? "; if one of its classes means no label, nullLabel(…) says which" : "";
   }
 }

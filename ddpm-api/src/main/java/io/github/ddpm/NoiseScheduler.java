@@ -157,6 +157,32 @@ public interface NoiseScheduler {
   }
 
   /**
+   * Makes a solver that goes the other way: from an image to the noise that {@link #ddim ddim(0)}
+   * makes the image of (Song et al. 2021, section 4.3). A sampler with it {@linkplain
+   * Sampler#startingAt starts at} images, and the noise that it returns is what one with ddim(0),
+   * the same plan and the same clipping starts at. Each step is turned around by one step of a
+   * fixed point iteration: the more of them, the nearer the image comes back. It calls the network
+   * once more than the plan has timesteps.
+   */
+  static NoiseScheduler ddimInverse() {
+    return new DdimInverse();
+  }
+
+  /**
+   * Makes a solver of {@link #ddpm DDPM} that goes back again and again, so that what is drawn
+   * comes to fit what is {@linkplain Sampler#inpainting known} (Lugmayr et al. 2022, "RePaint:
+   * Inpainting using Denoising Diffusion Probabilistic Models", algorithm 1; they take 250 steps,
+   * the default here, jumps of 10, and 10 resamplings).
+   *
+   * @param jump how many timesteps of the plan it goes back, at least 1
+   * @param resamplings how often it goes through each of these, at least 1, which is DDPM; rows are
+   *     about as many times as many
+   */
+  static NoiseScheduler rePaint(int jump, int resamplings) {
+    return new RePaint(jump, resamplings);
+  }
+
+  /**
    * Makes a solver of DDPM (Ho et al. 2020, eq. 6 and 7) with the posterior variance β̃, by default
    * on all of the model's timesteps.
    */

@@ -64,29 +64,25 @@ public interface Predictor extends AutoCloseable {
     ModelInfo model = info();
     int[] labels = request.labels(model);
     int[] nullLabels = request.isGuided() ? request.nullLabels(model) : labels;
-    float[] x = request.initialNoise(model.imageSize());
+    float[] x = request.initial(model.imageSize());
     float[] none = new float[x.length];
     Deque<float[]> kept = new ArrayDeque<>(List.of(none, none, none));
     List<Step> steps = request.steps();
     for (int row = 0; row < steps.size() && request.count() > 0; row++) {
       Step step = steps.get(row);
       float[] out = predict(x, step.timestep(), labels);
-      if (request.isGuided()) {
+      if (request.isGuided(row)) {
         float[] unguided = predict(x, step.timestep(), nullLabels);
-        for (int i = 0; i < out.length; i++) {
-          out[i] = (float) (unguided[i] + request.guidance() * (out[i] - unguided[i]));
-        }
+        out = Estimates.guided(request.guidance(), out, unguided, request.count());
       }
       float[] z = step.fromNoise() > 0 ? request.stepNoise(row, model.imageSize()) : none;
       float[] oldest = kept.removeLast();
       float[] older = kept.peekLast();
       float[] previous = kept.peekFirst();
-      float[] x0 = new float[x.length];
+      float[] x0 = Estimates.ofImages(request, step, x, out);
       float[] next = new float[x.length];
       float[] keeps = new float[x.length];
       for (int i = 0; i < x.length; i++) {
-        double estimate = step.x0FromX() * x[i] + step.x0FromOut() * out[i];
-        x0[i] = (float) Math.max(-request.clip(), Math.min(request.clip(), estimate));
         next[i] =
             (float)
                 (step.fromX() * x[i]
@@ -98,6 +94,7 @@ public interface Predictor extends AutoCloseable {
                     + step.fromNoise() * z[i]);
         keeps[i] = (float) (step.keptFromX() * x[i] + step.keptFromX0() * x0[i]);
       }
+      request.inpaint(row, next);
       request.report(row, () -> model.images(x0));
       x = next;
       kept.addFirst(keeps);

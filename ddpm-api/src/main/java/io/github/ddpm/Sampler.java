@@ -98,6 +98,33 @@ public interface Sampler {
   Sampler guidance(double w);
 
   /**
+   * Guidance is limited to some noise levels; the others cost half (Kynkäänniemi et al. 2024,
+   * "Applying Guidance in a Limited Interval Improves Sample and Distribution Quality in Diffusion
+   * Models").
+   *
+   * @param lowestSigma at least 0; σ = noise/signal, as {@link BetaSchedule#sigma} has it
+   * @param highestSigma at least as high; infinity is no limit
+   */
+  Sampler guidanceInterval(double lowestSigma, double highestSigma);
+
+  /**
+   * Guidance is kept from making images glaring: a share of its output gets back the standard
+   * deviation that it has with the label alone (Lin et al. 2024, "Common Diffusion Noise Schedules
+   * and Sample Steps are Flawed", section 3.4).
+   *
+   * @param share in [0, 1]; 0 is off, they recommend 0.7
+   */
+  Sampler guidanceRescale(double share);
+
+  /**
+   * This class stands for no label, in guidance and as {@link #NULL_LABEL}, for a model that was
+   * trained so but doesn't say it, as folders of diffusers can't.
+   *
+   * @param label in [0, classes)
+   */
+  Sampler nullLabel(int label);
+
+  /**
    * All randomness becomes a function of this seed and the image's index. Without a seed, every
    * call of {@link #sample} draws one.
    */
@@ -120,6 +147,51 @@ public interface Sampler {
   Sampler clip(double limit);
 
   /**
+   * Each estimate of an image is brought below a threshold of its own, and divided by that: dynamic
+   * thresholding (Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models with Deep
+   * Language Understanding", section 2.3), which keeps strong guidance from saturating pixels. It
+   * replaces {@link #clip}.
+   *
+   * @param ratio the share of the image's values that are at most at the threshold, in (0, 1];
+   *     0.995 is usual
+   * @param most the threshold is in [1, most]; at least 1, which is {@code clip(1)}
+   */
+  Sampler threshold(double ratio, double most);
+
+  /**
+   * Sampling starts at these x in place of noise: noise of your own, such as that of {@link
+   * #noise}, or, for {@link NoiseScheduler#ddimInverse}, images. Image k starts from {@code k mod
+   * x.count()}.
+   *
+   * @param x of the size that the model draws, at least 1
+   */
+  Sampler startingAt(Images x);
+
+  /**
+   * Sampling starts from images with noise added: as much as the plan has at the last {@code
+   * strength·n} of its n timesteps, rounded down, which are all that it visits (Meng et al. 2022,
+   * "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations"). Image k
+   * starts from {@code k mod images.count()}. It replaces {@link #startingAt}.
+   *
+   * @param images of the size that the model draws, at least 1
+   * @param strength in [0, 1]: 0 returns the images, 1 starts from noise and doesn't know them
+   */
+  Sampler from(Images images, double strength);
+
+  /**
+   * A part of the images is known: these pixels are put in after each row with the noise that they
+   * have there, and come out as they are. With {@link NoiseScheduler#rePaint} the rest fits them
+   * better than with others.
+   *
+   * @param images of the size that the model draws, at least 1: image k has what {@code k mod
+   *     images.count()} has
+   * @param mask of the same height and width, of 1 channel or as many as the images, one for all of
+   *     them or one for each: above 0, such as white, where a pixel is to be drawn, and at most 0,
+   *     such as black, where it is known
+   */
+  Sampler inpainting(Images images, Images mask);
+
+  /**
    * The listener is told after each row, by the thread that samples. When it answers {@code false},
    * or interrupts the thread, {@link #sample} ends in a {@code CancellationException}.
    */
@@ -138,4 +210,15 @@ public interface Sampler {
    *     this thread is interrupted
    */
   Images sample(int n);
+
+  /**
+   * Returns the noise that {@link #sample} starts from, a function of the seed and an image's
+   * index, for instance to go from one to another by {@link Images#slerp}.
+   *
+   * @param n at least 0
+   * @return N(0, 1) numbers
+   * @throws IllegalArgumentException as {@link #sample}
+   * @throws IllegalStateException as {@link #sample}
+   */
+  Images noise(int n);
 }

@@ -58,7 +58,7 @@ class SamplerTest {
     assertThat(request.count()).isEqualTo(3);
     assertThat(request.first()).isZero();
     assertThat(request.labels()).isEmpty();
-    assertThat(request.guidance()).isEqualTo(1);
+    assertThat(request.guidance()).isEqualTo(Guidance.NONE);
     assertThat(request.clip()).isEqualTo(1);
   }
 
@@ -148,7 +148,7 @@ class SamplerTest {
         recorded(DDIM.steps(9).labels(3, 1, 4).guidance(2).seed(5).first(6).clip(7), 8);
     assertThat(request.steps()).hasSize(9);
     assertThat(request.labels()).containsExactly(3, 1, 4);
-    assertThat(request.guidance()).isEqualTo(2);
+    assertThat(request.guidance()).isEqualTo(Guidance.of(2));
     assertThat(request.seed()).isEqualTo(5);
     assertThat(request.first()).isEqualTo(6);
     assertThat(request.clip()).isEqualTo(7);
@@ -256,10 +256,10 @@ class SamplerTest {
         "the model has 10 classes, no label counts and no null label, so it needs labels: call labels(…)");
     refused(
         () -> DDIM.with(needing).labels(1, Sampler.NULL_LABEL),
-        "this model has no null label; if the last class of its folder means no label, \"_null_class_label\": true in unet/config.json says so");
+        "this model has no null label; if one of its classes means no label, nullLabel(…) says which");
     refused(
         () -> DDIM.with(needing).labels(1).guidance(2),
-        "guidance needs a null label, but this model has none; if the last class of its folder means no label, \"_null_class_label\": true in unet/config.json says so; got guidance 2.0");
+        "guidance needs a null label, but this model has none; if one of its classes means no label, nullLabel(…) says which; got guidance 2.0");
     refused(
         () -> DDIM.with(model).guidance(2).sample(1),
         "guidance needs labels, got guidance 2.0 and no labels");

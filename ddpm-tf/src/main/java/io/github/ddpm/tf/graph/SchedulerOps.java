@@ -12,8 +12,11 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import org.tensorflow.Operand;
 import org.tensorflow.Output;
+import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
 import org.tensorflow.op.core.Squeeze;
+import org.tensorflow.op.math.Mean;
+import org.tensorflow.types.TBool;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
@@ -174,6 +177,73 @@ public final class SchedulerOps {
     Operand<TFloat32> raw =
         tf.math.add(tf.math.mul(weights.get(0), x), tf.math.mul(weights.get(1), out));
     return tf.math.maximum(tf.math.minimum(raw, clip), tf.math.neg(clip));
+  }
+
+  /**
+   * Returns the estimate of the images with each brought below its own threshold, see {@link
+   * io.github.ddpm.Sampler#threshold}.
+   *
+   * @param row as {@link #row} has it
+   * @param out what the network made of x
+   * @param most scalar, the highest threshold
+   * @param ratio scalar, the share of an image's values that are at most at it; 0 clips to the
+   *     highest threshold and divides by nothing
+   */
+  public static Operand<TFloat32> thresholdedEstimate(
+      Ops tf,
+      Operand<TFloat32> row,
+      Operand<TFloat32> x,
+      Operand<TFloat32> out,
+      Operand<TFloat32> most,
+      Operand<TFloat32> ratio) {
+    Operand<TFloat32> raw = estimate(tf, row, x, out, tf.constant(Float.POSITIVE_INFINITY));
+    Shape shape = x.shape();
+    int size = (int) (shape.get(1) * shape.get(2) * shape.get(3));
+    Operand<TFloat32> flat = tf.reshape(raw, tf.constant(new int[] {-1, size}));
+    Operand<TFloat32> falling =
+        tf.nn.topK(tf.math.abs(flat), tf.constant(size), TInt32.class).values();
+    // What is at place p of the rising values is at size - 1 - p of the falling ones.
+    Operand<TFloat32> place =
+        tf.math.mul(tf.math.sub(tf.constant(1f), ratio), tf.constant(size - 1f));
+    Operand<TFloat32> below = tf.math.floor(place);
+    Operand<TFloat32> share = tf.math.sub(place, below);
+    Operand<TInt32> first = tf.dtypes.cast(below, TInt32.class);
+    Operand<TInt32> second =
+        tf.math.minimum(tf.math.add(first, tf.constant(1)), tf.constant(size - 1));
+    Operand<TFloat32> higher = tf.gather(falling, first, tf.constant(1));
+    Operand<TFloat32> lower = tf.gather(falling, second, tf.constant(1));
+    Operand<TFloat32> quantile =
+        tf.math.add(higher, tf.math.mul(share, tf.math.sub(lower, higher)));
+    Operand<TFloat32> threshold = tf.math.minimum(tf.math.maximum(quantile, tf.constant(1f)), most);
+    Operand<TBool> on =
+        tf.broadcastTo(tf.math.greater(ratio, tf.constant(0f)), tf.shape(threshold));
+    Operand<TFloat32> ones = tf.onesLike(threshold);
+    Operand<TFloat32> limit =
+        Tensors.perImage(tf, tf.select(on, threshold, tf.math.mul(ones, most)), 1);
+    Operand<TFloat32> divisor = Tensors.perImage(tf, tf.select(on, threshold, ones), 1);
+    return tf.math.div(tf.math.maximum(tf.math.minimum(raw, limit), tf.math.neg(limit)), divisor);
+  }
+
+  /**
+   * Returns outputs of which a share has the standard deviation that they have with the label
+   * alone, see {@link io.github.ddpm.Sampler#guidanceRescale}.
+   *
+   * @param labeled with the label alone, a row for each image
+   * @param guided of the same shape
+   * @param share scalar, in [0, 1]
+   */
+  public static Operand<TFloat32> rescaled(
+      Ops tf, Operand<TFloat32> labeled, Operand<TFloat32> guided, Operand<TFloat32> share) {
+    Operand<TFloat32> ratio = tf.math.div(deviation(tf, labeled), deviation(tf, guided));
+    Operand<TFloat32> factor =
+        tf.math.add(tf.constant(1f), tf.math.mul(share, tf.math.sub(ratio, tf.constant(1f))));
+    return tf.math.mul(guided, factor);
+  }
+
+  private static Operand<TFloat32> deviation(Ops tf, Operand<TFloat32> rows) {
+    Operand<TInt32> axis = tf.constant(1);
+    Operand<TFloat32> off = tf.math.sub(rows, tf.math.mean(rows, axis, Mean.keepDims(true)));
+    return tf.math.sqrt(tf.math.mean(tf.math.square(off), axis, Mean.keepDims(true)));
   }
 
   /**

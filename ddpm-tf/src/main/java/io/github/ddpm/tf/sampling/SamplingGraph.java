@@ -65,6 +65,12 @@ final class SamplingGraph implements AutoCloseable {
   private static final String NEXT = "next";
   private static final String KEEPS = "keeps";
 
+  /** Ends the names of the last three where guidance is rescaled or estimates have a threshold. */
+  private static final String NOT_LINEAR = "_not_linear";
+
+  private static final String RESCALE = "rescale";
+  private static final String THRESHOLD_RATIO = "threshold_ratio";
+
   private final UNetConfig config;
 
   /** The weights by name that are not constants. */
@@ -148,31 +154,55 @@ final class SamplingGraph implements AutoCloseable {
     // [k·n, h, w, c] as k long vectors, of which the weighted sum is a product with a row vector.
     Operand<TFloat32> perCopy =
         tf.reshape(outs, tf.concat(List.of(copies, tf.constant(new int[] {-1})), tf.constant(0)));
-    Operand<TFloat32> out =
-        tf.withName(OUT)
-            .reshape(
-                tf.linalg.matMul(tf.expandDims(copyWeights, tf.constant(0)), perCopy),
-                tf.constant(imageShape));
+    Operand<TFloat32> sum = tf.linalg.matMul(tf.expandDims(copyWeights, tf.constant(0)), perCopy);
+    Operand<TFloat32> out = tf.withName(OUT).reshape(sum, tf.constant(imageShape));
 
     Operand<TFloat32> row = placeholder(tf, ROW, Shape.of(SchedulerOps.ROW_LENGTH));
-    Operand<TFloat32> x0 =
-        tf.withName(X0)
-            .identity(
-                SchedulerOps.estimate(tf, row, x, out, placeholder(tf, CLIP, Shape.scalar())));
-    Operand<TFloat32> next =
-        SchedulerOps.step(
-            tf,
-            row,
-            x,
-            out,
-            x0,
-            KEPT.stream().map(name -> placeholder(tf, name, Shape.unknown())).toList(),
-            placeholder(tf, Z, Shape.unknown()));
-    tf.withName(NEXT).identity(next);
-    tf.withName(KEEPS).identity(SchedulerOps.kept(tf, row, x, x0));
+    Operand<TFloat32> clip = placeholder(tf, CLIP, Shape.scalar());
+    List<Placeholder<TFloat32>> kept =
+        KEPT.stream().map(name -> placeholder(tf, name, Shape.unknown())).toList();
+    Operand<TFloat32> z = placeholder(tf, Z, Shape.unknown());
+    Operand<TFloat32> x0 = SchedulerOps.estimate(tf, row, x, out, clip);
+    name(tf, "", row, x, x0, SchedulerOps.step(tf, row, x, out, x0, kept, z));
+
+    // What is not linear has nodes of its own, which cost nothing where nobody asks for them.
+    Operand<TInt32> perImage =
+        tf.constant(new int[] {-1, picture.height() * picture.width() * picture.channels()});
+    Operand<TFloat32> labeled = tf.gather(perCopy, tf.constant(0), tf.constant(0));
+    Operand<TFloat32> rescaled =
+        tf.reshape(
+            SchedulerOps.rescaled(
+                tf,
+                tf.reshape(labeled, perImage),
+                tf.reshape(sum, perImage),
+                placeholder(tf, RESCALE, Shape.scalar())),
+            tf.constant(imageShape));
+    Operand<TFloat32> thresholded =
+        SchedulerOps.thresholdedEstimate(
+            tf, row, x, rescaled, clip, placeholder(tf, THRESHOLD_RATIO, Shape.scalar()));
+    name(
+        tf,
+        NOT_LINEAR,
+        row,
+        x,
+        thresholded,
+        SchedulerOps.step(tf, row, x, rescaled, thresholded, kept, z));
   }
 
-  private static Operand<TFloat32> placeholder(Ops tf, String name, Shape shape) {
+  /** Names what a row makes. */
+  private static void name(
+      Ops tf,
+      String suffix,
+      Operand<TFloat32> row,
+      Operand<TFloat32> x,
+      Operand<TFloat32> x0,
+      Operand<TFloat32> next) {
+    tf.withName(X0 + suffix).identity(x0);
+    tf.withName(NEXT + suffix).identity(next);
+    tf.withName(KEEPS + suffix).identity(SchedulerOps.kept(tf, row, x, x0));
+  }
+
+  private static Placeholder<TFloat32> placeholder(Ops tf, String name, Shape shape) {
     return tf.withName(name).placeholder(TFloat32.class, Placeholder.shape(shape));
   }
 
@@ -194,14 +224,17 @@ final class SamplingGraph implements AutoCloseable {
   final class Feeds implements AutoCloseable {
     private final Optional<TInt32> labels;
     private final TFloat32 copyWeights;
+    private final TFloat32 rescale;
 
     /**
      * Makes tensors of both.
      *
      * @param labels one for each image, twice as many with guidance; none for a network without
      * @param guidance weight of the first half of the labels; 1 is off
+     * @param rescale share of the output whose standard deviation becomes that of the first half
      */
-    Feeds(int[] labels, double guidance) {
+    Feeds(int[] labels, double guidance, double rescale) {
+      this.rescale = TFloat32.scalarOf((float) rescale);
       this.labels =
           config.labels().embeddings() == 0
               ? Optional.empty()
@@ -228,9 +261,19 @@ final class SamplingGraph implements AutoCloseable {
      *     the others are 0
      * @param zero scalar 0
      * @param z N(0, 1) noise, or a scalar 0
+     * @param thresholdRatio scalar, for rows that are not linear
+     * @param linear whether nothing is rescaled or has a threshold
      * @return the next x, the estimate of the images, and, unless the row keeps that, what it keeps
      */
-    Result step(Step step, Tensor x, Tensor clip, List<Tensor> kept, Tensor zero, Tensor z) {
+    Result step(
+        Step step,
+        Tensor x,
+        Tensor clip,
+        List<Tensor> kept,
+        Tensor zero,
+        Tensor z,
+        Tensor thresholdRatio,
+        boolean linear) {
       try (TFloat32 t = TFloat32.vectorOf((float) step.timestep());
           TFloat32 row = TFloat32.vectorOf(SchedulerOps.row(step))) {
         Session.Runner runner =
@@ -238,8 +281,12 @@ final class SamplingGraph implements AutoCloseable {
         for (int i = 0; i < KEPT.size(); i++) {
           runner.feed(KEPT.get(i), i < kept.size() ? kept.get(i) : zero);
         }
-        runner.fetch(NEXT).fetch(X0);
-        return run(step.keepsX0() ? runner : runner.fetch(KEEPS));
+        String suffix = linear ? "" : NOT_LINEAR;
+        if (!linear) {
+          runner.feed(RESCALE, rescale).feed(THRESHOLD_RATIO, thresholdRatio);
+        }
+        runner.fetch(NEXT + suffix).fetch(X0 + suffix);
+        return run(step.keepsX0() ? runner : runner.fetch(KEEPS + suffix));
       }
     }
 
@@ -254,6 +301,7 @@ final class SamplingGraph implements AutoCloseable {
     public void close() {
       labels.ifPresent(Tensor::close);
       copyWeights.close();
+      rescale.close();
     }
   }
 

@@ -4,6 +4,7 @@ import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.primitives.Ints;
 import io.github.ddpm.DenoiseRequest;
+import io.github.ddpm.Guidance;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
@@ -17,6 +18,7 @@ import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Supplier;
@@ -81,7 +83,7 @@ public final class TfPredictor implements Predictor {
     return whileOpen(
         () -> {
           try (TFloat32 images = SamplingGraph.images(info, x);
-              SamplingGraph.Feeds feeds = graph.new Feeds(labels, 1);
+              SamplingGraph.Feeds feeds = graph.new Feeds(labels, 1, 0);
               Result result = feeds.predict(images, timestep)) {
             return SamplingGraph.values(result.get(0));
           }
@@ -107,37 +109,59 @@ public final class TfPredictor implements Predictor {
 
   private float[] run(DenoiseRequest request) {
     int[] labels = request.labels(info);
-    if (request.isGuided()) {
-      labels = Ints.concat(labels, request.nullLabels(info));
-    }
+    int[] both = request.isGuided() ? Ints.concat(labels, request.nullLabels(info)) : labels;
+    Guidance guidance = request.guidance();
     // The results of the rows whose tensors the next row needs, newest first.
     Deque<Result> recent = new ArrayDeque<>();
-    try (TFloat32 start = SamplingGraph.images(info, request.initialNoise(info.imageSize()));
-        SamplingGraph.Feeds feeds = graph.new Feeds(labels, request.guidance());
+    float[] start = request.initial(info.imageSize());
+    try (TFloat32 first = SamplingGraph.images(info, start);
+        SamplingGraph.Feeds plain = graph.new Feeds(labels, 1, 0);
+        SamplingGraph.Feeds guided = graph.new Feeds(both, guidance.weight(), guidance.rescale());
         TFloat32 clip = TFloat32.scalarOf((float) request.clip());
+        TFloat32 ratio = TFloat32.scalarOf((float) request.thresholdRatio());
         TFloat32 zero = TFloat32.scalarOf(0)) {
-      Tensor x = start;
-      for (int i = 0; i < request.steps().size(); i++) {
-        Step step = request.steps().get(i);
-        // What a row keeps is the last of its results.
-        List<Tensor> kept = recent.stream().map(result -> result.get(result.size() - 1)).toList();
-        try (TFloat32 z =
-            step.fromNoise() > 0
-                ? SamplingGraph.images(info, request.stepNoise(i, info.imageSize()))
-                : TFloat32.scalarOf(0)) {
-          recent.push(feeds.step(step, x, clip, kept, zero, z));
+      Tensor x = first;
+      Optional<TFloat32> painted = Optional.empty();
+      try {
+        for (int i = 0; i < request.steps().size(); i++) {
+          Step step = request.steps().get(i);
+          // What a row keeps is the last of its results.
+          List<Tensor> kept = recent.stream().map(result -> result.get(result.size() - 1)).toList();
+          boolean isGuided = request.isGuided(i);
+          boolean linear = request.thresholdRatio() == 0 && !(isGuided && guidance.rescale() > 0);
+          try (TFloat32 z =
+              step.fromNoise() > 0
+                  ? SamplingGraph.images(info, request.stepNoise(i, info.imageSize()))
+                  : TFloat32.scalarOf(0)) {
+            recent.push(
+                (isGuided ? guided : plain).step(step, x, clip, kept, zero, z, ratio, linear));
+          }
+          painted.ifPresent(Tensor::close);
+          painted = painted(request, i, recent.peek().get(0));
+          x = painted.isPresent() ? painted.get() : recent.peek().get(0);
+          Tensor estimate = recent.peek().get(1);
+          request.report(i, () -> info.images(SamplingGraph.values(estimate)));
+          if (recent.size() > SamplingGraph.MOST_KEPT) {
+            recent.removeLast().close();
+          }
         }
-        x = recent.peek().get(0);
-        Tensor estimate = recent.peek().get(1);
-        request.report(i, () -> info.images(SamplingGraph.values(estimate)));
-        if (recent.size() > SamplingGraph.MOST_KEPT) {
-          recent.removeLast().close();
-        }
+        return SamplingGraph.values(x);
+      } finally {
+        painted.ifPresent(Tensor::close);
       }
-      return SamplingGraph.values(x);
     } finally {
       recent.forEach(Result::close);
     }
+  }
+
+  /** Returns x after a row with what is known put in; empty if nothing is. */
+  private Optional<TFloat32> painted(DenoiseRequest request, int row, Tensor x) {
+    if (request.inpainting().isEmpty()) {
+      return Optional.empty();
+    }
+    float[] values = SamplingGraph.values(x);
+    request.inpaint(row, values);
+    return Optional.of(SamplingGraph.images(info, values));
   }
 
   @Override

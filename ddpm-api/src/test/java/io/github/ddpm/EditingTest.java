@@ -1,0 +1,288 @@
+package io.github.ddpm;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.within;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Images that start from images, and what becomes of the network's output on the way. */
+class EditingTest {
+  private final FormulaPredictor model = FormulaPredictor.withLabels();
+  private final ModelInfo info = model.info();
+  private final Images image =
+      Images.of(1, info.height(), info.width(), info.channels(), new float[info.imageSize()]);
+
+  @Test
+  void aRequestStartsFromAnImageAndNoise() {
+    float[] values = new float[info.imageSize()];
+    Arrays.fill(values, 0.5f);
+    Images half = Images.of(1, info.height(), info.width(), info.channels(), values);
+    Step row = Step.at(500, 0.36, PredictionType.SAMPLE).to(0, 1, 0);
+    DenoiseRequest request = request(List.of(row), new Start(half, 0.6, 0.8));
+    float[] noise = request.initialNoise(info.imageSize());
+    float[] x = request.initial(info.imageSize());
+    for (int i = 0; i < x.length; i++) {
+      assertThat(x[i]).isEqualTo((float) (0.6 * 0.5f + 0.8 * noise[i]));
+    }
+  }
+
+  private DenoiseRequest request(List<Step> rows, Start start) {
+    return new DenoiseRequest(
+        rows,
+        2,
+        7,
+        0,
+        List.of(0),
+        Guidance.NONE,
+        1,
+        0,
+        Optional.of(start),
+        Optional.empty(),
+        DenoiseRequest.NOBODY);
+  }
+
+  @Test
+  void aStrengthVisitsItsShareOfThePlan() {
+    for (int percent : new int[] {10, 29, 55, 99}) {
+      int[] rows = {0};
+      double[] first = {0};
+      Sampler.ddim(0)
+          .steps(10)
+          .with(model)
+          .labels(0)
+          .from(image, percent / 100.0)
+          .listener(
+              progress -> {
+                first[0] = rows[0] == 0 ? progress.timestep() : first[0];
+                return ++rows[0] > 0;
+              })
+          .sample(1);
+      assertThat(rows[0]).isEqualTo(percent / 10);
+      assertThat(first[0]).isEqualTo(percent / 10 * 100 - 1);
+    }
+  }
+
+  @Test
+  void whatMakesNoSenseIsRefusedWhenTheSamplerIsBuilt() {
+    Sampler sampler = Sampler.ddim(0).steps(4).with(model).labels(0);
+    Images other = Images.of(1, 3, 5, 1, new float[15]);
+    int height = info.height();
+    int width = info.width();
+    String size = height + "x" + width + "x" + info.channels();
+    refused(() -> sampler.from(image, -0.1), "strength must be in [0, 1], got -0.1");
+    refused(() -> sampler.from(image, 1.5), "strength must be in [0, 1], got 1.5");
+    refused(() -> sampler.from(image, Double.NaN), "strength must be in [0, 1], got NaN");
+    refused(
+        () -> sampler.from(other, 0.5),
+        "images to start from must be " + size + ", as the model draws, got 3x5x1");
+    refused(
+        () -> sampler.startingAt(image.slice(0, 0)),
+        "sampling needs an image to start from, got none");
+    refused(
+        () -> sampler.inpainting(other, other),
+        "images to paint in must be " + size + ", as the model draws, got 3x5x1");
+    refused(
+        () -> sampler.inpainting(image, other),
+        "the mask must be " + height + "x" + width + " as the images are, got 3x5");
+    refused(() -> sampler.threshold(0, 1), "the ratio of a threshold must be above 0, got 0.0");
+    refused(() -> sampler.threshold(2, 1), "the ratio of a threshold must be in [0, 1], got 2.0");
+    refused(() -> sampler.threshold(0.9, 0.5), "a threshold must be at least 1, got 0.5");
+    refused(() -> sampler.guidanceRescale(2), "rescale must be in [0, 1], got 2.0");
+    refused(
+        () -> sampler.guidanceInterval(3, 1),
+        "noise levels of guidance must be at least 0 and rise, got 3.0 and 1.0");
+    refused(
+        () -> sampler.nullLabel(99),
+        "the class that stands for no label must be in [0, " + (info.classes() - 1) + "], got 99");
+    for (NoiseScheduler solver :
+        List.of(NoiseScheduler.dpmSolver(3), NoiseScheduler.uniPc(3), NoiseScheduler.lms())) {
+      int order = solver.equals(NoiseScheduler.lms()) ? 4 : 3;
+      refused(
+          () -> Sampler.of(solver).with(model).labels(0).steps(2),
+          "a solver of order "
+              + order
+              + " needs at least as many steps, got 2; ddim(0) takes any number of them");
+    }
+    refused(() -> NoiseScheduler.dpmSolver(4), "the order must be in [1, 3], got 4");
+  }
+
+  /** From no signal, the noise level is infinite. */
+  @Test
+  void zeroSnrIsRefusedBySolversThatNeedItsNoiseLevel() {
+    BetaSchedule schedule = BetaSchedule.cosine().zeroTerminalSnr();
+    double[] plan = Spacing.trailing(5).timesteps(schedule);
+    for (NoiseScheduler solver :
+        List.of(NoiseScheduler.heun(), NoiseScheduler.deis(), NoiseScheduler.lms())) {
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> solver.steps(schedule, PredictionType.SAMPLE, plan))
+          .withMessageEndingWith(
+              "needs signal at every timestep, but the schedule has zero SNR at timestep 999.0; use ddim, dpmSolver or"
+                  + " uniPc");
+    }
+    for (NoiseScheduler solver :
+        List.of(
+            NoiseScheduler.dpmSolver(3), NoiseScheduler.dpmSolverSde(3), NoiseScheduler.uniPc(3))) {
+      assertThat(solver.steps(schedule, PredictionType.SAMPLE, plan)).hasSize(5);
+    }
+    for (Spacing spacing : List.of(Spacing.karras(5), Spacing.exponential(5))) {
+      refused(
+          () -> spacing.timesteps(schedule),
+          "a spacing of noise levels needs a finite one at timestep 999, but the schedule has zero SNR there; use a"
+              + " spacing of timesteps");
+    }
+  }
+
+  private static void refused(ThrowingCallable call, String message) {
+    assertThatIllegalArgumentException().isThrownBy(call).withMessage(message);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void theInverseAddsTheNoiseThatDdimTakesAway(PredictionType type) {
+    BetaSchedule schedule = BetaSchedule.linear();
+    double[] plan = Spacing.trailing(20).timesteps(schedule);
+    List<Step> rows = NoiseScheduler.ddimInverse().steps(schedule, type, plan);
+    assertThat(rows).hasSize(21);
+    // The image has no noise: x is x0, and the network says which noise would be in it.
+    Step first = rows.get(0);
+    double x = 0.7;
+    double epsilon = -0.3;
+    double out =
+        type == PredictionType.SAMPLE
+            ? (x - first.noise() * epsilon) / first.signal()
+            : type == PredictionType.EPSILON
+                ? epsilon
+                : (epsilon - first.noise() * x) / first.signal();
+    assertThat(first.fromX() * x + first.fromOut() * out)
+        .isCloseTo(first.signal() * x + first.noise() * epsilon, within(1e-12));
+    // If the network always saw the same image, each x would be the one that DDIM goes through.
+    List<Step> ddim = NoiseScheduler.ddim(0).steps(schedule, type, plan);
+    double now = first.signal() * x + first.noise() * epsilon;
+    for (int i = 1; i <= 20; i++) {
+      Step row = rows.get(i);
+      Step forward = ddim.get(20 - i);
+      assertThat(row.timestep()).isEqualTo(forward.timestep());
+      now = row.fromX() * now + (row.fromX0() + row.fromPrevious()) * x;
+      double noise = i < 20 ? rows.get(i + 1).noise() : forward.noise();
+      double signal = i < 20 ? rows.get(i + 1).signal() : forward.signal();
+      assertThat(now).isCloseTo(signal * x + noise * epsilon, within(1e-9));
+    }
+  }
+
+  /** For Gaussian data, where the network is the exact one. */
+  @Test
+  void anImageComesBackFromItsNoise() {
+    BetaSchedule schedule = BetaSchedule.linear();
+    double before = 0.03;
+    for (int n : new int[] {50, 100, 200}) {
+      double[] plan = Spacing.trailing(n).timesteps(schedule);
+      double worst = 0;
+      for (double x0 : new double[] {-1, 0, 0.3, 1}) {
+        double[] up = run(NoiseScheduler.ddimInverse(), schedule, plan, x0);
+        double[] down = run(NoiseScheduler.ddim(0), schedule, plan, up[n]);
+        worst = Math.max(worst, Math.abs(down[n - 1] - x0));
+      }
+      // Faster than DDIM itself converges.
+      assertThat(worst).isLessThan(before);
+      before = worst / 2.5;
+    }
+    assertThat(before).isLessThan(0.002);
+  }
+
+  private static double[] run(
+      NoiseScheduler solver, BetaSchedule schedule, double[] plan, double start) {
+    return RunRows.run(
+        solver.steps(schedule, PredictionType.SAMPLE, plan),
+        start,
+        (t, signal, x) -> ExactSamplingTest.bestImage(signal, x),
+        row -> 0);
+  }
+
+  @Test
+  void rePaintGoesBackAndKeepsTheNoiseItShouldHave() {
+    BetaSchedule schedule = BetaSchedule.linear();
+    double[] plan = Spacing.trailing(30).timesteps(schedule);
+    assertThat(NoiseScheduler.rePaint(5, 1).steps(schedule, PredictionType.EPSILON, plan))
+        .isEqualTo(NoiseScheduler.ddpm().steps(schedule, PredictionType.EPSILON, plan));
+    List<Step> rows = NoiseScheduler.rePaint(5, 3).steps(schedule, PredictionType.EPSILON, plan);
+    // From 20, 15, 10, 5 and 0 timesteps before the end, twice back by 5.
+    assertThat(rows).hasSize(30 + 5 * 2 * 5);
+    for (int i = 0; i < rows.size(); i++) {
+      Step row = rows.get(i);
+      boolean last = i + 1 == rows.size();
+      double signal = last ? 1 : rows.get(i + 1).signal();
+      double noise = last ? 0 : rows.get(i + 1).noise();
+      assertThat(row.fromX() * row.signal() + row.fromX0()).isCloseTo(signal, within(1e-12));
+      assertThat(Math.hypot(row.fromX() * row.noise(), row.fromNoise()))
+          .isCloseTo(noise, within(1e-12));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {0.25, 0.5, 1})
+  void aThresholdIsAQuantileOfTheImage(double ratio) {
+    // Of 0, 1, 2, 3, 4 the values at 1/4, 1/2 and 1 are 1, 2 and 4.
+    float[] x = {0, -1, 2, -3, 4};
+    Step row = Step.at(0, 0.5, PredictionType.SAMPLE);
+    DenoiseRequest request =
+        new DenoiseRequest(
+            List.of(row),
+            1,
+            0,
+            0,
+            List.of(),
+            Guidance.NONE,
+            3,
+            ratio,
+            Optional.empty(),
+            Optional.empty(),
+            DenoiseRequest.NOBODY);
+    double s = Math.min(3, Math.max(1, 4 * ratio));
+    float[] expected = new float[5];
+    for (int i = 0; i < 5; i++) {
+      expected[i] = (float) (Math.max(-s, Math.min(s, x[i])) / s);
+    }
+    assertThat(Estimates.ofImages(request, row, new float[5], x))
+        .containsExactly(expected, within(1e-6f));
+  }
+
+  @Test
+  void rescaledGuidanceHasTheDeviationOfTheLabel() {
+    float[] labeled = {1, 3, 10, 30};
+    float[] unlabeled = {0, 1, 0, 10};
+    float[] plain = Estimates.guided(Guidance.of(2), labeled, unlabeled, 2);
+    assertThat(plain).containsExactly(2, 5, 20, 50);
+    float[] whole = Estimates.guided(Guidance.of(2).rescaled(1), labeled, unlabeled, 2);
+    // Deviations of 1 and 10, where guidance made them 1.5 and 15.
+    assertThat(whole)
+        .containsExactly(new float[] {4 / 3f, 10 / 3f, 40 / 3f, 100 / 3f}, within(1e-5f));
+    float[] half = Estimates.guided(Guidance.of(2).rescaled(0.5), labeled, unlabeled, 2);
+    assertThat(half)
+        .containsExactly(new float[] {5 / 3f, 25 / 6f, 50 / 3f, 125 / 3f}, within(1e-5f));
+  }
+
+  @Test
+  void slerpStaysOnTheArc() {
+    Images a = Images.of(1, 1, 2, 1, 1, 0);
+    Images b = Images.of(1, 1, 2, 1, 0, 1);
+    float root = (float) Math.sqrt(0.5);
+    assertThat(a.slerp(b, 0)).isEqualTo(a);
+    assertThat(a.slerp(b, 0.5).toArray()).containsExactly(new float[] {root, root}, within(1e-6f));
+    assertThat(a.slerp(b, 1).toArray()).containsExactly(new float[] {0, 1}, within(1e-6f));
+    assertThat(a.slerp(a, 0.3)).as("no arc").isEqualTo(a);
+    refused(
+        () -> a.slerp(Images.of(2, 1, 2, 1, 0, 1, 0, 1), 0.5),
+        "slerp needs as many images of the same size, got "
+            + a
+            + " and "
+            + Images.of(2, 1, 2, 1, 0, 1, 0, 1));
+  }
+}
