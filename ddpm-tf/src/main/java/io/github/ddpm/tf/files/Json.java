@@ -12,7 +12,6 @@ import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.spi.Heap;
-import java.io.CharConversionException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -87,16 +86,30 @@ public final class Json {
     checkTree(file.path(), file.size());
     byte[] bytes = file.read(0, ByteBuffer.allocate((int) file.size())).array();
     try {
-      JsonNode json = PYTHON.readTree(bytes);
-      if (!json.isObject()) {
-        throw new IOException(file.path() + ": must be a JSON object, got " + json.getNodeType());
-      }
-      return json;
-    } catch (JsonProcessingException e) {
-      throw new IOException(file.path() + ": not JSON: " + Excerpt.of(e.getOriginalMessage()), e);
-    } catch (CharConversionException e) {
-      throw new IOException(file.path() + ": not JSON: " + Excerpt.of(e.getMessage()), e);
+      return parse(PYTHON, bytes);
+    } catch (IllegalArgumentException e) {
+      throw new IOException(file.path() + ": " + e.getMessage(), e);
     }
+  }
+
+  /**
+   * Parses an object.
+   *
+   * @throws IllegalArgumentException if it is none; the message says "not JSON" and why, or what it
+   *     must be
+   */
+  static JsonNode parse(ObjectMapper mapper, byte... json) {
+    JsonNode tree;
+    try {
+      tree = mapper.readTree(json);
+    } catch (JsonProcessingException e) {
+      throw new IllegalArgumentException("not JSON: " + Excerpt.of(e.getOriginalMessage()), e);
+    } catch (IOException e) {
+      // Of bytes alone: they are no text.
+      throw new IllegalArgumentException("not JSON: " + Excerpt.of(e.getMessage()), e);
+    }
+    checkArgument(tree.isObject(), "must be a JSON object, got %s", tree.getNodeType());
+    return tree;
   }
 
   /** Checks that so many bytes of JSON fit into memory as a tree. */

@@ -1,6 +1,5 @@
 package io.github.ddpm.tf.files;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -175,13 +174,9 @@ public final class SafeTensors {
     Json.checkTree(file.path(), end - LENGTH_BYTES);
     byte[] json = file.read(LENGTH_BYTES, littleEndian((int) (end - LENGTH_BYTES))).array();
     try {
-      JsonNode header = Json.MAPPER.readTree(json);
-      if (!header.isObject()) {
-        throw invalid(file, "the header must be a JSON object, got " + header.getNodeType());
-      }
-      return header;
-    } catch (JsonProcessingException e) {
-      throw invalid(file, "the header is not JSON: " + Excerpt.of(e.getOriginalMessage()));
+      return Json.parse(Json.MAPPER, json);
+    } catch (IllegalArgumentException e) {
+      throw invalid(file, "the header: " + e.getMessage());
     }
   }
 

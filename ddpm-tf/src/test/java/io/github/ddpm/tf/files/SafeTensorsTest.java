@@ -63,6 +63,17 @@ class SafeTensorsTest {
         .isEqualTo(new Weight(Shape.of(2), FloatBuffer.wrap(new float[] {1, -2})));
   }
 
+  /** To Jackson four bytes of which some are 0 are UTF-32. */
+  @Test
+  void aHeaderThatIsNoTextIsRefused() throws IOException {
+    Path file = folder.resolve("x.safetensors");
+    Files.write(file, new byte[] {8, 0, 0, 0, 0, 0, 0, 0, '{', 0, 0, 0, 2, 'e', 's', 'a'});
+    assertThatThrownBy(() -> SafeTensors.read(file))
+        .isInstanceOf(IOException.class)
+        .hasMessageStartingWith(file + ": ")
+        .hasMessageContaining("the header: not JSON: Invalid UTF-32 character");
+  }
+
   @Test
   void aFileByHandIsRead() throws IOException {
     Weight weight = SafeTensors.read(file(GOOD, 1, 2)).get("a");
