@@ -251,9 +251,9 @@ enum HostileKind {
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try (GZIPOutputStream out = new GZIPOutputStream(bytes)) {
       byte[] changed = mutator.bytes(raw);
-      if (mutator.oneIn(500)) {
+      if (mutator.oneIn(500) && changed.length >= 8) {
         // 2^24 items, and zeros for as many.
-        ByteBuffer.wrap(changed).putInt(Math.min(4, changed.length / 2), 1 << 24);
+        ByteBuffer.wrap(changed).putInt(4, 1 << 24);
         out.write(changed);
         out.write(new byte[1 << 24]);
       } else {

@@ -24,7 +24,8 @@ final class OpenClose implements Callable<Integer> {
 
   @Option(
       names = "--loads",
-      defaultValue = "1000",
+      // The first thousand are compiled while they are measured.
+      defaultValue = "3000",
       description = "of a model, and as many of a training (${DEFAULT-VALUE})")
   private int loads;
 
