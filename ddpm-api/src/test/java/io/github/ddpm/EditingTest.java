@@ -270,6 +270,33 @@ class EditingTest {
   }
 
   @Test
+  void guidanceIsWhereItsIntervalSays() {
+    Sampler plain = Sampler.ddim(0).steps(4).with(model).labels(3).seed(1);
+    Sampler guided = plain.guidance(3);
+    double[] plan = Spacing.trailing(4).timesteps(info.schedule());
+    double second = info.schedule().sigma(plan[1]);
+    assertThat(guided.guidanceInterval(1e9, Double.POSITIVE_INFINITY).sample(1))
+        .isEqualTo(plain.sample(1));
+    assertThat(guided.guidanceInterval(0, Double.POSITIVE_INFINITY).sample(1))
+        .isEqualTo(guided.sample(1));
+    // The first row alone, and the first two.
+    Images one = guided.guidanceInterval(1.001 * second, 1e9).sample(1);
+    Images two = guided.guidanceInterval(0.999 * second, 1e9).sample(1);
+    assertThat(one).isNotEqualTo(two).isNotEqualTo(plain.sample(1));
+    assertThat(two).isNotEqualTo(guided.sample(1));
+  }
+
+  /** A class instead of the null label that the model has: with its own, guidance does nothing. */
+  @Test
+  void theNullLabelMayBeTheCallers() {
+    Sampler plain = Sampler.ddim(0).steps(4).with(model).labels(3).seed(1);
+    assertThat(plain.guidance(3).nullLabel(3).sample(1)).isEqualTo(plain.sample(1));
+    assertThat(plain.guidance(3).nullLabel(5).sample(1)).isNotEqualTo(plain.guidance(3).sample(1));
+    assertThat(plain.nullLabel(5).labels(Sampler.NULL_LABEL).sample(1))
+        .isEqualTo(plain.labels(5).sample(1));
+  }
+
+  @Test
   void slerpStaysOnTheArc() {
     Images a = Images.of(1, 1, 2, 1, 1, 0);
     Images b = Images.of(1, 1, 2, 1, 0, 1);
