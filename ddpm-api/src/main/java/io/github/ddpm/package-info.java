@@ -27,6 +27,8 @@
  *   <li>η scales DDIM's variance, not its standard deviation: ours is theirs squared.
  *   <li>ε is re-derived after x0 is clipped, so DDIM with η = 1 is DDPM; theirs is off by default,
  *       and stays off in {@link io.github.ddpm.Predictor#sampler} of a folder that says DDIM.
+ *   <li>Sampling starts from N(0, 1) noise whatever the solver; theirs that work in σ scale it by
+ *       √(1-ᾱ) at the first timestep, which is 1 but for little.
  *   <li>The third order of DPM-Solver++ is one: theirs counts half of the second difference, which
  *       leaves the second.
  *   <li>The next timestep is the next of the plan, not t - T/n, which need not be in it.

@@ -57,7 +57,7 @@ enum PipelinePlans {
    *
    * @throws IllegalArgumentException if they don't
    */
-  void check(PipelineScheduler settings) {
+  void check(SchedulerSettings settings) {
     checkArgument(
         settings.number("steps_offset") >= 0,
         "steps_offset must be at least 0, got %s",
@@ -76,12 +76,12 @@ enum PipelinePlans {
   }
 
   /** Returns whether the plan is one of noise levels, which nobody else can make. */
-  private static boolean hasSigmas(PipelineScheduler settings) {
+  private static boolean hasSigmas(SchedulerSettings settings) {
     return Stream.of(KARRAS, EXPONENTIAL, LU).anyMatch(settings::flag);
   }
 
   /** Returns the most timesteps of a plan. */
-  int most(PipelineScheduler settings, int trainTimesteps) {
+  int most(SchedulerSettings settings, int trainTimesteps) {
     boolean leads = settings.text(SPACING).equals(LEADING) && !hasSigmas(settings);
     int more = this == OF_MULTISTEP ? 1 : 0;
     int most = leads ? trainTimesteps - settings.number("steps_offset") - more : trainTimesteps;
@@ -89,7 +89,7 @@ enum PipelinePlans {
   }
 
   /** Returns the plan of so many timesteps. */
-  Spacing spacing(PipelineScheduler settings, int n, ModelInfo model) {
+  Spacing spacing(SchedulerSettings settings, int n, ModelInfo model) {
     if (hasSigmas(settings)) {
       return ofSigmas(settings, n);
     }
@@ -100,11 +100,11 @@ enum PipelinePlans {
     };
   }
 
-  private static Spacing ofSigmas(PipelineScheduler settings, int n) {
+  private static Spacing ofSigmas(SchedulerSettings settings, int n) {
     return settings.flag(KARRAS) ? Spacing.karras(n) : Spacing.exponential(n);
   }
 
-  private Spacing linspace(PipelineScheduler settings, int n) {
+  private Spacing linspace(SchedulerSettings settings, int n) {
     return switch (this) {
       case OF_DDIM -> Spacing.linspace(n);
       case OF_MULTISTEP ->
@@ -125,7 +125,7 @@ enum PipelinePlans {
     };
   }
 
-  private Spacing leading(PipelineScheduler settings, int n) {
+  private Spacing leading(SchedulerSettings settings, int n) {
     int offset = settings.number("steps_offset");
     if (this != OF_MULTISTEP) {
       Spacing leading = Spacing.leading(n);
@@ -144,7 +144,7 @@ enum PipelinePlans {
   }
 
   /** Returns the last timestep whose λ = log(signal/noise) is not below a bound. */
-  private static double last(PipelineScheduler settings, BetaSchedule schedule) {
+  private static double last(SchedulerSettings settings, BetaSchedule schedule) {
     int last = schedule.timesteps() - 1;
     while (last > 0 && -Math.log(schedule.sigma(last)) < settings.bound(CLIPPED)) {
       last--;
@@ -166,7 +166,7 @@ enum PipelinePlans {
    *
    * @throws IllegalArgumentException if it is another
    */
-  void checkOwn(PipelineScheduler settings, BetaSchedule schedule, double... timesteps) {
+  void checkOwn(SchedulerSettings settings, BetaSchedule schedule, double... timesteps) {
     if (hasSigmas(settings)) {
       double[] own = ofSigmas(settings, timesteps.length).timesteps(schedule);
       checkArgument(
@@ -177,12 +177,11 @@ enum PipelinePlans {
   }
 
   /** Returns the timestep that the network is told of one in a plan. */
-  double told(PipelineScheduler settings, BetaSchedule schedule, double timestep) {
+  double told(SchedulerSettings settings, BetaSchedule schedule, double timestep) {
     if (this == OF_MULTISTEP && hasSigmas(settings)) {
-      boolean whole =
-          settings.kind() != SchedulerClass.DPM_SOLVER
-              || !schedule.name().equals("squaredcos_cap_v2");
-      boolean rounded = !settings.flag(EXPONENTIAL) && whole;
+      // DPMSolverMultistepScheduler leaves a cosine's as they are.
+      boolean left = settings.knows(LU) && schedule.name().equals("squaredcos_cap_v2");
+      boolean rounded = !settings.flag(EXPONENTIAL) && !left;
       // What is not rounded loses its fraction.
       return rounded ? Math.rint(timestep) : Math.floor(timestep);
     }

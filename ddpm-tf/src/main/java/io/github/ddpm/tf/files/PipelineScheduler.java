@@ -4,7 +4,6 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import com.google.common.collect.ImmutableMap;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.NoiseScheduler;
@@ -31,8 +30,9 @@ public final class PipelineScheduler implements NoiseScheduler {
 
   private final boolean ddimPipeline;
   private final SchedulerClass kind;
-  private final ImmutableMap<String, Object> settings;
+  private final SchedulerSettings settings;
   private final double clip;
+  private final double thresholdRatio;
 
   /**
    * Makes one of its settings.
@@ -40,25 +40,32 @@ public final class PipelineScheduler implements NoiseScheduler {
    * @param ddimPipeline whether the pipeline is {@code DDIMPipeline}, which takes 50 steps
    * @param config has settings by their names there, beside others
    * @param clip estimates of the image are clipped to [-clip, clip]; infinity is off
+   * @param thresholdRatio of {@link Sampler#threshold}, where clip is the most; 0 is off
    * @throws IllegalArgumentException if one is none that we can do
    */
-  PipelineScheduler(boolean ddimPipeline, SchedulerClass kind, JsonNode config, double clip) {
+  PipelineScheduler(
+      boolean ddimPipeline,
+      SchedulerClass kind,
+      JsonNode config,
+      double clip,
+      double thresholdRatio) {
     checkArgument(clip > 0, "clip_sample_range must be above 0, got %s", clip);
+    checkArgument(
+        thresholdRatio >= 0 && thresholdRatio <= 1,
+        "dynamic_thresholding_ratio must be in (0, 1], got %s",
+        thresholdRatio);
     this.ddimPipeline = ddimPipeline;
     this.kind = kind;
-    this.settings =
-        kind.settings().stream()
-            .collect(
-                ImmutableMap.toImmutableMap(
-                    SchedulerSetting::key, setting -> setting.read(config)));
+    this.settings = SchedulerSettings.of(kind.settings(), config);
     this.clip = clip;
-    kind.plans().check(this);
+    this.thresholdRatio = thresholdRatio;
+    kind.plans().check(settings);
   }
 
   private static PipelineScheduler trailing(
       boolean ddimPipeline, SchedulerClass kind, double clip) {
     ObjectNode config = Json.object().put("timestep_spacing", PipelinePlans.TRAILING);
-    return new PipelineScheduler(ddimPipeline, kind, config, clip);
+    return new PipelineScheduler(ddimPipeline, kind, config, clip, 0);
   }
 
   /**
@@ -66,6 +73,9 @@ public final class PipelineScheduler implements NoiseScheduler {
    * model itself says, from one that was sampled like this.
    */
   public PipelineScheduler ofDistilled() {
+    checkArgument(
+        thresholdRatio == 0,
+        "a student has no dynamic threshold, but its teacher does: thresholding is true");
     return trailing(true, SchedulerClass.DDIM, clip);
   }
 
@@ -84,41 +94,27 @@ public final class PipelineScheduler implements NoiseScheduler {
     return clip;
   }
 
-  /** Returns the word that a setting is. */
-  String text(String key) {
-    return (String) settings.get(key);
-  }
-
-  /** Returns the whole number that a setting is. */
-  int number(String key) {
-    return (int) settings.get(key);
-  }
-
-  /** Returns the number that a setting is, or -∞ if this scheduler doesn't know it. */
-  double bound(String key) {
-    return (double) settings.getOrDefault(key, Double.NEGATIVE_INFINITY);
-  }
-
-  /** Returns whether a setting is on, which it is not if this scheduler doesn't know it. */
-  boolean flag(String key) {
-    return (boolean) settings.getOrDefault(key, false);
+  /** Returns the ratio of a dynamic threshold, where that limit is the most; 0 is off. */
+  double thresholdRatio() {
+    return thresholdRatio;
   }
 
   /** Writes the settings to a configuration. */
   void write(ObjectNode config) {
-    kind.settings().forEach(setting -> setting.write(config, settings.get(setting.key())));
+    settings.write(kind.settings(), config);
   }
 
   /** Returns the sampler, which is still to be given a model. */
   public Sampler sampler() {
-    return Sampler.of(this).clip(clip);
+    Sampler sampler = Sampler.of(this);
+    return thresholdRatio > 0 ? sampler.threshold(thresholdRatio, clip) : sampler.clip(clip);
   }
 
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
-    kind.plans().checkOwn(this, schedule, timesteps);
-    return kind.solver(this, timesteps.length).steps(schedule, type, timesteps).stream()
-        .map(row -> row.calledAt(kind.plans().told(this, schedule, row.timestep())))
+    kind.plans().checkOwn(settings, schedule, timesteps);
+    return kind.solver(settings, timesteps.length).steps(schedule, type, timesteps).stream()
+        .map(row -> row.calledAt(kind.plans().told(settings, schedule, row.timestep())))
         .toList();
   }
 
@@ -135,13 +131,13 @@ public final class PipelineScheduler implements NoiseScheduler {
             ? DDIM_STEPS
             : kind.plans() == PipelinePlans.OF_DDIM
                 ? DDPM_STEPS
-                : kind.solver(this, trainTimesteps).defaultSteps(trainTimesteps);
-    return Math.min(steps, kind.plans().most(this, trainTimesteps));
+                : kind.solver(settings, trainTimesteps).defaultSteps(trainTimesteps);
+    return Math.min(steps, kind.plans().most(settings, trainTimesteps));
   }
 
   @Override
   public Spacing spacing(int n, ModelInfo model) {
-    return kind.plans().spacing(this, n, model);
+    return kind.plans().spacing(settings, n, model);
   }
 
   @Override
@@ -150,16 +146,17 @@ public final class PipelineScheduler implements NoiseScheduler {
         && ddimPipeline == that.ddimPipeline
         && kind == that.kind
         && settings.equals(that.settings)
-        && clip == that.clip;
+        && clip == that.clip
+        && thresholdRatio == that.thresholdRatio;
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(ddimPipeline, kind, settings, clip);
+    return Objects.hash(ddimPipeline, kind, settings, clip, thresholdRatio);
   }
 
   @Override
   public String toString() {
-    return kind.className() + settings;
+    return kind.className() + settings.values();
   }
 }

@@ -35,7 +35,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       return settings.text("variance_type").startsWith("fixed_large")
           ? NoiseScheduler.ddpmLarge()
           : NoiseScheduler.ddpm();
@@ -50,7 +50,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       return NoiseScheduler.ddim(0, false, settings.flag("set_alpha_to_one"));
     }
   },
@@ -74,7 +74,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       NoiseScheduler solver = of(settings, Math.min(steps, settings.number("solver_order")));
       if (!settings.flag("euler_at_final")) {
         return solver;
@@ -87,7 +87,7 @@ enum SchedulerClass {
       };
     }
 
-    private NoiseScheduler of(PipelineScheduler settings, int order) {
+    private NoiseScheduler of(SchedulerSettings settings, int order) {
       return new DpmSolver(
           order,
           settings.text("algorithm_type").startsWith("sde"),
@@ -113,7 +113,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       return new UniPc(
           Math.min(steps, settings.number("solver_order")),
           settings.text("solver_type").equals("bh2"),
@@ -137,7 +137,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       return new AdamsBashforth(
           Math.min(steps, settings.number("solver_order")),
           true,
@@ -159,7 +159,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       return NoiseScheduler.ddim(0, true, settings.text("final_sigmas_type").equals("zero"));
     }
   },
@@ -171,7 +171,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       return NoiseScheduler.ddim(1);
     }
   },
@@ -186,7 +186,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       return NoiseScheduler.heun();
     }
   },
@@ -201,7 +201,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(PipelineScheduler settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings, int steps) {
       return new AdamsBashforth(Math.min(steps, 4), false, true, true);
     }
   };
@@ -272,5 +272,5 @@ enum SchedulerClass {
   }
 
   /** Returns the solver that its settings make, for so many timesteps. */
-  abstract NoiseScheduler solver(PipelineScheduler settings, int steps);
+  abstract NoiseScheduler solver(SchedulerSettings settings, int steps);
 }

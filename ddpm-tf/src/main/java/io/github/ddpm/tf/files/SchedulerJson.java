@@ -31,6 +31,9 @@ final class SchedulerJson {
    */
   private static final String STEPS = "_num_inference_steps";
 
+  private static final String THRESHOLDING = "thresholding";
+  private static final String MOST = "sample_max_value";
+  private static final String RATIO = "dynamic_thresholding_ratio";
   private static final String DDPM_PIPELINE = "DDPMPipeline";
   private static final String DDIM_PIPELINE = "DDIMPipeline";
 
@@ -199,19 +202,18 @@ final class SchedulerJson {
     boolean ddimPipeline =
         index.map(Index::ddimPipeline).orElse(scheduler.equals(SchedulerClass.DDIM.className()));
     SchedulerClass kind = ddimPipeline ? SchedulerClass.DDIM : SchedulerClass.of(scheduler);
-    return new PipelineScheduler(ddimPipeline, kind, json, clip(json, kind));
+    double most = number(json, MOST, 1);
+    if (!bool(json, THRESHOLDING, false)) {
+      return new PipelineScheduler(ddimPipeline, kind, json, clip(json, kind), 0);
+    }
+    checkArgument(most >= 1, "sample_max_value must be at least 1, got %s", most);
+    double ratio = number(json, RATIO, 0.995);
+    checkArgument(ratio > 0, "dynamic_thresholding_ratio must be in (0, 1], got %s", ratio);
+    // With 1 it is clipping.
+    return new PipelineScheduler(ddimPipeline, kind, json, most, most == 1 ? 0 : ratio);
   }
 
   private static double clip(JsonNode json, SchedulerClass kind) {
-    if (bool(json, "thresholding", false)) {
-      double most = number(json, "sample_max_value", 1);
-      checkArgument(
-          most == 1,
-          "thresholding with sample_max_value %s is not supported, only with 1, where it is clipping to [-1, 1]; set"
-              + " thresholding to false and clip_sample to true for something close to it",
-          most);
-      return 1;
-    }
     return kind.clips().isPresent() && bool(json, "clip_sample", kind.clips().get())
         ? number(json, "clip_sample_range", 1)
         : Double.POSITIVE_INFINITY;
@@ -238,11 +240,13 @@ final class SchedulerJson {
     json.put("rescale_betas_zero_snr", schedule.isZeroTerminalSnr());
     json.put("prediction_type", info.predictionType().configName());
     pipeline.write(json);
-    if (pipeline.kind().clips().isPresent()) {
-      boolean clips = Double.isFinite(pipeline.clip());
-      json.put("clip_sample", clips).put("clip_sample_range", clips ? pipeline.clip() : 1);
-    } else if (Double.isFinite(pipeline.clip())) {
-      json.put("thresholding", true).put("sample_max_value", pipeline.clip());
+    double clip = pipeline.clip();
+    if (pipeline.thresholdRatio() > 0 || (pipeline.kind().clips().isEmpty() && clip == 1)) {
+      json.put(THRESHOLDING, true).put(MOST, clip);
+      json.put(RATIO, pipeline.thresholdRatio() > 0 ? pipeline.thresholdRatio() : 1);
+    } else if (pipeline.kind().clips().isPresent()) {
+      boolean clips = Double.isFinite(clip);
+      json.put("clip_sample", clips).put("clip_sample_range", clips ? clip : 1);
     }
     if (info.spacingExponent() != 1) {
       json.put(SPACING_EXPONENT, info.spacingExponent());

@@ -166,7 +166,7 @@ class FolderGoldenTest {
             .put("set_alpha_to_one", alphaToOne);
     SchedulerClass kind = ddim ? SchedulerClass.DDIM : SchedulerClass.DDPM;
     assertThat(model.config().pipeline())
-        .isEqualTo(new PipelineScheduler(ddimPipeline, kind, settings, clip));
+        .isEqualTo(new PipelineScheduler(ddimPipeline, kind, settings, clip, 0));
     Fixtures.copyModel("golden/" + name, saved);
     ModelFolder copy = ModelFolder.read(saved);
     assertThat(copy.config()).isEqualTo(model.config());

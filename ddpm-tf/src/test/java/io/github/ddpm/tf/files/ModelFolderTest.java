@@ -483,12 +483,12 @@ class ModelFolderTest {
   }
 
   @Test
-  void dynamicThresholdingIsRefusedWhereItIsMoreThanClipping() throws IOException {
+  void aThresholdOfOneIsClipping() throws IOException {
     Path config = folder.resolve("scheduler/scheduler_config.json");
     edit(config, json -> json.put("thresholding", true).put("clip_sample_range", 3));
     assertThat(ModelFolder.read(folder).config().pipeline().clip()).isEqualTo(1);
-    edit(config, json -> json.put("sample_max_value", 1.5));
-    assertRefused("thresholding with sample_max_value 1.5 is not supported");
+    edit(config, json -> json.put("sample_max_value", 0.5));
+    assertRefused("sample_max_value must be at least 1, got 0.5");
   }
 
   @Test

@@ -83,6 +83,32 @@ class PipelineSchedulerTest {
   }
 
   @Test
+  void aThresholdIsTheSamplersAndStaysWhenItIsSaved() {
+    for (String name : new String[] {"DDIMScheduler", "DPMSolverMultistepScheduler"}) {
+      for (double most : new double[] {1, 2.5}) {
+        ObjectNode config =
+            Json.object()
+                .put("_class_name", name)
+                .put("thresholding", true)
+                .put("sample_max_value", most)
+                .put("dynamic_thresholding_ratio", 0.9);
+        PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
+        assertThat(pipeline.clip()).isEqualTo(most);
+        assertThat(pipeline.thresholdRatio()).isEqualTo(most == 1 ? 0 : 0.9);
+        ModelConfig model =
+            new ModelConfig(
+                UNetConfig.small(4, 4, 1),
+                model(BetaSchedule.linear(), PredictionType.SAMPLE),
+                pipeline);
+        Optional<SchedulerJson.Index> index =
+            Optional.of(SchedulerJson.index(SchedulerJson.writeIndex(pipeline, "0")));
+        assertThat(SchedulerJson.pipeline(SchedulerJson.write(model, "0"), index))
+            .isEqualTo(pipeline);
+      }
+    }
+  }
+
+  @Test
   void noiseLevelsOfTheSettingsAreNotThoseOfTheUser() {
     ObjectNode config =
         Json.object()
@@ -193,7 +219,7 @@ class PipelineSchedulerTest {
 
   private static List<Step> rows(String varianceType) {
     return new PipelineScheduler(
-            false, SchedulerClass.DDPM, Json.object().put("variance_type", varianceType), 1)
+            false, SchedulerClass.DDPM, Json.object().put("variance_type", varianceType), 1, 0)
         .steps(BetaSchedule.linear(), PredictionType.EPSILON, new double[] {900, 500, 0});
   }
 
