@@ -11,6 +11,7 @@ import java.security.SecureRandom;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** The commands that draw pictures have this in common: options, and how they draw. */
@@ -38,11 +39,7 @@ abstract class GenerateCommand implements Callable<Integer> {
       description = "float32 or bfloat16; by default the faster one on this machine")
   private Precision precision;
 
-  @Option(
-      names = "--spacing-exponent",
-      description =
-          "of Spacing.power, which spaces --steps, for instance 0.5: more of them where there is much noise; default: the model's")
-  private Double spacingExponent;
+  @Mixin private final SpacingOption spacing = new SpacingOption();
 
   @Option(names = "--seed", description = "for the same pictures again; default: a new one")
   private Long seed;
@@ -74,9 +71,7 @@ abstract class GenerateCommand implements Callable<Integer> {
    */
   final Integer draw(Path model, Optional<Sampler> named, Integer steps) throws IOException {
     checkPictures();
-    if (spacingExponent != null && steps == null) {
-      throw new IllegalArgumentException("--spacing-exponent spaces --steps, which is missing");
-    }
+    Optional<Spacing> plan = spacing.of(steps);
     long usedSeed = seed == null ? new SecureRandom().nextLong() : seed;
     long start = System.nanoTime();
     try (Predictor predictor = Commands.open(model, precision)) {
@@ -88,7 +83,11 @@ abstract class GenerateCommand implements Callable<Integer> {
               .labels(labels.length > 0 ? labels : Samplers.unasked(nullLabel))
               .guidance(guidance)
               .seed(usedSeed);
-      write(ProgressDisplay.sample(spaced(sampler, steps), count));
+      write(
+          ProgressDisplay.sample(
+              plan.map(sampler::spacing)
+                  .orElseGet(() -> steps == null ? sampler : sampler.steps(steps)),
+              count));
     }
     System.out.printf(
         Locale.ROOT,
@@ -98,15 +97,6 @@ abstract class GenerateCommand implements Callable<Integer> {
         usedSeed,
         (System.nanoTime() - start) / 1e9);
     return 0;
-  }
-
-  private Sampler spaced(Sampler sampler, Integer steps) {
-    if (steps == null) {
-      return sampler;
-    }
-    return spacingExponent == null
-        ? sampler.steps(steps)
-        : sampler.spacing(Spacing.power(steps, spacingExponent));
   }
 
   /** Refuses a number of pictures or a file for them that can't be, before they are drawn. */

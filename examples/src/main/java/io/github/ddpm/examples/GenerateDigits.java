@@ -18,7 +18,11 @@ public final class GenerateDigits extends GenerateCommand {
       description = "folder of the model, or the name of " + Commands.LIBRARY + "; default: digits")
   private Path model;
 
-  @Option(names = "--sampler", defaultValue = "ddim", description = Samplers.NAMES)
+  @Option(
+      names = "--sampler",
+      defaultValue = "ddim",
+      completionCandidates = Samplers.Names.class,
+      description = "${COMPLETION-CANDIDATES}")
   private String sampler;
 
   @Option(
@@ -29,7 +33,7 @@ public final class GenerateDigits extends GenerateCommand {
   @Option(
       names = "--steps",
       description =
-          "number of steps; default: those the model was distilled for, else 50 for ddim, all for ddpm, 20 for dpm-solver")
+          "number of steps; default: those the model was distilled for, else 50 for ddim and euler, all for ddpm, 20 for the others")
   private Integer steps;
 
   GenerateDigits() {
@@ -43,6 +47,6 @@ public final class GenerateDigits extends GenerateCommand {
 
   @Override
   public Integer call() throws IOException {
-    return draw(model, Optional.of(Samplers.of(sampler, Samplers.NAMES, eta)), steps);
+    return draw(model, Optional.of(Samplers.of(sampler, eta)), steps);
   }
 }

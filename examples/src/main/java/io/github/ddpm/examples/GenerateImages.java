@@ -15,21 +15,23 @@ import picocli.CommandLine.Option;
     description =
         "Draws pictures with a model folder that diffusers or this library saved, as its pipeline would.")
 public final class GenerateImages extends GenerateCommand {
-  private static final String SAMPLERS = "own, " + Samplers.NAMES;
+  private static final String OWN = "own";
 
   @Option(names = "--model", required = true, description = "folder of the model")
   private Path model;
 
   @Option(
       names = "--sampler",
-      defaultValue = "own",
-      description = SAMPLERS + "; own is as the folder's scheduler_config.json says")
+      defaultValue = OWN,
+      completionCandidates = Samplers.Names.class,
+      description =
+          OWN + ", ${COMPLETION-CANDIDATES}; own is as the folder's scheduler_config.json says")
   private String sampler;
 
   @Option(
       names = "--steps",
       description =
-          "number of steps; default: the pipeline's, 50 for ddim, all for ddpm, 20 for dpm-solver")
+          "number of steps; default: the pipeline's, 50 for ddim and euler, all for ddpm, 20 for the others")
   private Integer steps;
 
   GenerateImages() {
@@ -44,9 +46,7 @@ public final class GenerateImages extends GenerateCommand {
   @Override
   public Integer call() throws IOException {
     Optional<Sampler> named =
-        sampler.equals("own")
-            ? Optional.empty()
-            : Optional.of(Samplers.of(sampler, SAMPLERS, null));
+        sampler.equals(OWN) ? Optional.empty() : Optional.of(Samplers.of(sampler, null, OWN));
     return draw(model, named, steps);
   }
 }

@@ -7,7 +7,6 @@ import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
-import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.measures.BitsPerDimension;
 import io.github.ddpm.examples.measures.Classified;
 import io.github.ddpm.examples.measures.DigitClassifier;
@@ -64,7 +63,8 @@ public final class MeasureQuality implements Callable<Integer> {
   @Option(
       names = "--sampler",
       defaultValue = "ddim",
-      description = Samplers.NAMES + ", each with --steps")
+      completionCandidates = Samplers.Names.class,
+      description = "${COMPLETION-CANDIDATES}, each with --steps")
   private String sampler;
 
   @Option(
@@ -72,11 +72,7 @@ public final class MeasureQuality implements Callable<Integer> {
       description = "number of steps; default: those the model was distilled for, else 50")
   private Integer steps;
 
-  @Option(
-      names = "--spacing-exponent",
-      description =
-          "of Spacing.power; below 1 more steps go to where there is much noise; default: the model's")
-  private Double spacingExponent;
+  @Mixin private final SpacingOption spacing = new SpacingOption();
 
   @Option(names = "--eta", description = "share of DDPM's variance in DDIM, in [0, 1]; default: 0")
   private Double eta;
@@ -138,8 +134,8 @@ public final class MeasureQuality implements Callable<Integer> {
       }
       // Refuses steps, eta and a model that doesn't fit before anything is drawn.
       Sampler configured =
-          Samplers.of(sampler, Samplers.NAMES, eta)
-              .spacing(spacing(predictor.info()))
+          Samplers.of(sampler, eta)
+              .spacing(spacing.of(steps, predictor.info()))
               .seed(seed)
               .labels(Samplers.unasked(nullLabel))
               .with(predictor);
@@ -152,18 +148,6 @@ public final class MeasureQuality implements Callable<Integer> {
       }
     }
     return 0;
-  }
-
-  private Spacing spacing(ModelInfo info) {
-    return spacingExponent == null ? info.spacing(steps) : Spacing.power(steps, spacingExponent);
-  }
-
-  private String solver() {
-    return switch (sampler) {
-      case "ddim" -> "DDIM with η = " + (eta == null ? 0 : eta) + " and";
-      case "ddpm" -> "DDPM with";
-      default -> "DPM-Solver++ with";
-    };
   }
 
   /**
@@ -197,11 +181,6 @@ public final class MeasureQuality implements Callable<Integer> {
       Predictor predictor, DigitClassifier digits, Sampler configured, int wanted)
       throws IOException {
     ModelInfo info = predictor.info();
-    double exponent =
-        spacingExponent != null
-            ? spacingExponent
-            : steps == info.schedule().timesteps() ? 1 : info.spacingExponent();
-    double first = spacing(info).timesteps(info.schedule())[0];
     double weight = guidance == null ? 1 : guidance;
     Sampler guided = configured.guidance(weight);
     Dataset train = data.train();
@@ -224,10 +203,9 @@ public final class MeasureQuality implements Callable<Integer> {
         "%,d images by %s %d steps%s, seed %d, in %s%s, against as many training images."
             + " The floor is what as many test images get.%n",
         count,
-        solver(),
+        Samplers.inWords(sampler, eta),
         steps,
-        (exponent == 1 ? "" : " spaced by power " + exponent)
-            + (first == info.schedule().timesteps() - 1 ? "" : " from timestep " + first),
+        spacing.inWords(steps, info),
         seed,
         used().name().toLowerCase(Locale.ROOT),
         info.classes() == 0

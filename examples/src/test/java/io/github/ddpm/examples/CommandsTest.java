@@ -2,6 +2,7 @@ package io.github.ddpm.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.google.common.io.BaseEncoding;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
@@ -20,8 +21,11 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.zip.GZIPOutputStream;
 import javax.imageio.ImageIO;
@@ -148,7 +152,7 @@ class CommandsTest {
         "--spacing-exponent spaces --steps, which is missing");
     assertError(
         run(new GenerateImages(), "--model", model(), "--sampler=plms", "--out=" + out),
-        "--sampler must be own, ddim, ddpm or dpm-solver, got plms");
+        "--sampler must be one of own, ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, got plms");
     assertError(run(new GenerateImages(), "--out=" + out), "--model");
   }
 
@@ -220,9 +224,15 @@ class CommandsTest {
         "--labels 10 | labels must be in [0, 9], got 10",
         "--guidance 2 | guidance needs labels",
         "--null-label --labels 3 | --null-label is for pictures without --labels",
-        "--sampler plms | --sampler must be ddim, ddpm or dpm-solver, got plms",
+        "--sampler plms | --sampler must be one of ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, got plms",
         "--sampler ddpm --eta 0.5 | --eta is for --sampler ddim",
         "--sampler dpm-solver --eta 0 | --eta is for --sampler ddim",
+        "--sampler dpm-solver-3 --steps 2 | a solver of order 3 needs at least as many steps, got 2",
+        "--spacing leading --steps 1 | leading spacing needs at least 2 steps, got 1",
+        "--spacing karras --steps 21 | steps must be in [1, 20], the model's training timesteps, got 21",
+        "--spacing karras | --spacing spaces --steps, which is missing",
+        "--spacing karras --spacing-exponent 0.5 --steps 3 | --spacing karras has no exponent",
+        "--spacing uneven --steps 3 | Invalid value for option '--spacing'",
         "--steps many | Invalid value for option '--steps'",
         "--unknown | Unknown option: '--unknown'",
       })
@@ -491,10 +501,65 @@ class CommandsTest {
     }
   }
 
+  /**
+   * All start at the same noise, so only Euler's method, which is DDIM, draws what another does.
+   */
+  @Test
+  void everySamplerDrawsItsOwnPictures() throws IOException {
+    Map<String, List<String>> samplers = new HashMap<>();
+    for (String sampler : new Samplers.Names()) {
+      samplers
+          .computeIfAbsent(drawn("--sampler=" + sampler), key -> new ArrayList<>())
+          .add(sampler);
+    }
+    assertThat(samplers).hasSize(Samplers.ALL.size() - 1);
+    assertThat(samplers.values()).contains(List.of("ddim", "euler"));
+  }
+
+  @Test
+  void everySpacingDrawsItsOwnPictures() throws IOException {
+    Set<String> pictures = new HashSet<>();
+    for (String spacing : List.of("leading", "linspace", "karras", "exponential")) {
+      pictures.add(drawn("--spacing=" + spacing));
+    }
+    pictures.add(drawn("--spacing=trailing"));
+    assertThat(pictures).hasSize(5).contains(drawn("--spacing-exponent=1"));
+  }
+
+  private String drawn(String option) throws IOException {
+    Path out = folder.resolve("drawn.npy");
+    String options = "--model=" + model() + " --steps=5 --count=1 --seed=5 --out=" + out;
+    Outcome outcome = run(new GenerateDigits(), (options + " " + option).split(" "));
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    return BaseEncoding.base64().encode(Files.readAllBytes(out));
+  }
+
+  @Test
+  void noiseLevelsAreNotSpacedWhereOneIsInfinite() throws IOException {
+    Path model = folder.resolve("zero");
+    try (Trainer trainer =
+        Trainer.create(
+            UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 8),
+            BetaSchedule.linear(20).zeroTerminalSnr(),
+            PredictionType.V_PREDICTION,
+            TrainingOptions.defaults())) {
+      trainer.save(model);
+    }
+    String options = "--model=" + model + " --steps=3 --out=" + folder.resolve("zero.png");
+    assertError(
+        run(new GenerateImages(), (options + " --sampler=ddim --spacing=karras").split(" ")),
+        "the schedule has zero SNR there; use a spacing of timesteps");
+    assertError(
+        run(new GenerateImages(), (options + " --sampler=heun").split(" ")),
+        "heun needs signal at every timestep");
+  }
+
   @Test
   void helpListsTheOptions() {
-    assertThat(run(new GenerateDigits(), "--help").out()).contains("--guidance", "--seed");
-    assertThat(run(new GenerateImages(), "--help").out()).contains("--sampler", "own");
+    assertThat(run(new GenerateDigits(), "--help").out())
+        .contains("--guidance", "--seed", "dpm-solver-sde", "trailing, leading, linspace");
+    assertThat(run(new GenerateImages(), "--help").out())
+        .contains("--sampler", "own, ddim, ddpm, euler");
     assertThat(run(new TrainImages(), "--help").out()).contains("--from", "--resume");
     assertThat(run(new TrainMnist(), "--help").out()).contains("--prediction", "--resume");
   }

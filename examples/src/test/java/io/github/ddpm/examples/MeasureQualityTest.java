@@ -98,7 +98,12 @@ class MeasureQualityTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"ddpm, DDPM", "dpm-solver, DPM-Solver++"})
+  @CsvSource({
+    "ddpm, DDPM",
+    "dpm-solver, DPM-Solver++",
+    "dpm-solver-3, DPM-Solver++ of order 3",
+    "heun, Heun's method"
+  })
   void theTableNamesTheSampler(String option, String name) throws IOException {
     Outcome outcome =
         measure(
@@ -108,6 +113,18 @@ class MeasureQualityTest {
             "--asked=0",
             "--bound=0");
     assertThat(outcome.out()).startsWith("20 images by " + name + " with 3 steps, seed 0, ");
+  }
+
+  @Test
+  void theTableNamesTheSpacing() {
+    String[] options = options("v");
+    assertThat(measure(ObjectArrays.concat(options, "--spacing=karras")).out())
+        .startsWith("20 images by DDIM with η = 0.0 and 3 steps in karras spacing, seed 0, ");
+    assertThat(measure(ObjectArrays.concat(options, "--spacing=leading")).out())
+        .startsWith(
+            "20 images by DDIM with η = 0.0 and 3 steps in leading spacing from timestep 12");
+    assertThat(measure(ObjectArrays.concat(options, "--spacing-exponent=0.5")).out())
+        .startsWith("20 images by DDIM with η = 0.0 and 3 steps spaced by power 0.5, seed 0, ");
   }
 
   @Test
