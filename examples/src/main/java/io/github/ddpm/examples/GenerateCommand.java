@@ -79,7 +79,7 @@ abstract class GenerateCommand implements Callable<Integer> {
     }
     long usedSeed = seed == null ? new SecureRandom().nextLong() : seed;
     long start = System.nanoTime();
-    try (Predictor predictor = Commands.open(model, precision)) {
+    try (Predictor predictor = open(model, precision)) {
       checkChannels(predictor.info().channels());
       Sampler sampler =
           named
@@ -98,6 +98,11 @@ abstract class GenerateCommand implements Callable<Integer> {
         usedSeed,
         (System.nanoTime() - start) / 1e9);
     return 0;
+  }
+
+  /** Does what {@link Commands#open(Path, Precision)} says; a command may know other ways. */
+  Predictor open(Path model, Precision precision) throws IOException {
+    return Commands.open(model, precision);
   }
 
   private Sampler spaced(Sampler sampler, Integer steps) {
