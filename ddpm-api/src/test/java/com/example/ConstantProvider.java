@@ -21,6 +21,12 @@ public final class ConstantProvider implements PredictorProvider {
   }
 
   @Override
+  public Predictor load(
+      Path folder, BetaSchedule schedule, PredictionType type, Precision precision) {
+    return new Constant();
+  }
+
+  @Override
   public Predictor pretrained(String name, Precision precision) {
     return new Constant();
   }

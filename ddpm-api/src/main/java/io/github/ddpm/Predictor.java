@@ -144,6 +144,51 @@ public interface Predictor extends AutoCloseable {
   }
 
   /**
+   * Opens a network that was saved alone in the precision that is fastest on this machine; see
+   * {@link #load(Path, BetaSchedule, PredictionType, Precision)}.
+   *
+   * @throws IOException as that method does
+   * @throws IllegalArgumentException as that method does
+   * @throws IllegalStateException as that method does
+   */
+  static Predictor load(Path folder, BetaSchedule schedule, PredictionType type)
+      throws IOException {
+    return load(folder, schedule, type, Predictors.provider().fastestPrecision());
+  }
+
+  /**
+   * Opens a network that was saved alone, as {@code UNet2DModel.save_pretrained} does: such a
+   * folder doesn't say what noise the network was trained with, nor what it predicts, so you do. A
+   * wrong answer makes pictures too, but bad ones. Its own {@link #sampler} is that of models that
+   * are trained here: DDPM, by default in all timesteps but at most 1000, with estimates clipped to
+   * [-1, 1].
+   *
+   * @param folder {@code config.json} and the weights: {@code unet/} of a model, or {@code
+   *     unet_ema/} of a training's checkpoint. A folder with {@code unet/} in it works as well;
+   *     what it says of a scheduler or a pipeline is not read, so that this also opens a model
+   *     whose scheduler {@link #load(Path, Precision)} refuses. What this library saved has its
+   *     checksums there, and not in {@code unet/}
+   * @param schedule the noise that it was trained with
+   * @param type what it predicts
+   * @param precision what to compute in, whatever the weights are stored in
+   * @throws IOException if the folder can't be read or has no such network; the message names the
+   *     file and what is wrong
+   * @throws IllegalArgumentException if the type doesn't go with the schedule, as ε with zero
+   *     terminal SNR
+   * @throws IllegalStateException as {@link #load(Path, Precision)} does
+   */
+  static Predictor load(
+      Path folder, BetaSchedule schedule, PredictionType type, Precision precision)
+      throws IOException {
+    return Predictors.provider()
+        .load(
+            folder,
+            requireNonNull(schedule, "schedule"),
+            requireNonNull(type, "type"),
+            requireNonNull(precision, "precision"));
+  }
+
+  /**
    * Opens the model {@code digits}; see {@link #pretrained(String)}.
    *
    * @throws IllegalStateException as that method does

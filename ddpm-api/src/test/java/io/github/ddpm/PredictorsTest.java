@@ -47,7 +47,11 @@ class PredictorsTest {
             () -> Predictor.pretrained("digits-4"),
             () -> Predictor.pretrained("digits", Precision.FLOAT32),
             () -> Predictor.load(folder),
-            () -> Predictor.load(folder, Precision.FLOAT32));
+            () -> Predictor.load(folder, Precision.FLOAT32),
+            () -> Predictor.load(folder, BetaSchedule.linear(), PredictionType.EPSILON),
+            () ->
+                Predictor.load(
+                    folder, BetaSchedule.linear(), PredictionType.EPSILON, Precision.FLOAT32));
     for (Callable<?> call : calls) {
       assertThatIllegalStateException()
           .isThrownBy(call::call)
@@ -271,6 +275,12 @@ class PredictorsTest {
 
     @Override
     public Predictor load(Path folder, Precision precision) {
+      throw new AssertionError(folder);
+    }
+
+    @Override
+    public Predictor load(
+        Path folder, BetaSchedule schedule, PredictionType type, Precision precision) {
       throw new AssertionError(folder);
     }
 

@@ -1,6 +1,8 @@
 package io.github.ddpm.spi;
 
+import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
+import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -16,6 +18,10 @@ public interface PredictorProvider {
 
   /** Does what {@link Predictor#load(Path, Precision)} says. */
   Predictor load(Path folder, Precision precision) throws IOException;
+
+  /** Does what {@link Predictor#load(Path, BetaSchedule, PredictionType, Precision)} says. */
+  Predictor load(Path folder, BetaSchedule schedule, PredictionType type, Precision precision)
+      throws IOException;
 
   /** Does what {@link Predictor#pretrained(String, Precision)} says. */
   Predictor pretrained(String name, Precision precision);

@@ -1,7 +1,9 @@
 package io.github.ddpm.examples;
 
 import com.google.common.base.CharMatcher;
+import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
+import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -78,11 +80,29 @@ final class Commands {
       String name = model == null ? NAMES.get(0) : model.toString();
       return precision == null ? Predictor.pretrained(name) : Predictor.pretrained(name, precision);
     }
+    checkThere(model, ", or " + LIBRARY);
+    return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
+  }
+
+  /**
+   * Opens a network that {@code --model} names, which may have been saved alone.
+   *
+   * @param precision null for the one that is fastest on this machine
+   */
+  static Predictor open(
+      Path model, BetaSchedule schedule, PredictionType prediction, Precision precision)
+      throws IOException {
+    checkThere(model, "");
+    return precision == null
+        ? Predictor.load(model, schedule, prediction)
+        : Predictor.load(model, schedule, prediction, precision);
+  }
+
+  private static void checkThere(Path model, String otherwise) {
     if (!Files.exists(model)) {
       throw new IllegalArgumentException(
-          "--model must be a folder, or " + LIBRARY + ", got " + model + ": no such folder");
+          "--model must be a folder" + otherwise + ", got " + model + ": no such folder");
     }
-    return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
   }
 
   /**

@@ -74,7 +74,7 @@ abstract class GenerateCommand implements Callable<Integer> {
     Optional<Spacing> plan = spacing.of(steps);
     long usedSeed = seed == null ? new SecureRandom().nextLong() : seed;
     long start = System.nanoTime();
-    try (Predictor predictor = Commands.open(model, precision)) {
+    try (Predictor predictor = open(model, precision)) {
       checkChannels(predictor.info().channels());
       Sampler sampler =
           named
@@ -97,6 +97,11 @@ abstract class GenerateCommand implements Callable<Integer> {
         usedSeed,
         (System.nanoTime() - start) / 1e9);
     return 0;
+  }
+
+  /** Does what {@link Commands#open(Path, Precision)} says; a command may know other ways. */
+  Predictor open(Path model, Precision precision) throws IOException {
+    return Commands.open(model, precision);
   }
 
   /** Refuses a number of pictures or a file for them that can't be, before they are drawn. */

@@ -1,7 +1,10 @@
 package io.github.ddpm.examples;
 
+import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
 import picocli.CommandLine.Command;
@@ -25,7 +28,9 @@ public final class GenerateImages extends GenerateCommand {
       defaultValue = OWN,
       completionCandidates = Samplers.Names.class,
       description =
-          OWN + ", ${COMPLETION-CANDIDATES}; own is as the folder's scheduler_config.json says")
+          OWN
+              + ", ${COMPLETION-CANDIDATES}; own is as the folder's scheduler_config.json says, and with --schedule"
+              + " ddpm")
   private String sampler;
 
   @Option(
@@ -33,6 +38,17 @@ public final class GenerateImages extends GenerateCommand {
       description =
           "number of steps; default: the pipeline's, 50 for ddim and euler, all for ddpm, 20 for the others")
   private Integer steps;
+
+  @Option(
+      names = "--schedule",
+      description =
+          "noise that the network was trained with, for a folder that doesn't say it, such as unet_ema/ of a checkpoint;"
+              + " goes with --prediction: "
+              + Noise.SCHEDULES)
+  private String schedule;
+
+  @Option(names = "--prediction", description = "what that network predicts: " + Noise.PREDICTIONS)
+  private String prediction;
 
   GenerateImages() {
     super(16, Path.of("images.png"));
@@ -45,8 +61,29 @@ public final class GenerateImages extends GenerateCommand {
 
   @Override
   public Integer call() throws IOException {
+    if ((schedule == null) != (prediction == null)) {
+      throw new IllegalArgumentException(
+          "--schedule and --prediction go together, got "
+              + (schedule == null ? "--prediction " + prediction : "--schedule " + schedule)
+              + " alone");
+    }
     Optional<Sampler> named =
         sampler.equals(OWN) ? Optional.empty() : Optional.of(Samplers.of(sampler, null, OWN));
     return draw(model, named, steps);
+  }
+
+  @Override
+  Predictor open(Path folder, Precision precision) throws IOException {
+    if (schedule != null) {
+      return Commands.open(
+          folder, Noise.schedule(schedule), Noise.prediction(prediction), precision);
+    }
+    try {
+      return super.open(folder, precision);
+    } catch (NoSuchFileException e) {
+      throw e.getFile().endsWith("scheduler_config.json")
+          ? new IOException(e.getMessage() + ", and so do --schedule and --prediction here", e)
+          : e;
+    }
   }
 }

@@ -156,7 +156,7 @@ final class ModelCard {
     return format(
         "--prediction %s --schedule %s --channels %s --layers %d",
         trainer.info().predictionType().configName(),
-        trainer.info().schedule().name().equals("linear") ? "linear" : "cosine",
+        Noise.option(trainer.info().schedule()),
         trainer.network().levels().channels().stream()
             .map(String::valueOf)
             .collect(Collectors.joining(",")),

@@ -33,10 +33,11 @@ final class TrainingCommand {
 
   @Option(
       names = "--prediction",
-      description = "what the network learns to predict: epsilon, v_prediction (default) or sample")
+      description =
+          "what the network learns to predict: " + Noise.PREDICTIONS + "; default: v_prediction")
   String prediction;
 
-  @Option(names = "--schedule", description = "noise: linear or cosine (default)")
+  @Option(names = "--schedule", description = "noise: " + Noise.SCHEDULES + "; default: cosine")
   String schedule;
 
   @Option(
@@ -221,19 +222,11 @@ final class TrainingCommand {
   }
 
   PredictionType predictionType() {
-    return prediction == null
-        ? PredictionType.V_PREDICTION
-        : PredictionType.ofConfigName(prediction);
+    return prediction == null ? PredictionType.V_PREDICTION : Noise.prediction(prediction);
   }
 
   BetaSchedule noise() {
-    return switch (schedule == null ? "cosine" : schedule) {
-      case "cosine" -> BetaSchedule.cosine();
-      case "linear" -> BetaSchedule.linear();
-      default ->
-          throw new IllegalArgumentException(
-              "--schedule must be linear or cosine, got " + schedule);
-    };
+    return schedule == null ? BetaSchedule.cosine() : Noise.schedule(schedule);
   }
 
   /**

@@ -157,6 +157,39 @@ class CommandsTest {
   }
 
   @Test
+  void generateImagesTakesTheNoiseOfANetworkAlone() throws IOException {
+    Path out = folder.resolve("images.npy");
+    String to = "--out=" + out;
+    run(new GenerateImages(), "--model", model(), "--count=2", "--seed=1", to);
+    Path own = Files.copy(out, folder.resolve("own.npy"));
+    Files.delete(out);
+    String alone = "--model=" + Path.of(model(), "unet");
+    String noise = "--schedule=linear:20:1e-4:0.02";
+    Outcome outcome =
+        run(new GenerateImages(), alone, noise, "--prediction=v", "--count=2", "--seed=1", to);
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    assertThat(out).hasSameBinaryContentAs(own);
+    assertError(
+        run(new GenerateImages(), alone, to),
+        "loads a network without it, and so do --schedule and --prediction here");
+    assertError(
+        run(new GenerateImages(), alone, noise, to),
+        "--schedule and --prediction go together, got --schedule linear:20:1e-4:0.02 alone");
+    assertError(
+        run(new GenerateImages(), alone, "--prediction=v", to),
+        "--schedule and --prediction go together, got --prediction v alone");
+    assertError(
+        run(new GenerateImages(), alone, noise, "--prediction=flow", to),
+        "epsilon, v_prediction or sample, got flow");
+    assertError(
+        run(new GenerateImages(), alone, "--schedule=plain", "--prediction=v", to),
+        "sigmoid or laplace, with timesteps");
+    assertError(
+        run(new GenerateImages(), "--model=digits", noise, "--prediction=v", to),
+        "--model must be a folder, got digits: no such folder");
+  }
+
+  @Test
   void trainImagesTrainsResumesAndFineTunes() throws IOException {
     Path pictures = folder.resolve("pictures");
     for (String name : new String[] {"cat/1.png", "cat/2.png", "dog/1.png"}) {

@@ -1,7 +1,9 @@
 package io.github.ddpm.tf.files;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
+import io.github.ddpm.PredictionType;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.Closeable;
 import java.io.IOException;
@@ -31,6 +33,13 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
   private static final String UNET = "unet";
   private static final String SCHEDULER = "scheduler";
   private static final String INDEX = "model_index.json";
+
+  /** Where a training's checkpoint has the moving average of the weights of its network. */
+  private static final String EMA = "unet_ema";
+
+  private static final String ONE_OF_SEVERAL =
+      "a checkpoint has several networks; give the folder of one, such as unet_ema";
+
   private static final String UNET_CONFIG = "config.json";
   private static final String SCHEDULER_CONFIG = "scheduler_config.json";
 
@@ -55,8 +64,28 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
    *     wrong with it
    */
   public static ModelFolder read(Path folder) throws IOException {
+    return newest(folder, ModelFolder::config);
+  }
+
+  /**
+   * Reads a network whose schedule and prediction type are known; what is said of them in its
+   * folder, or in the folder that has it as {@code unet/}, is not read. It is sampled as models
+   * that are trained here.
+   *
+   * @throws IOException if something of the network is missing or wrong; the message names the file
+   *     and what is wrong with it
+   * @throws IllegalArgumentException if the type doesn't go with the schedule
+   */
+  public static ModelFolder read(Path folder, BetaSchedule schedule, PredictionType type)
+      throws IOException {
+    // Of any picture, so that the message blames no file.
+    ModelInfo sampled = new ModelInfo(1, 1, 1, 0, false, schedule, type);
+    return newest(folder, files -> config(files, sampled.schedule(), sampled.predictionType()));
+  }
+
+  private static ModelFolder newest(Path folder, Configs configs) throws IOException {
     while (true) {
-      ModelFolder model = read(Snapshot.ofModel(folder));
+      ModelFolder model = read(Snapshot.ofModel(folder), configs);
       if (!model.files.isOutdated()) {
         return model;
       }
@@ -72,6 +101,10 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
    *     wrong with it
    */
   public static ModelFolder read(Snapshot files) throws IOException {
+    return read(files, ModelFolder::config);
+  }
+
+  private static ModelFolder read(Snapshot files, Configs configs) throws IOException {
     boolean done = false;
     try {
       for (String name : LATENT) {
@@ -81,36 +114,72 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
                   + ": not supported: a model of pixels has a unet and a scheduler and no more");
         }
       }
-      String unet = part(files, UNET, UNET_CONFIG);
-      String scheduler = part(files, SCHEDULER, SCHEDULER_CONFIG) + SCHEDULER_CONFIG;
-      Optional<SchedulerJson.Index> index =
-          files.has(INDEX)
-              ? Optional.of(parse(files, INDEX, Json.read(files, INDEX), SchedulerJson::index))
-              : Optional.empty();
-      String networkFile = unet + UNET_CONFIG;
-      JsonNode networkJson = Json.read(files, networkFile);
-      UNetConfig network = parse(files, networkFile, networkJson, UNetJson::read);
-      JsonNode schedulerJson = Json.read(files, scheduler);
-      PipelineScheduler pipeline =
-          parse(files, scheduler, schedulerJson, json -> SchedulerJson.pipeline(json, index));
-      ModelInfo alone =
-          parse(files, scheduler, schedulerJson, json -> SchedulerJson.info(json, network));
-      ModelInfo info =
-          parse(
-              files,
-              networkFile,
-              networkJson,
-              json -> alone.withLabelCounts(UNetJson.labelCounts(json)));
-      WeightFiles weights = WeightFiles.find(files, unet);
+      ModelConfig config = configs.read(files);
+      WeightFiles weights = WeightFiles.find(files, unet(files));
       done = true;
-      return new ModelFolder(new ModelConfig(network, info, pipeline), weights, files);
+      return new ModelFolder(config, weights, files);
     } catch (NoSuchFileException e) {
-      throw new NoSuchFileException(e.getFile(), null, "not a model folder: this file is missing");
+      throw new NoSuchFileException(
+          e.getFile(),
+          null,
+          "not a model folder: this file is missing" + advice(files, e.getFile()));
     } finally {
       if (!done) {
         files.close();
       }
     }
+  }
+
+  /** Says what to do where a network is alone, or one of several. */
+  private static String advice(Snapshot files, String missing) {
+    if (missing.endsWith(SCHEDULER_CONFIG)) {
+      return "; Predictor.load(folder, schedule, type) loads a network without it";
+    }
+    return files.hasFolder(EMA) ? "; " + ONE_OF_SEVERAL : "";
+  }
+
+  /** Reads what a whole model is. */
+  private static ModelConfig config(Snapshot files) throws IOException {
+    String scheduler = part(files, SCHEDULER, SCHEDULER_CONFIG) + SCHEDULER_CONFIG;
+    Optional<SchedulerJson.Index> index =
+        files.has(INDEX)
+            ? Optional.of(parse(files, INDEX, Json.read(files, INDEX), SchedulerJson::index))
+            : Optional.empty();
+    UNetConfig network = network(files);
+    JsonNode json = Json.read(files, scheduler);
+    PipelineScheduler pipeline =
+        parse(files, scheduler, json, config -> SchedulerJson.pipeline(config, index));
+    ModelInfo info = parse(files, scheduler, json, config -> SchedulerJson.info(config, network));
+    return new ModelConfig(network, withLabelCounts(files, info), pipeline);
+  }
+
+  /** Reads what a network is of which the rest is known. */
+  private static ModelConfig config(Snapshot files, BetaSchedule schedule, PredictionType type)
+      throws IOException {
+    if (files.hasFolder(UNET) && files.hasFolder(EMA)) {
+      throw new IOException(files.path(EMA).getParent() + ": " + ONE_OF_SEVERAL);
+    }
+    UNetConfig network = network(files);
+    ModelInfo info = parseNetwork(files, json -> network.info(schedule, type));
+    return new ModelConfig(network, withLabelCounts(files, info), PipelineScheduler.DEFAULT);
+  }
+
+  private static UNetConfig network(Snapshot files) throws IOException {
+    return parseNetwork(files, UNetJson::read);
+  }
+
+  private static ModelInfo withLabelCounts(Snapshot files, ModelInfo info) throws IOException {
+    return parseNetwork(files, json -> info.withLabelCounts(UNetJson.labelCounts(json)));
+  }
+
+  private static <T> T parseNetwork(Snapshot files, Reader<T> reader) throws IOException {
+    String file = unet(files) + UNET_CONFIG;
+    return parse(files, file, Json.read(files, file), reader);
+  }
+
+  /** Returns the folder of the network, with a slash; nothing for the model's own. */
+  private static String unet(Snapshot files) {
+    return part(files, UNET, UNET_CONFIG);
   }
 
   /**
@@ -191,6 +260,11 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
   @Override
   public void close() throws IOException {
     files.close();
+  }
+
+  /** Reads the configuration of a model in one of the ways that there are. */
+  private interface Configs {
+    ModelConfig read(Snapshot files) throws IOException;
   }
 
   private interface Reader<T> {

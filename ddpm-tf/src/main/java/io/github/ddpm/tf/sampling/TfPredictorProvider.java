@@ -4,10 +4,12 @@ import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.io.MoreFiles;
 import com.google.common.io.RecursiveDeleteOption;
+import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.DenoiseRequest;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
+import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.spi.Excerpt;
@@ -46,6 +48,15 @@ public final class TfPredictorProvider implements PredictorProvider {
     return open(folder, precision);
   }
 
+  @Override
+  public Predictor load(
+      Path folder, BetaSchedule schedule, PredictionType type, Precision precision)
+      throws IOException {
+    try (ModelFolder saved = ModelFolder.read(folder, schedule, type)) {
+      return open(folder, saved, precision);
+    }
+  }
+
   /** Returns a model, loaded when it is first asked for in that precision. */
   @Override
   public Predictor pretrained(String name, Precision precision) {
@@ -61,9 +72,14 @@ public final class TfPredictorProvider implements PredictorProvider {
 
   private static Predictor open(Path folder, Precision precision) throws IOException {
     try (ModelFolder saved = ModelFolder.read(folder)) {
-      SamplingMemory.check(folder, saved, precision);
-      return new TfPredictor(saved.config(), saved.weights().source(), precision);
+      return open(folder, saved, precision);
     }
+  }
+
+  private static Predictor open(Path folder, ModelFolder saved, Precision precision)
+      throws IOException {
+    SamplingMemory.check(folder, saved, precision);
+    return new TfPredictor(saved.config(), saved.weights().source(), precision);
   }
 
   /**
