@@ -103,14 +103,14 @@ public final class Images {
 
   /**
    * Reads PNG files of one size, as {@link #writePng} writes them and others do: gray or RGB, with
-   * up to 16 bits a channel. A level v of at most m becomes 2·v/m - 1, so that an 8-bit file that
-   * is read and written again has the same pixels. The levels are taken as they are: a gamma or a
-   * color profile in the file changes none.
+   * an alpha channel or without, and up to 16 bits a channel. So that an 8-bit file that is read
+   * and written again has the same pixels, a level v of at most m becomes 2·v/m - 1. The levels are
+   * taken as they are: neither a gamma or a color profile in the file nor alpha changes one.
    *
    * @param files at least one; picture k is of the k-th
-   * @throws IOException if a file can't be read, is damaged, has transparency or a palette, or is
-   *     of another size than the first, or the pictures don't fit into memory; the message names it
-   *     and says what is wrong
+   * @throws IOException if a file can't be read, is damaged, has a palette or a color that is
+   *     transparent, or is of another size than the first, or the pictures don't fit into memory;
+   *     the message names it and says what is wrong
    */
   public static Images readPng(Path... files) throws IOException {
     checkArgument(files.length > 0, "readPng needs at least 1 file, got none");

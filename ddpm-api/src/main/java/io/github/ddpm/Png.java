@@ -33,13 +33,22 @@ final class Png {
   /** What is beyond is cut off, and then refused for it. */
   private static final int MAX_BYTES = Integer.MAX_VALUE - 8;
 
+  /** Types of colors. */
+  private static final int GRAY = 0;
+
+  private static final int RGB = 2;
+  private static final int PALETTE = 3;
+  private static final int GRAY_ALPHA = 4;
+  private static final int RGB_ALPHA = 6;
+
   private Png() {}
 
   /**
-   * Reads a picture without transparency.
+   * Reads a picture, with alpha if it has that as a channel.
    *
    * @param floats of each of its values that will be wanted beside it
-   * @return 1 band of gray levels or 3 of RGB as the file has them, at most 2^31 - 1 in all
+   * @return 1 band of gray levels or 3 of RGB as the file has them, and after them one of alpha if
+   *     there is one; at most 2^31 - 1 values in all
    * @throws IOException that names the file
    */
   static Raster read(Path file, int floats) throws IOException {
@@ -51,7 +60,7 @@ final class Png {
     ByteBuffer header = ByteBuffer.wrap(bytes, HEADER, HEADER_BYTES);
     double pixels = (double) header.getInt() * header.getInt();
     int bits = header.get();
-    int channels = header.get() == 0 ? 1 : 3;
+    int channels = channels(header.get());
     Heap.check(
         "can't read " + file,
         pixels * channels * ((bits > 8 ? Short.BYTES : 1) + (double) floats * Float.BYTES));
@@ -119,22 +128,30 @@ final class Png {
                 ? problemOfHeader(chunk.getInt(4), chunk.getInt(8), chunk.get(13))
                 : "it is damaged: its header is missing";
       } else if (type.equals("tRNS")) {
-        problem = "it must be opaque, but one of its colors is transparent";
+        problem =
+            "it must be opaque or have an alpha channel, but one of its colors is transparent";
       }
     }
     return problem;
   }
 
   private static String problemOfHeader(int width, int height, byte colors) {
-    int channels = colors == 0 ? 1 : 3;
     return switch (colors) {
-      case 0, 2 ->
-          (double) width * height * channels <= Integer.MAX_VALUE
+      case GRAY, RGB, GRAY_ALPHA, RGB_ALPHA ->
+          (double) width * height * channels(colors) <= Integer.MAX_VALUE
               ? ""
               : "it must have at most 2^31 - 1 values, got %sx%s pixels".formatted(height, width);
-      case 3 -> "it must be gray or RGB, but it has a palette";
-      case 4, 6 -> "it must be opaque, but it has an alpha channel";
+      case PALETTE -> "it must be gray or RGB, but it has a palette";
       default -> "it is damaged: it has colors of type " + colors;
+    };
+  }
+
+  private static int channels(byte colors) {
+    return switch (colors) {
+      case GRAY -> 1;
+      case GRAY_ALPHA -> 2;
+      case RGB_ALPHA -> Images.MAX_CHANNELS;
+      default -> 3;
     };
   }
 }

@@ -24,11 +24,13 @@ class ReadPngTest {
   private static final int GRAY = 0;
   private static final int RGB = 2;
   private static final int PALETTE = 3;
+  private static final int GRAY_ALPHA = 4;
+  private static final int RGB_ALPHA = 6;
 
   @TempDir private Path folder;
 
   @ParameterizedTest
-  @ValueSource(ints = {1, 3})
+  @ValueSource(ints = {1, 2, 3, 4})
   void whatIsWrittenIsRead(int channels) throws IOException {
     float[] values = new float[2 * 256 * channels];
     for (int i = 0; i < values.length; i++) {
@@ -102,11 +104,40 @@ class ReadPngTest {
         .isEqualTo(Images.of(1, 2, 2, 1, -1, 51 / 127.5f - 1, 102 / 127.5f - 1, 1));
   }
 
+  /** Every level at every alpha, also where nothing of it shows. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 4})
+  void alphaChangesNoLevel(int channels) throws IOException {
+    float[] values = new float[256 * 256 * channels];
+    int at = 0;
+    for (int alpha = 0; alpha < 256; alpha++) {
+      for (int level = 0; level < 256; level++) {
+        for (int color = 1; color < channels; color++) {
+          values[at++] = level * color % 256 / 127.5f - 1;
+        }
+        values[at++] = alpha / 127.5f - 1;
+      }
+    }
+    Images images = Images.of(1, 256, 256, channels, values);
+    Path file = folder.resolve("alpha.png");
+    images.writePng(0, file);
+    assertThat(Images.readPng(file)).isEqualTo(images);
+  }
+
   @Test
-  void whatIsNotOpaqueGrayOrRgbIsRefused() throws IOException {
-    refused(png(1, 1, 8, 4, bytes(0, 1, 2)), "it must be opaque, but it has an alpha channel");
-    refused(
-        png(1, 1, 8, 6, bytes(0, 1, 2, 3, 4)), "it must be opaque, but it has an alpha channel");
+  void alphaIsTheLastChannel() throws IOException {
+    assertThat(Images.readPng(png(2, 1, 8, GRAY_ALPHA, bytes(0, 51, 0, 102, 255))))
+        .isEqualTo(Images.of(1, 1, 2, 2, 51 / 127.5f - 1, -1, 102 / 127.5f - 1, 1));
+    assertThat(Images.readPng(png(1, 1, 8, RGB_ALPHA, bytes(0, 51, 102, 255, 0))))
+        .isEqualTo(Images.of(1, 1, 1, 4, 51 / 127.5f - 1, 102 / 127.5f - 1, 1, -1));
+    assertThat(Images.readPng(png(1, 1, 16, GRAY_ALPHA, bytes(0, 0x80, 0, 0, 1))))
+        .isEqualTo(Images.of(1, 1, 1, 2, 32768 / 32767.5f - 1, 1 / 32767.5f - 1));
+    assertThat(Images.readPng(png(1, 1, 16, RGB_ALPHA, bytes(0, 0, 1, 2, 3, 0xFF, 0xFF, 0, 0))))
+        .isEqualTo(Images.of(1, 1, 1, 4, 1 / 32767.5f - 1, 515 / 32767.5f - 1, 1, -1));
+  }
+
+  @Test
+  void paletteAndTransparentColorsAreRefused() throws IOException {
     refused(
         write(
             chunk("IHDR", header(1, 1, 8, PALETTE)),
@@ -120,7 +151,7 @@ class ReadPngTest {
             chunk("tRNS", bytes(0, 0)),
             chunk("IDAT", deflated(bytes(0, 0))),
             chunk("IEND")),
-        "it must be opaque, but one of its colors is transparent");
+        "it must be opaque or have an alpha channel, but one of its colors is transparent");
   }
 
   @Test
@@ -134,6 +165,10 @@ class ReadPngTest {
     assertThatIOException()
         .isThrownBy(() -> Images.readPng(first, color))
         .withMessage("can't read " + color + ": it must be 1x2x1, as " + first + " is, got 1x2x3");
+    Path alpha = png(2, 1, 8, GRAY_ALPHA, bytes(0, 1, 2, 3, 4));
+    assertThatIOException()
+        .isThrownBy(() -> Images.readPng(first, alpha))
+        .withMessage("can't read " + alpha + ": it must be 1x2x1, as " + first + " is, got 1x2x2");
     // The bits may differ.
     Path deep = png(2, 1, 16, GRAY, bytes(0, 0, 0, 0xFF, 0xFF));
     assertThat(Images.readPng(first, deep).slice(1, 2)).isEqualTo(Images.of(1, 1, 2, 1, -1, 1));
@@ -185,6 +220,9 @@ class ReadPngTest {
     refused(
         png(50_000, 50_000, 8, GRAY, bytes(0)),
         "it must have at most 2^31 - 1 values, got 50000x50000 pixels");
+    refused(
+        png(25_000, 25_000, 8, RGB_ALPHA, bytes(0)),
+        "it must have at most 2^31 - 1 values, got 25000x25000 pixels");
   }
 
   private static void refused(Path file, String problem) {
