@@ -3,6 +3,7 @@ package io.github.ddpm.examples;
 import static io.github.ddpm.examples.Commands.format;
 
 import io.github.ddpm.Images;
+import io.github.ddpm.NoiseScheduler;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.examples.measures.Classified;
@@ -148,12 +149,17 @@ public final class FewStepsStudy implements Callable<Integer> {
       settings.add(new Setting("DDIM", "digits", Sampler.ddim(0), steps));
     }
     for (int steps : new int[] {1, 2, 4, 8, 16}) {
-      settings.add(new Setting("DPM-Solver++", "digits", Sampler.dpmSolver(), steps));
+      settings.add(new Setting("DPM-Solver++", "digits", dpmSolver(steps), steps));
     }
     for (int steps : new int[] {1, 2, 4}) {
       settings.add(new Setting("distilled", "digits-" + steps, Sampler.ddim(0), steps));
     }
     return settings;
+  }
+
+  /** Returns the sampler of second order, and with 1 step, which that can't take, of first. */
+  private static Sampler dpmSolver(int steps) {
+    return Sampler.of(NoiseScheduler.dpmSolver(Math.min(2, steps)));
   }
 
   private Sampler sampler(Setting setting) {
