@@ -68,6 +68,9 @@ public record AdamsBashforth(
   /** With s the share of the step in σ. */
   private double[] linear(Stride step) {
     double length = step.sigma(1) - step.sigma(0);
+    if (length == 0) {
+      return new double[1];
+    }
     double[] nodes =
         IntStream.range(0, Math.min(order, step.estimates()))
             .mapToDouble(k -> (step.sigma(-k) - step.sigma(0)) / length)

@@ -149,6 +149,7 @@ public record DenoiseRequest(
         model.classes() == 0
             || model.nullLabel()
             || !model.labelCounts().isEmpty()
+            || guidance.nullLabel().isPresent()
             || !labels.isEmpty(),
         "the model has %s classes, no label counts and no null label, so it needs labels: call labels(…)",
         model.classes());
@@ -163,7 +164,7 @@ public record DenoiseRequest(
     for (int i = 0; i < result.length; i++) {
       int asked =
           labels.isEmpty()
-              ? model.label(seed, first + i)
+              ? model.labelCounts().isEmpty() ? Sampler.NULL_LABEL : model.label(seed, first + i)
               : labels.get((int) ((first + i) % labels.size()));
       result[i] =
           asked == Sampler.NULL_LABEL ? guidance.nullLabel().orElse(model.classes()) : asked;
@@ -193,10 +194,8 @@ public record DenoiseRequest(
     FloatBuffer images = from.images().values();
     for (int i = 0; i < x.length; i++) {
       int image = index(i / imageSize, from.images());
-      x[i] =
-          (float)
-              (from.fromImages() * images.get(image * imageSize + i % imageSize)
-                  + from.fromNoise() * x[i]);
+      float value = images.get(image * imageSize + i % imageSize);
+      x[i] = (float) (from.fromImages() * known(i, imageSize, value) + from.fromNoise() * x[i]);
     }
     return x;
   }
@@ -227,6 +226,19 @@ public record DenoiseRequest(
         x[i] = last ? value : (float) (signal * value + noise * z[i]);
       }
     }
+  }
+
+  /** Returns what is known at a position of x, or else what is there. */
+  private float known(int i, int imageSize, float value) {
+    return inpainting
+        .filter(known -> known.isKnown(index(i / imageSize, known.images()), i % imageSize))
+        .map(
+            known ->
+                known
+                    .images()
+                    .values()
+                    .get(index(i / imageSize, known.images()) * imageSize + i % imageSize))
+        .orElse(value);
   }
 
   /** Returns which of some images the i-th of this request is, around and around. */

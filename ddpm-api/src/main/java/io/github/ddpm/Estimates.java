@@ -15,7 +15,9 @@ final class Estimates {
     if (guidance.rescale() > 0) {
       int size = out.length / count;
       for (int from = 0; from < out.length; from += size) {
-        double ratio = deviation(labeled, from, size) / deviation(out, from, size);
+        double guided = deviation(out, from, size);
+        // What is the same everywhere has nothing to rescale.
+        double ratio = guided > 0 ? deviation(labeled, from, size) / guided : 1;
         double factor = guidance.rescale() * ratio + 1 - guidance.rescale();
         for (int i = from; i < from + size; i++) {
           out[i] = (float) (factor * out[i]);

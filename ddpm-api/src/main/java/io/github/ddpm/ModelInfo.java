@@ -357,6 +357,6 @@ public record ModelInfo(
 
   /** Nothing in a folder of diffusers says what a class means. */
   private String advice() {
-    return classes > 1 ? "; if one of its classes means no label, nullLabel(…) says which" : "";
+    return classes > 1 ? "; if one of its classes means no label, call nullLabel(…) before" : "";
   }
 }

@@ -212,8 +212,9 @@ public interface Sampler {
   Images sample(int n);
 
   /**
-   * Returns the noise that {@link #sample} starts from, a function of the seed and an image's
-   * index, for instance to go from one to another by {@link Images#slerp}.
+   * Returns the noise that {@link #sample} starts from, where it has no images to start from: a
+   * function of the {@link #seed}, which must be set for that, and an image's index, for instance
+   * to go from one to another by {@link Images#slerp}.
    *
    * @param n at least 0
    * @return N(0, 1) numbers

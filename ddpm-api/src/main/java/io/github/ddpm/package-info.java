@@ -35,7 +35,8 @@
  *   <li>Trailing spacing has exactly n timesteps for every n. A model may ask for more of them
  *       where there is much noise, and, if it predicts ε, for none where there is no signal ({@link
  *       io.github.ddpm.ModelInfo#spacing}).
- *   <li>The last row adds no noise because it is last, whatever its timestep.
+ *   <li>The last row goes to the image and adds no noise, whatever its timestep, unless a solver is
+ *       told to end at the noise of timestep 0.
  *   <li>Plans and models that can't work are refused, not run.
  * </ul>
  */

@@ -71,6 +71,53 @@ class EditingTest {
   }
 
   @Test
+  void aShareOfThePlanIsNotLostToRounding() {
+    int[] rows = {0};
+    Sampler.ddim(0)
+        .steps(50)
+        .with(model)
+        .labels(0)
+        .from(image, 0.58)
+        .listener(progress -> ++rows[0] > 0)
+        .sample(1);
+    assertThat(rows[0]).isEqualTo(29);
+  }
+
+  @Test
+  void whatIsKnownComesOutWithoutARow() {
+    float[] values = new float[info.imageSize()];
+    Arrays.fill(values, 0.5f);
+    Images half = Images.of(1, info.height(), info.width(), info.channels(), values);
+    Images nothing =
+        Images.of(1, info.height(), info.width(), 1, new float[info.height() * info.width()]);
+    Sampler sampler = Sampler.ddim(0).steps(4).with(model).labels(0);
+    assertThat(sampler.from(image, 0).inpainting(half, nothing).sample(1)).isEqualTo(half);
+  }
+
+  @Test
+  void constantOutputsHaveNothingToRescale() {
+    float[] out = Estimates.guided(Guidance.of(2).rescaled(1), new float[] {1, 1}, new float[2], 1);
+    assertThat(out).containsExactly(2, 2);
+  }
+
+  @Test
+  void aStepToWhereItIsChangesNothing() {
+    BetaSchedule schedule = BetaSchedule.linear();
+    double[] plan = Spacing.linspace(5).timesteps(schedule);
+    for (NoiseScheduler solver :
+        List.of(
+            new AdamsBashforth(4, false, true, false),
+            new AdamsBashforth(3, true, true, false),
+            new DpmSolver(3, false, true, true, false),
+            new UniPc(3, true, false))) {
+      Step last = solver.steps(schedule, PredictionType.SAMPLE, plan).get(4);
+      double ofImages = last.fromX0() + last.fromPrevious() + last.fromOlder() + last.fromOldest();
+      assertThat(last.fromX()).as("%s", solver).isCloseTo(1, within(1e-12));
+      assertThat(ofImages).as("%s", solver).isCloseTo(0, within(1e-12));
+    }
+  }
+
+  @Test
   void whatMakesNoSenseIsRefusedWhenTheSamplerIsBuilt() {
     Sampler sampler = Sampler.ddim(0).steps(4).with(model).labels(0);
     Images other = Images.of(1, 3, 5, 1, new float[15]);

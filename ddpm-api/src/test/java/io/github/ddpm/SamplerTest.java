@@ -256,10 +256,10 @@ class SamplerTest {
         "the model has 10 classes, no label counts and no null label, so it needs labels: call labels(…)");
     refused(
         () -> DDIM.with(needing).labels(1, Sampler.NULL_LABEL),
-        "this model has no null label; if one of its classes means no label, nullLabel(…) says which");
+        "this model has no null label; if one of its classes means no label, call nullLabel(…) before");
     refused(
         () -> DDIM.with(needing).labels(1).guidance(2),
-        "guidance needs a null label, but this model has none; if one of its classes means no label, nullLabel(…) says which; got guidance 2.0");
+        "guidance needs a null label, but this model has none; if one of its classes means no label, call nullLabel(…) before; got guidance 2.0");
     refused(
         () -> DDIM.with(model).guidance(2).sample(1),
         "guidance needs labels, got guidance 2.0 and no labels");

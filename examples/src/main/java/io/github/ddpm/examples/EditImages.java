@@ -215,6 +215,10 @@ public final class EditImages implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
       common.check(".png", ".gif");
+      if (common.labels.length > 1) {
+        throw new IllegalArgumentException(
+            "--labels must be one for all pictures between, got " + common.labels.length);
+      }
       if (frames < 2 || (from.length != 0 && from.length != 2)) {
         throw new IllegalArgumentException(
             frames < 2
@@ -328,7 +332,17 @@ public final class EditImages implements Callable<Integer> {
       try (Predictor predictor = common.open()) {
         common
             .sampler(NoiseScheduler.ddim(0), predictor)
-            .listener(progress -> estimates.add(progress.x0().toGrid(columns)))
+            .listener(
+                progress -> {
+                  if (progress.x0().count() < count) {
+                    throw new IllegalArgumentException(
+                        "--count must be at most "
+                            + progress.x0().count()
+                            + " for pictures of this size, got "
+                            + count);
+                  }
+                  return estimates.add(progress.x0().toGrid(columns));
+                })
             .sample(count);
       }
       AnimatedGif.write(common.out, estimates, FRAME);

@@ -139,6 +139,8 @@ enum PipelinePlans {
 
   /** Makes a plan of the n-th entry, the one before, and so on to the first. */
   private static double[] plan(int n, IntToDoubleFunction entry, BetaSchedule schedule) {
+    // Refuses more timesteps than there are.
+    Spacing.trailing(n).timesteps(schedule);
     double[] plan = IntStream.range(0, n).mapToDouble(i -> entry.applyAsDouble(n - i)).toArray();
     return Spacing.explicit(plan).timesteps(schedule);
   }
@@ -168,9 +170,14 @@ enum PipelinePlans {
    */
   void checkOwn(SchedulerSettings settings, BetaSchedule schedule, double... timesteps) {
     if (hasSigmas(settings)) {
-      double[] own = ofSigmas(settings, timesteps.length).timesteps(schedule);
+      // A strength visits only the end of a plan.
+      boolean own =
+          IntStream.rangeClosed(timesteps.length, schedule.timesteps())
+              .mapToObj(n -> ofSigmas(settings, n).timesteps(schedule))
+              .map(plan -> Arrays.copyOfRange(plan, plan.length - timesteps.length, plan.length))
+              .anyMatch(end -> Arrays.equals(end, timesteps));
       checkArgument(
-          Arrays.equals(timesteps, own),
+          own,
           "%s makes the timesteps itself, which can't be others: give the sampler a number of steps, or another solver",
           Stream.of(KARRAS, EXPONENTIAL, LU).filter(settings::flag).findFirst().orElseThrow());
     }

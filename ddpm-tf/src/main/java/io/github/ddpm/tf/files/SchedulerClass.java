@@ -4,8 +4,10 @@ import static io.github.ddpm.tf.files.SchedulerSetting.any;
 import static io.github.ddpm.tf.files.SchedulerSetting.oneOf;
 
 import io.github.ddpm.AdamsBashforth;
+import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.DpmSolver;
 import io.github.ddpm.NoiseScheduler;
+import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
 import io.github.ddpm.UniPc;
 import java.util.ArrayList;
@@ -79,11 +81,20 @@ enum SchedulerClass {
       if (!settings.flag("euler_at_final")) {
         return solver;
       }
-      return (schedule, type, timesteps) -> {
-        List<Step> rows = new ArrayList<>(solver.steps(schedule, type, timesteps));
-        int last = rows.size() - 1;
-        rows.set(last, of(settings, 1).steps(schedule, type, timesteps).get(last));
-        return rows;
+      NoiseScheduler euler = of(settings, 1);
+      return new NoiseScheduler() {
+        @Override
+        public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
+          List<Step> rows = new ArrayList<>(solver.steps(schedule, type, timesteps));
+          int last = rows.size() - 1;
+          rows.set(last, euler.steps(schedule, type, timesteps).get(last));
+          return rows;
+        }
+
+        @Override
+        public int defaultSteps(int trainTimesteps) {
+          return solver.defaultSteps(trainTimesteps);
+        }
       };
     }
 

@@ -234,7 +234,13 @@ public final class SchedulerOps {
    */
   public static Operand<TFloat32> rescaled(
       Ops tf, Operand<TFloat32> labeled, Operand<TFloat32> guided, Operand<TFloat32> share) {
-    Operand<TFloat32> ratio = tf.math.div(deviation(tf, labeled), deviation(tf, guided));
+    Operand<TFloat32> now = deviation(tf, guided);
+    // What is the same everywhere has nothing to rescale.
+    Operand<TFloat32> ratio =
+        tf.select(
+            tf.math.greater(now, tf.zerosLike(now)),
+            tf.math.div(deviation(tf, labeled), now),
+            tf.onesLike(now));
     Operand<TFloat32> factor =
         tf.math.add(tf.constant(1f), tf.math.mul(share, tf.math.sub(ratio, tf.constant(1f))));
     return tf.math.mul(guided, factor);

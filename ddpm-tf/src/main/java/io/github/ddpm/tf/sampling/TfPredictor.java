@@ -137,6 +137,7 @@ public final class TfPredictor implements Predictor {
                 (isGuided ? guided : plain).step(step, x, clip, kept, zero, z, ratio, linear));
           }
           painted.ifPresent(Tensor::close);
+          painted = Optional.empty();
           painted = painted(request, i, recent.peek().get(0));
           x = painted.isPresent() ? painted.get() : recent.peek().get(0);
           Tensor estimate = recent.peek().get(1);

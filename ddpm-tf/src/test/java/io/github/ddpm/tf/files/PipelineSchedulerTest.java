@@ -14,6 +14,7 @@ import io.github.ddpm.Step;
 import io.github.ddpm.tf.Fixtures;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.StreamSupport;
@@ -115,6 +116,9 @@ class PipelineSchedulerTest {
             .put("_class_name", "DPMSolverMultistepScheduler")
             .put("use_karras_sigmas", true);
     PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
+    double[] whole = plan(pipeline, 10, BetaSchedule.linear());
+    double[] end = Arrays.copyOfRange(whole, 6, 10);
+    assertThat(pipeline.steps(BetaSchedule.linear(), PredictionType.SAMPLE, end)).hasSize(4);
     assertThatIllegalArgumentException()
         .isThrownBy(
             () ->
