@@ -39,6 +39,12 @@ public final class TrainImages implements Callable<Integer> {
   private boolean gray;
 
   @Option(
+      names = "--alpha",
+      description =
+          "keep what is transparent, by a channel of its own, instead of laying it on white")
+  private boolean alpha;
+
+  @Option(
       names = "--no-flip",
       description = "without the mirror image of each picture; give it again with --resume")
   private boolean noFlip;
@@ -55,16 +61,17 @@ public final class TrainImages implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     training.check();
-    if (training.continues() && (size != null || gray)) {
+    if (training.continues() && (size != null || gray || alpha)) {
       throw new IllegalArgumentException(
-          "--from and --resume take size and colors from the model; leave --size and --gray out");
+          "--from and --resume take size and colors from the model; leave --size, --gray and --alpha out");
     }
     if (training.continues()) {
       try (Trainer trainer = training.continued(fineTuning())) {
         training.run(trainer, pictures(trainer.info().height(), trainer.info().channels()));
       }
     } else {
-      Dataset pictures = pictures(size == null ? DEFAULT_SIZE : size, gray ? 1 : 3);
+      int colors = gray ? 1 : 3;
+      Dataset pictures = pictures(size == null ? DEFAULT_SIZE : size, alpha ? colors + 1 : colors);
       try (Trainer trainer =
           Trainer.create(
               network(pictures),
@@ -77,8 +84,8 @@ public final class TrainImages implements Callable<Integer> {
     return 0;
   }
 
-  private Dataset pictures(int side, int colors) throws IOException {
-    Dataset pictures = ImageFolder.load(data, side, colors);
+  private Dataset pictures(int side, int channels) throws IOException {
+    Dataset pictures = ImageFolder.load(data, side, channels);
     return noFlip ? pictures : pictures.mirrored();
   }
 

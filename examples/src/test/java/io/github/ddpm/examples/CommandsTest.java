@@ -234,6 +234,9 @@ class CommandsTest {
         run(new TrainImages(), data, "--from=" + out, "--size=8", "--out=" + folder.resolve("x")),
         "--from and --resume take size and colors from the model");
     assertError(
+        run(new TrainImages(), data, "--from=" + out, "--alpha", "--out=" + folder.resolve("x")),
+        "leave --size, --gray and --alpha out");
+    assertError(
         run(
             new TrainImages(),
             data,
@@ -243,6 +246,32 @@ class CommandsTest {
         "--from takes channels");
     assertError(
         run(new TrainImages(), data, "--resume", "--out=" + out, "--learning-rate=1"), "--resume");
+  }
+
+  @Test
+  void trainImagesKeepsAlphaIfAsked() throws IOException {
+    Path pictures = Files.createDirectory(folder.resolve("pictures"));
+    for (String name : new String[] {"1.png", "2.png"}) {
+      BufferedImage picture = new BufferedImage(8, 8, BufferedImage.TYPE_INT_ARGB);
+      ImageIO.write(picture, "png", pictures.resolve(name).toFile());
+    }
+    Path out = folder.resolve("model");
+    Outcome outcome =
+        run(
+            new TrainImages(),
+            "--data=" + pictures,
+            "--out=" + out,
+            "--alpha",
+            "--size=8",
+            "--channels=8,8",
+            "--epochs=1",
+            "--batch=2");
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    try (Predictor model = Predictor.load(out)) {
+      assertThat(model.info().channels()).isEqualTo(4);
+    }
+    BufferedImage samples = ImageIO.read(out.resolve("samples/step-000002.png").toFile());
+    assertThat(samples.getColorModel().hasAlpha()).isTrue();
   }
 
   @ParameterizedTest

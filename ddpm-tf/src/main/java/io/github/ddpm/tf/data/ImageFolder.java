@@ -5,6 +5,7 @@ import static com.google.common.base.Preconditions.checkArgument;
 import com.google.common.base.Joiner;
 import com.google.common.collect.ImmutableSortedSet;
 import com.google.common.io.MoreFiles;
+import io.github.ddpm.Images;
 import io.github.ddpm.spi.Heap;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -33,12 +34,17 @@ public final class ImageFolder {
    * by their UTF-16 code units, so the order is the same on every machine.
    *
    * <p>Each picture is scaled until its shorter side is {@code size}, averaging where it shrinks,
-   * and its middle is cut out. What is transparent becomes white, color becomes gray by its luma
-   * (ITU-R BT.601), and photos are turned upright as their EXIF orientation says.
+   * and its middle is cut out. Color becomes gray by its luma (ITU-R BT.601), and photos are turned
+   * upright as their EXIF orientation says.
+   *
+   * <p>Without an alpha channel, pictures are laid on white. With one they keep what is
+   * transparent: where a picture shrinks or grows, a color counts by its opacity, and where nothing
+   * of it shows it is white, so that nothing is learned of colors that nobody sees. What says
+   * nothing of alpha is opaque.
    *
    * @param folder holds the pictures, or one sub-folder for each class
    * @param size height and width of the pictures returned, in [1, 4096]
-   * @param channels 1 for gray, 3 for RGB
+   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
    * @throws IOException if there are no pictures, there are pictures beside sub-folders with
    *     pictures, one is broken or neither gray nor RGB, such as a CMYK one, or they, or one as it
    *     is read, don't fit into memory; the message names the file
@@ -46,7 +52,11 @@ public final class ImageFolder {
    */
   public static Dataset load(Path folder, int size, int channels) throws IOException {
     checkArgument(size >= 1 && size <= MAX_SIZE, "size must be in [1, %s], got %s", MAX_SIZE, size);
-    checkArgument(channels == 1 || channels == 3, "channels must be 1 or 3, got %s", channels);
+    checkArgument(
+        channels >= 1 && channels <= Images.MAX_CHANNELS,
+        "channels must be in [1, %s], got %s",
+        Images.MAX_CHANNELS,
+        channels);
     SortedMap<String, Path> files = find(folder);
     if (files.isEmpty()) {
       throw new IOException(

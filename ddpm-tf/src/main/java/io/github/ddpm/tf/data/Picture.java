@@ -2,6 +2,7 @@ package io.github.ddpm.tf.data;
 
 import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.spi.Heap;
+import java.awt.AlphaComposite;
 import java.awt.Color;
 import java.awt.Graphics2D;
 import java.awt.color.ColorSpace;
@@ -9,6 +10,7 @@ import java.awt.image.BufferedImage;
 import java.awt.image.Raster;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Iterator;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.atomic.AtomicReference;
@@ -44,8 +46,10 @@ final class Picture {
   private Picture() {}
 
   /**
-   * Reads a picture, upright, on white, scaled and cropped around its middle.
+   * Reads a picture, upright, scaled and cropped around its middle, on white unless the last of the
+   * channels is its alpha.
    *
+   * @param channels 1 to 4: gray, gray and alpha, RGB, RGB and alpha
    * @return unsigned bytes [size, size, channels]
    * @throws IOException that names the file
    */
@@ -91,9 +95,10 @@ final class Picture {
     int stored =
         type == null ? Integer.BYTES : (type.getNumBands() * type.getBitsPerBand(0) + 7) / 8;
     double side = Math.max(reader.getWidth(0), reader.getHeight(0));
-    // As it is stored and in RGB; then in RGB and a copy of that, with one color half scaled.
+    // As it is stored and in RGB; then in RGB and a copy of that, with one color half scaled, and
+    // alpha beside it.
     return (double) pixels * (Math.max(stored, Integer.BYTES) + Integer.BYTES)
-        + Float.BYTES * (side + 4.0 * size) * size;
+        + Float.BYTES * (side + 5.0 * size) * size;
   }
 
   /**
@@ -123,7 +128,8 @@ final class Picture {
   }
 
   private static byte[] bytes(ImageReader reader, int size, int channels) throws IOException {
-    BufferedImage square = square(onWhite(decode(reader)), size);
+    boolean alpha = channels % 2 == 0;
+    BufferedImage square = square(ofBytes(decode(reader), alpha), size);
     // Turned last, because a small square is cheaper to turn than a photo.
     return bytes(upright(square, reader), channels);
   }
@@ -148,50 +154,80 @@ final class Picture {
   }
 
   /**
-   * Returns the same picture with 8 bits of red, green and blue, and white where it is transparent.
+   * Returns the same picture with 8 bits of red, green and blue, and of alpha, or without that
+   * white where it is transparent.
    */
-  private static BufferedImage onWhite(BufferedImage image) {
+  private static BufferedImage ofBytes(BufferedImage image, boolean alpha) {
     int width = image.getWidth();
     int height = image.getHeight();
-    BufferedImage rgb = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
+    BufferedImage copy =
+        new BufferedImage(
+            width, height, alpha ? BufferedImage.TYPE_INT_ARGB : BufferedImage.TYPE_INT_RGB);
     if (image.getColorModel().getColorSpace().getType() != ColorSpace.TYPE_GRAY) {
-      Graphics2D graphics = rgb.createGraphics();
-      graphics.drawImage(image, 0, 0, Color.WHITE, null);
+      Graphics2D graphics = copy.createGraphics();
+      graphics.setComposite(alpha ? AlphaComposite.Src : AlphaComposite.SrcOver);
+      graphics.drawImage(image, 0, 0, alpha ? null : Color.WHITE, null);
       graphics.dispose();
-      return rgb;
+      return copy;
     }
     // By hand, because Java takes gray samples for linear light: drawn, some would be brighter.
     Raster samples = image.getRaster();
-    boolean alpha = samples.getNumBands() == 2;
+    boolean translucent = samples.getNumBands() == 2;
     double max = (1 << image.getColorModel().getComponentSize(0)) - 1;
     for (int y = 0; y < height; y++) {
       for (int x = 0; x < width; x++) {
-        double opacity = alpha ? samples.getSample(x, y, 1) / max : 1;
-        double black = opacity * (1 - samples.getSample(x, y, 0) / max);
-        rgb.setRGB(x, y, 0x010101 * (int) Math.round(255 * (1 - black)));
+        double opacity = translucent ? samples.getSample(x, y, 1) / max : 1;
+        double black = (alpha ? 1 : opacity) * (1 - samples.getSample(x, y, 0) / max);
+        int rgb = 0x010101 * (int) Math.round(255 * (1 - black));
+        copy.setRGB(x, y, (int) Math.round(255 * opacity) << 24 | rgb);
       }
     }
-    return rgb;
+    return copy;
   }
 
-  /** Scales the shorter side to {@code size} and cuts the middle out of the longer. */
-  private static BufferedImage square(BufferedImage rgb, int size) {
-    int width = rgb.getWidth();
-    int height = rgb.getHeight();
-    double scale = Math.min(width, height) / (double) size;
-    int[] pixels = rgb.getRGB(0, 0, width, height, null, 0, width);
+  /**
+   * Scales the shorter side to {@code size} and cuts the middle out of the longer. Each color
+   * counts by its opacity, and is white where it has none.
+   */
+  private static BufferedImage square(BufferedImage image, int size) {
+    int width = image.getWidth();
+    int height = image.getHeight();
+    int[] pixels = image.getRGB(0, 0, width, height, null, 0, width);
+    float[] opacity = new float[size * size];
+    Arrays.fill(opacity, 1);
+    if (image.getColorModel().hasAlpha()) {
+      opacity = square(pixels, width, height, size, Picture::opacity);
+    }
     int[] square = new int[size * size];
     for (int bits : new int[] {0, 8, 16}) {
-      float[] columns =
-          scaled(height, width, size, scale, (y, x) -> (pixels[y * width + x] >> bits) & 0xff);
-      float[] channel = scaled(size, height, size, scale, (x, y) -> columns[x * height + y]);
+      float[] channel =
+          square(pixels, width, height, size, argb -> (argb >> bits & 0xff) * opacity(argb));
       for (int i = 0; i < square.length; i++) {
-        square[i] |= Math.round(channel[i]) << bits;
+        square[i] |= Math.round(channel[i] / opacity[i]) << bits;
       }
     }
-    BufferedImage result = new BufferedImage(size, size, BufferedImage.TYPE_INT_RGB);
+    for (int i = 0; i < square.length; i++) {
+      int alpha = Math.round(255 * opacity[i]);
+      square[i] = alpha == 0 ? 0xffffff : alpha << 24 | square[i];
+    }
+    BufferedImage result = new BufferedImage(size, size, image.getType());
     result.setRGB(0, 0, size, size, square, 0, size);
     return result;
+  }
+
+  private static float opacity(int argb) {
+    return (argb >>> 24) / 255f;
+  }
+
+  private interface Value {
+    float of(int argb);
+  }
+
+  /** Scales one value of all pixels. */
+  private static float[] square(int[] pixels, int width, int height, int size, Value value) {
+    double scale = Math.min(width, height) / (double) size;
+    float[] columns = scaled(height, width, size, scale, (y, x) -> value.of(pixels[y * width + x]));
+    return scaled(size, height, size, scale, (x, y) -> columns[x * height + y]);
   }
 
   private interface Pixels {
@@ -246,16 +282,19 @@ final class Picture {
     int size = square.getWidth();
     byte[] bytes = new byte[size * size * channels];
     int at = 0;
-    for (int rgb : square.getRGB(0, 0, size, size, null, 0, size)) {
-      int red = (rgb >> 16) & 0xff;
-      int green = (rgb >> 8) & 0xff;
-      int blue = rgb & 0xff;
-      if (channels == 3) {
+    for (int argb : square.getRGB(0, 0, size, size, null, 0, size)) {
+      int red = (argb >> 16) & 0xff;
+      int green = (argb >> 8) & 0xff;
+      int blue = argb & 0xff;
+      if (channels >= 3) {
         bytes[at++] = (byte) red;
         bytes[at++] = (byte) green;
         bytes[at++] = (byte) blue;
       } else {
         bytes[at++] = (byte) ((299 * red + 587 * green + 114 * blue + 500) / 1000);
+      }
+      if (channels % 2 == 0) {
+        bytes[at++] = (byte) (argb >>> 24);
       }
     }
     return bytes;

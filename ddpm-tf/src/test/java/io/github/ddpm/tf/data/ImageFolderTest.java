@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 
 import com.google.common.primitives.Bytes;
 import com.google.common.primitives.Ints;
+import io.github.ddpm.Images;
 import java.awt.Transparency;
 import java.awt.color.ColorSpace;
 import java.awt.image.BufferedImage;
@@ -20,6 +21,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.function.IntBinaryOperator;
+import java.util.stream.IntStream;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageWriter;
@@ -28,6 +30,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ImageFolderTest {
   @TempDir Path folder;
@@ -77,8 +80,11 @@ class ImageFolderTest {
         .isThrownBy(() -> ImageFolder.load(folder, 0, 1))
         .withMessage("size must be in [1, 4096], got 0");
     assertThatIllegalArgumentException()
-        .isThrownBy(() -> ImageFolder.load(folder, 8, 4))
-        .withMessage("channels must be 1 or 3, got 4");
+        .isThrownBy(() -> ImageFolder.load(folder, 8, 0))
+        .withMessage("channels must be in [1, 4], got 0");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> ImageFolder.load(folder, 8, 5))
+        .withMessage("channels must be in [1, 4], got 5");
   }
 
   @Test
@@ -158,6 +164,55 @@ class ImageFolderTest {
     assertThat(load(1, 3)).containsExactly(255, 215, 204);
   }
 
+  /** Every level at every alpha, as they are written: white where nothing of them shows. */
+  @ParameterizedTest
+  @ValueSource(ints = {2, 4})
+  void keepsAlphaWhereItIsAskedFor(int channels) throws IOException {
+    int[] expected = new int[256 * 256 * channels];
+    float[] values = new float[expected.length];
+    for (int at = 0; at < expected.length; at++) {
+      int alpha = at / channels / 256;
+      int level = at / channels % 256 * (1 + at % channels) % 256;
+      boolean isAlpha = at % channels == channels - 1;
+      values[at] = (isAlpha ? alpha : level) / 127.5f - 1;
+      expected[at] = isAlpha ? alpha : alpha == 0 ? 255 : level;
+    }
+    Images.of(1, 256, 256, channels, values).writePng(0, folder.resolve("a.png"));
+    assertThat(load(256, channels)).containsExactly(expected);
+  }
+
+  @Test
+  void colorsCountByTheirOpacityWhereItShrinks() throws IOException {
+    BufferedImage image = new BufferedImage(2, 2, BufferedImage.TYPE_INT_ARGB);
+    image.setRGB(0, 0, 0xff_c8_64_00);
+    image.setRGB(1, 0, 0x00_00_00_ff);
+    image.setRGB(0, 1, 0x33_00_64_c8);
+    image.setRGB(1, 1, 0x00_ff_ff_ff);
+    write("a.png", image);
+    // (255·200 + 51·0) / 306 and so on; of four pixels a quarter each, (255 + 51) / 4.
+    assertThat(load(1, 4)).containsExactly(167, 100, 33, 77);
+    int gray = Math.round((299 * 167 + 587 * 100 + 114 * 33) / 1000f);
+    assertThat(load(1, 2)).containsExactly(gray, 77);
+  }
+
+  @Test
+  void whatSaysNothingOfAlphaIsOpaque() throws IOException {
+    write("a.png", rgb(7, 5, (x, y) -> 0x123457 * (1 + x + 5 * y) & 0xffffff));
+    int[] color = load(3, 3);
+    int[] opaque = load(3, 4);
+    for (int i = 0; i < 9; i++) {
+      assertThat(Arrays.copyOfRange(opaque, 4 * i, 4 * i + 4))
+          .containsExactly(color[3 * i], color[3 * i + 1], color[3 * i + 2], 255);
+    }
+    write("a.png", grayWithAlpha(100, 51));
+    assertThat(load(1, 4)).containsExactly(100, 100, 100, 51);
+    write("a.png", gray(2, 2, 100));
+    assertThat(load(1, 2)).containsExactly(100, 255);
+    Files.delete(folder.resolve("a.png"));
+    write("a.jpg", gray(8, 8, 100));
+    assertThat(load(1, 2)).containsExactly(100, 255);
+  }
+
   /** Of a picture whose quarters are A B over C D. */
   @ParameterizedTest
   @CsvSource({
@@ -215,6 +270,8 @@ class ImageFolderTest {
       found.append((char) ('A' + Math.round((pixels[corner] - 40) / 50.0)));
     }
     assertThat(found).hasToString(quarters);
+    assertThat(load(16, 2))
+        .containsExactly(Arrays.stream(pixels).flatMap(gray -> IntStream.of(gray, 255)).toArray());
   }
 
   @Test
