@@ -6,9 +6,7 @@ import io.github.ddpm.Images;
 import io.github.ddpm.NoiseScheduler;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
-import io.github.ddpm.examples.measures.Classified;
 import io.github.ddpm.examples.measures.DigitClassifier;
-import io.github.ddpm.examples.measures.PrecisionRecall;
 import io.github.ddpm.examples.measures.Quality;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
@@ -23,13 +21,13 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import java.util.function.ToDoubleFunction;
-import java.util.stream.Collectors;
 import javax.imageio.ImageIO;
 import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.XYChart;
-import org.knowm.xchart.style.markers.SeriesMarkers;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -45,9 +43,6 @@ import picocli.CommandLine.Option;
       "OUT/few-steps.md, a page in Markdown, with pictures and two charts."
     })
 public final class FewStepsStudy implements Callable<Integer> {
-  /** This seed decides which images stand for MNIST where not all do. */
-  private static final long CHOICE = 0;
-
   private static final int SHOWN = 16;
   private static final String DISTANCE = "distance.png";
   private static final String SURE = "sure.png";
@@ -103,12 +98,7 @@ public final class FewStepsStudy implements Callable<Integer> {
   public Integer call() throws Exception {
     Dataset train = data.train();
     Dataset test = data.test();
-    int least = PrecisionRecall.NEIGHBORS + 1;
-    int most = Math.min(train.size(), test.size());
-    if (count < least || count > most) {
-      throw new IllegalArgumentException(
-          format("--count must be in [%d, %d], got %d", least, most, count));
-    }
+    Yardstick.check(count, train, test);
     Path pictures = Files.createDirectories(out.resolve("few-steps"));
     Commands.checkWritable(out);
     Commands.checkWritable(pictures);
@@ -117,10 +107,9 @@ public final class FewStepsStudy implements Callable<Integer> {
     List<Setting> settings = settings();
     List<Double> times = times(settings);
     List<Result> results = new ArrayList<>();
-    Quality floor;
+    Yardstick yardstick;
     try (DigitClassifier digits = DigitClassifier.load()) {
-      Classified real = digits.classify(train.images(train.batch(0, count, CHOICE)));
-      floor = Quality.of(digits.classify(test.images(test.batch(0, count, CHOICE))), real);
+      yardstick = Yardstick.of(count, train, test, digits);
       for (int i = 0; i < settings.size(); i++) {
         Setting setting = settings.get(i);
         System.out.printf(
@@ -130,9 +119,12 @@ public final class FewStepsStudy implements Callable<Integer> {
             drawn.slice(0, Math.min(count, SHOWN)).toGrid(SHOWN),
             "png",
             pictures.resolve(setting.fileName()).toFile());
-        results.add(new Result(setting, Quality.of(digits.classify(drawn), real), times.get(i)));
+        results.add(
+            new Result(
+                setting, Quality.of(digits.classify(drawn), yardstick.real()), times.get(i)));
       }
     }
+    Quality floor = yardstick.floor();
     XYChart distance = chart(results, floor, "Fréchet distance", Quality::frechet);
     distance.getStyler().setYAxisLogarithmic(true);
     save(distance, pictures.resolve(DISTANCE));
@@ -195,25 +187,14 @@ public final class FewStepsStudy implements Callable<Integer> {
 
   private static XYChart chart(
       List<Result> results, Quality floor, String name, ToDoubleFunction<Quality> measure) {
-    XYChart chart = StudyCharts.blank(name);
+    Map<String, SortedMap<Integer, Double>> curves = new LinkedHashMap<>();
+    for (Result result : results) {
+      curves
+          .computeIfAbsent(result.setting().group(), group -> new TreeMap<>())
+          .put(result.setting().steps(), measure.applyAsDouble(result.quality()));
+    }
+    XYChart chart = StudyCharts.curves(name, curves, measure.applyAsDouble(floor));
     chart.getStyler().setSeriesColors(COLORS);
-    Map<String, List<Result>> groups =
-        results.stream()
-            .collect(
-                Collectors.groupingBy(
-                    result -> result.setting().group(), LinkedHashMap::new, Collectors.toList()));
-    groups.forEach(
-        (group, row) ->
-            chart
-                .addSeries(
-                    group,
-                    row.stream().map(result -> result.setting().steps()).toList(),
-                    row.stream().map(result -> measure.applyAsDouble(result.quality())).toList())
-                .setMarker(SeriesMarkers.CIRCLE));
-    double real = measure.applyAsDouble(floor);
-    chart
-        .addSeries("test images", List.of(1, 50), List.of(real, real))
-        .setMarker(SeriesMarkers.NONE);
     return chart;
   }
 

@@ -1,14 +1,9 @@
 package io.github.ddpm.examples;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
-import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.StudyCell.Setting;
 import io.github.ddpm.examples.measures.Classified;
 import io.github.ddpm.examples.measures.DigitClassifier;
@@ -20,19 +15,13 @@ import java.net.URISyntaxException;
 import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import java.util.stream.DoubleStream;
-import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import javax.imageio.ImageIO;
-import org.ejml.data.DMatrixRMaj;
-import org.ejml.dense.row.CommonOps_DDRM;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -53,17 +42,6 @@ public final class SamplingStudy implements Callable<Integer> {
 
   /** This seed decides which images stand for MNIST. */
   private static final long CHOICE = 0;
-
-  /**
-   * Answers or features of one model or set are at most so far apart in the mean, in any precision.
-   */
-  private static final double ROUNDING = 0.02;
-
-  private static final ObjectMapper JSON =
-      JsonMapper.builder()
-          .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
-          .enable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES)
-          .build();
 
   @Option(
       names = "--model",
@@ -97,27 +75,6 @@ public final class SamplingStudy implements Callable<Integer> {
   SamplingStudy(StudyPlan full, StudyPlan less) {
     this.full = full;
     this.less = less;
-  }
-
-  /**
-   * A source says what the cells of one prediction type in a folder are of.
-   *
-   * @param seed of the noise
-   * @param real mean features of the real images, which know the data and the classifier
-   * @param answer what the model makes of noise
-   */
-  private record Source(long seed, List<Double> real, List<Double> answer) {
-    boolean isLike(Source other) {
-      return seed == other.seed && alike(real, other.real) && alike(answer, other.answer);
-    }
-
-    private static boolean alike(List<Double> a, List<Double> b) {
-      double squares = 0;
-      for (int i = 0; i < Math.min(a.size(), b.size()); i++) {
-        squares += Math.pow(a.get(i) - b.get(i), 2);
-      }
-      return a.size() == b.size() && squares < a.size() * ROUNDING * ROUNDING;
-    }
   }
 
   /** Runs the command; {@code --help} lists the options. */
@@ -157,11 +114,8 @@ public final class SamplingStudy implements Callable<Integer> {
       }
     }
     Classified real = digits.classify(train.images(train.batch(0, plan.real(), CHOICE)));
-    DMatrixRMaj means = CommonOps_DDRM.sumCols(real.features(), null);
-    CommonOps_DDRM.divide(means, real.count());
-    List<Double> meanFeatures = DoubleStream.of(means.data).boxed().toList();
     for (Map.Entry<String, Predictor> entry : predictors.entrySet()) {
-      checkSource(entry.getKey(), entry.getValue(), meanFeatures);
+      StudySource.of(seed, real, entry.getValue()).check(out, entry.getKey() + "-");
     }
     Map<Integer, Quality> floors = new LinkedHashMap<>();
     for (int images : List.of(plan.images(), plan.fewImages())) {
@@ -231,41 +185,6 @@ public final class SamplingStudy implements Callable<Integer> {
     }
   }
 
-  /** Refuses to go on with what another model, noise, data or classifier gave. */
-  private void checkSource(String prediction, Predictor model, List<Double> real)
-      throws IOException {
-    Source source = new Source(seed, real, answer(model));
-    Path file = out.resolve(prediction + "-source.json");
-    if (!Files.exists(file)) {
-      try (Stream<Path> cells = Files.list(out.resolve("cells"))) {
-        if (cells.anyMatch(cell -> cell.getFileName().toString().startsWith(prediction + "-"))) {
-          throw new IOException(
-              file + " is missing, which says what the study is of: choose another --out");
-        }
-      }
-      write(file, source);
-    } else if (!read(file, Source.class, "choose another --out").isLike(source)) {
-      throw new IllegalArgumentException(
-          out
-              + " holds a study of other models, another seed, other data or another classifier: choose another --out");
-    }
-  }
-
-  /** Returns what a model makes of noise in one step from half way, to know it again. */
-  private static List<Double> answer(Predictor model) {
-    ModelInfo info = model.info();
-    float[] pixels =
-        Sampler.ddim(0)
-            .spacing(Spacing.explicit(Math.floor(info.schedule().timesteps() / 2.0)))
-            .clip(Double.POSITIVE_INFINITY)
-            .labels(nullLabels(info))
-            .seed(1)
-            .with(model)
-            .sample(1)
-            .toArray();
-    return IntStream.range(0, pixels.length).mapToObj(i -> (double) pixels[i]).toList();
-  }
-
   /** The study is of what networks do without labels, and their null label is that. */
   private static int[] nullLabels(ModelInfo info) {
     return Samplers.unasked(info.nullLabel());
@@ -279,7 +198,7 @@ public final class SamplingStudy implements Callable<Integer> {
     Path file = cells.resolve(setting.fileName(images) + ".json");
     Path picture = cells.resolve(setting.fileName(images) + ".png");
     if (Files.exists(file) && Files.exists(picture)) {
-      return read(file, StudyCell.class, "remove it to have it made again");
+      return StudyFiles.read(file, StudyCell.class, "remove it to have it made again");
     }
     Sampler sampler =
         Sampler.ddim(setting.eta())
@@ -295,7 +214,7 @@ public final class SamplingStudy implements Callable<Integer> {
         sampled.slice(0, StudyPlan.SHOWN).toGrid(StudyPlan.SHOWN), "png", picture.toFile());
     StudyCell cell =
         new StudyCell(setting, images, seconds, Quality.of(digits.classify(sampled), real));
-    write(file, cell);
+    StudyFiles.write(file, cell);
     return cell;
   }
 
@@ -321,20 +240,5 @@ public final class SamplingStudy implements Callable<Integer> {
             })
         .sample(1);
     return Images.of(steps, info.height(), info.width(), info.channels(), estimates).toGrid(steps);
-  }
-
-  private static <T> T read(Path file, Class<T> type, String whatToDo) throws IOException {
-    try {
-      return JSON.readValue(file.toFile(), type);
-    } catch (JsonProcessingException e) {
-      throw new IOException(file + ": " + whatToDo + ": " + e.getOriginalMessage(), e);
-    }
-  }
-
-  /** Writes a file whole or not at all, so that an interruption leaves none that is damaged. */
-  private static void write(Path file, Object content) throws IOException {
-    Path temporary = file.resolveSibling(file.getFileName() + ".tmp");
-    JSON.writerWithDefaultPrettyPrinter().writeValue(temporary.toFile(), content);
-    Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
   }
 }

@@ -5,8 +5,10 @@ import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
 import java.util.ArrayList;
+import java.util.IntSummaryStatistics;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.ToDoubleFunction;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
@@ -111,6 +113,31 @@ final class StudyCharts {
    */
   private static double drawn(Quality quality) {
     return Math.max(quality.kernel().value(), quality.kernel().standardError());
+  }
+
+  /**
+   * Returns a chart of a measure against the number of steps.
+   *
+   * @param curves the measure by the number of steps, by name
+   * @param floor what the test images get
+   */
+  static XYChart curves(
+      String title, Map<String, ? extends Map<Integer, Double>> curves, double floor) {
+    XYChart chart = blank(title);
+    curves.forEach(
+        (name, curve) ->
+            chart
+                .addSeries(name, List.copyOf(curve.keySet()), List.copyOf(curve.values()))
+                .setMarker(SeriesMarkers.CIRCLE));
+    IntSummaryStatistics steps =
+        curves.values().stream()
+            .flatMap(curve -> curve.keySet().stream())
+            .mapToInt(Integer::intValue)
+            .summaryStatistics();
+    chart
+        .addSeries("test images", List.of(steps.getMin(), steps.getMax()), List.of(floor, floor))
+        .setMarker(SeriesMarkers.NONE);
+    return chart;
   }
 
   /** Returns a chart of something against the number of steps. */
