@@ -47,7 +47,7 @@ public final class FewStepsStudy implements Callable<Integer> {
   private static final String DISTANCE = "distance.png";
   private static final String SURE = "sure.png";
   private static final Color[] COLORS = {
-    new Color(0x2c5aa0), new Color(0x7a8f3a), new Color(0xb53a2e), Color.GRAY
+    new Color(0x2c5aa0), new Color(0x7a8f3a), new Color(0xb53a2e)
   };
 
   @Mixin private final MnistOption data = new MnistOption();

@@ -136,7 +136,8 @@ final class StudyCharts {
             .summaryStatistics();
     chart
         .addSeries("test images", List.of(steps.getMin(), steps.getMax()), List.of(floor, floor))
-        .setMarker(SeriesMarkers.NONE);
+        .setMarker(SeriesMarkers.NONE)
+        .setLineColor(Color.GRAY);
     return chart;
   }
 
