@@ -90,7 +90,7 @@ public record AdamsBashforth(
     double[] from = times(signal, weights);
     double ofNoise = from[0] / row.noise();
     from[0] = -ofNoise * row.signal();
-    return row.to(signal / row.signal() + ofNoise, 0, from).keepingNoise();
+    return row.toMultistep(signal / row.signal() + ofNoise, 0, from).keepingNoise();
   }
 
   @Override

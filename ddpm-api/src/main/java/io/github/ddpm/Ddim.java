@@ -16,7 +16,17 @@ record Ddim(double eta, boolean useClippedModelOutput, boolean toImage) implemen
     List<Step> rows = Transition.steps(schedule, type, timesteps, end, this::step);
     return useClippedModelOutput
         ? rows
-        : rows.stream().map(row -> withNoiseOfOutput(row, type)).toList();
+        : rows.stream()
+            .map(
+                // Where the row has ε as (x - signal·x0)/noise.
+                row ->
+                    row.toByOutput(
+                        type,
+                        0,
+                        row.fromX() * row.noise(),
+                        row.fromX0() + row.fromX() * row.signal(),
+                        row.fromNoise()))
+            .toList();
   }
 
   /**
@@ -32,27 +42,5 @@ record Ddim(double eta, boolean useClippedModelOutput, boolean toImage) implemen
             / (1 - alphaBar);
     double fromX = Math.sqrt(direction) / from.noise();
     return from.to(fromX, Math.sqrt(next) - fromX * from.signal(), Math.sqrt(variance));
-  }
-
-  /** Has ε = (signal·out - q·x)/(signal·p - noise·q), where the row has (x - signal·x0)/noise. */
-  private static Step withNoiseOfOutput(Step row, PredictionType type) {
-    double p = type.fromNoise(row.signal(), row.noise());
-    double q = type.fromX0(row.signal(), row.noise());
-    double direction = row.fromX() * row.noise() / (row.signal() * p - row.noise() * q);
-    return new Step(
-        row.timestep(),
-        row.signal(),
-        row.noise(),
-        row.x0FromX(),
-        row.x0FromOut(),
-        -direction * q,
-        direction * row.signal(),
-        row.fromX0() + row.fromX() * row.signal(),
-        0,
-        0,
-        0,
-        row.fromNoise(),
-        0,
-        1);
   }
 }

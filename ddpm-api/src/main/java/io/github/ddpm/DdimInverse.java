@@ -16,7 +16,9 @@ record DdimInverse() implements NoiseScheduler {
     List<Step> ddim = NoiseScheduler.ddim(0).steps(schedule, type, timesteps);
     int last = timesteps.length - 1;
     List<Step> rows = new ArrayList<>();
-    rows.add(fromImage(ddim.get(last), type));
+    // The image has no ε: it gets the one that the network finds in it, and is kept.
+    Step image = ddim.get(last);
+    rows.add(image.toByOutput(type, image.signal(), image.noise(), 0, 0).keeping(1, 0));
     for (int i = last; i >= 0; i--) {
       Step row = ddim.get(i);
       // The image is the estimate at its timestep: x = signal·image + noise·ε(x) has no a.
@@ -25,33 +27,8 @@ record DdimInverse() implements NoiseScheduler {
       double f = i == 0 ? 0 : ddim.get(i - 1).fromX0();
       rows.add(
           Step.at(row.timestep(), schedule.alphaBar(row.timestep()), type)
-              .to(1 / a, 0, new double[] {-(correction + f) / a, correction / a}));
+              .toMultistep(1 / a, 0, new double[] {-(correction + f) / a, correction / a}));
     }
     return List.copyOf(rows);
-  }
-
-  /**
-   * The image has no ε. It gets the one that the network finds in it at the first timestep: x' =
-   * signal·x + noise·ε, with ε = (signal·out - q·x)/(signal·p - noise·q). The image is kept.
-   */
-  private static Step fromImage(Step row, PredictionType type) {
-    double p = type.fromNoise(row.signal(), row.noise());
-    double q = type.fromX0(row.signal(), row.noise());
-    double ofNoise = row.noise() / (row.signal() * p - row.noise() * q);
-    return new Step(
-        row.timestep(),
-        row.signal(),
-        row.noise(),
-        row.x0FromX(),
-        row.x0FromOut(),
-        row.signal() - ofNoise * q,
-        ofNoise * row.signal(),
-        0,
-        0,
-        0,
-        0,
-        0,
-        1,
-        0);
   }
 }

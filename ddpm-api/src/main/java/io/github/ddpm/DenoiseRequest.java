@@ -192,10 +192,17 @@ public record DenoiseRequest(
     Start from = start.get();
     float[] x = from.fromNoise() > 0 ? initialNoise(imageSize) : new float[checkedSize(imageSize)];
     FloatBuffer images = from.images().values();
-    for (int i = 0; i < x.length; i++) {
-      int image = index(i / imageSize, from.images());
-      float value = images.get(image * imageSize + i % imageSize);
-      x[i] = (float) (from.fromImages() * known(i, imageSize, value) + from.fromNoise() * x[i]);
+    for (int k = 0; k < count; k++) {
+      int image = (int) ((first + k) % from.images().count());
+      Optional<float[]> known = known(k);
+      for (int i = 0; i < imageSize; i++) {
+        float value = images.get(image * imageSize + i);
+        if (known.isPresent() && !Float.isNaN(known.get()[i])) {
+          value = known.get()[i];
+        }
+        int at = k * imageSize + i;
+        x[at] = (float) (from.fromImages() * value + from.fromNoise() * x[at]);
+      }
     }
     return x;
   }
@@ -211,39 +218,25 @@ public record DenoiseRequest(
     if (inpainting.isEmpty() || count == 0) {
       return;
     }
-    Inpainting known = inpainting.get();
     boolean last = row + 1 == steps.size();
     double signal = last ? 1 : steps.get(row + 1).signal();
     double noise = last ? 0 : steps.get(row + 1).noise();
     int imageSize = x.length / count;
     float[] z = last ? x : noise(GaussianNoise.KNOWN - row, imageSize);
-    FloatBuffer images = known.images().values();
-    for (int i = 0; i < x.length; i++) {
-      int image = index(i / imageSize, known.images());
-      int position = i % imageSize;
-      if (known.isKnown(image, position)) {
-        float value = images.get(image * imageSize + position);
-        x[i] = last ? value : (float) (signal * value + noise * z[i]);
+    for (int k = 0; k < count; k++) {
+      float[] known = known(k).orElseThrow();
+      for (int i = 0; i < imageSize; i++) {
+        if (!Float.isNaN(known[i])) {
+          int at = k * imageSize + i;
+          x[at] = last ? known[i] : (float) (signal * known[i] + noise * z[at]);
+        }
       }
     }
   }
 
-  /** Returns what is known at a position of x, or else what is there. */
-  private float known(int i, int imageSize, float value) {
-    return inpainting
-        .filter(known -> known.isKnown(index(i / imageSize, known.images()), i % imageSize))
-        .map(
-            known ->
-                known
-                    .images()
-                    .values()
-                    .get(index(i / imageSize, known.images()) * imageSize + i % imageSize))
-        .orElse(value);
-  }
-
-  /** Returns which of some images the i-th of this request is, around and around. */
-  private int index(int i, Images images) {
-    return (int) ((first + i) % images.count());
+  /** Returns what is known of the k-th image of this request; not a number where nothing is. */
+  private Optional<float[]> known(int k) {
+    return inpainting.map(painting -> painting.known(first + k));
   }
 
   /**

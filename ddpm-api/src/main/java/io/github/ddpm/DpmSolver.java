@@ -53,7 +53,8 @@ public record DpmSolver(
       moments[0] = row.fromX0();
       moments[1] = midpoint && estimates == 2 ? moments[0] / 2 : moments[1];
       rows.add(
-          row.to(row.fromX(), row.fromNoise(), Lagrange.weights(step.nodes(estimates), moments)));
+          row.toMultistep(
+              row.fromX(), row.fromNoise(), Lagrange.weights(step.nodes(estimates), moments)));
     }
     return List.copyOf(rows);
   }

@@ -23,7 +23,7 @@ record Heun() implements NoiseScheduler {
         double half = row.signal() * (before / schedule.sigma(row.timestep()) - 1) / 2;
         rows.add(
             Step.at(row.timestep(), schedule.alphaBar(row.timestep()), type)
-                .to(1, 0, new double[] {half, -half}));
+                .toMultistep(1, 0, new double[] {half, -half}));
       }
       // The last one leads to σ' = 0, where there is no slope.
       rows.add(row);

@@ -2,6 +2,8 @@ package io.github.ddpm;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import java.nio.FloatBuffer;
+
 /**
  * Images of which a part is known: after each row, the known pixels are replaced by what they are
  * at its noise level, √ᾱ·image + √(1-ᾱ)·z (Lugmayr et al. 2022, "RePaint: Inpainting using
@@ -40,12 +42,24 @@ public record Inpainting(Images images, Images mask) {
         mask.count());
   }
 
-  /** Returns whether a value of an image is known. */
-  boolean isKnown(int image, int position) {
-    int pixel = position / images.channels();
-    int channel = mask.channels() == 1 ? 0 : position % images.channels();
-    int one = mask.count() == 1 ? 0 : image;
-    int pixels = mask.height() * mask.width();
-    return mask.values().get((one * pixels + pixel) * mask.channels() + channel) <= 0;
+  /**
+   * Returns what is known of an image: its values, and where one is to be drawn, not a number.
+   *
+   * @param image around and around
+   */
+  float[] known(long image) {
+    int one = (int) (image % images.count());
+    int channels = images.channels();
+    int pixels = images.height() * images.width();
+    FloatBuffer values = images.values();
+    FloatBuffer drawn = mask.values();
+    int firstPixel = mask.count() == 1 ? 0 : one * pixels;
+    float[] known = new float[pixels * channels];
+    for (int i = 0; i < known.length; i++) {
+      int channel = mask.channels() == 1 ? 0 : i % channels;
+      boolean isDrawn = drawn.get((firstPixel + i / channels) * mask.channels() + channel) > 0;
+      known[i] = isDrawn ? Float.NaN : values.get(one * known.length + i);
+    }
+    return known;
   }
 }

@@ -137,7 +137,7 @@ public record Step(
    * noise.
    */
   public Step to(double fromX, double fromX0, double fromNoise) {
-    return to(fromX, fromNoise, new double[] {fromX0});
+    return toMultistep(fromX, fromNoise, new double[] {fromX0});
   }
 
   /**
@@ -147,7 +147,7 @@ public record Step(
    * @param weights {@link #fromX0}, {@link #fromPrevious}, {@link #fromOlder} and {@link
    *     #fromOldest}, as many as are not 0
    */
-  Step to(double fromX, double fromNoise, double[] weights) {
+  Step toMultistep(double fromX, double fromNoise, double[] weights) {
     double[] all = Arrays.copyOf(weights, 4);
     return new Step(
         timestep,
@@ -166,8 +166,40 @@ public record Step(
         keptFromX0);
   }
 
+  /**
+   * Returns this row with the next x made of x, of the ε that the network's output says, of this
+   * row's estimate of the image, and of fresh noise: ε = (signal·out - q·x)/(signal·p - noise·q),
+   * of out = p·ε + q·x0.
+   */
+  Step toByOutput(
+      PredictionType type, double ofX, double ofEpsilon, double fromX0, double fromNoise) {
+    double p = type.fromNoise(signal, noise);
+    double q = type.fromX0(signal, noise);
+    double ofOutput = ofEpsilon / (signal * p - noise * q);
+    return new Step(
+        timestep,
+        signal,
+        noise,
+        x0FromX,
+        x0FromOut,
+        ofX - ofOutput * q,
+        ofOutput * signal,
+        fromX0,
+        0,
+        0,
+        0,
+        fromNoise,
+        keptFromX,
+        keptFromX0);
+  }
+
   /** Returns this row with the noise ε that its estimate of the image leaves in x kept. */
   public Step keepingNoise() {
+    return keeping(1 / noise, -signal / noise);
+  }
+
+  /** Returns this row with something else kept, of x and of its estimate of the image. */
+  Step keeping(double ofX, double ofX0) {
     return new Step(
         timestep,
         signal,
@@ -181,8 +213,8 @@ public record Step(
         fromOlder,
         fromOldest,
         fromNoise,
-        1 / noise,
-        -signal / noise);
+        ofX,
+        ofX0);
   }
 
   /** Returns whether the next rows are to have the estimate of the image itself. */

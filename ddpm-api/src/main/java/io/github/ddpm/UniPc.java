@@ -51,7 +51,7 @@ public record UniPc(int order, boolean bh2, boolean toImage) implements NoiseSch
       for (int k = 0; k < weights.length; k++) {
         weights[k] = row.fromX() * weights[k] + (k < estimates ? predictor[k] : 0);
       }
-      rows.add(row.to(row.fromX(), 0, weights));
+      rows.add(row.toMultistep(row.fromX(), 0, weights));
       correction = correction(row, step, predictor);
     }
     return List.copyOf(rows);

@@ -8,7 +8,6 @@ import io.github.ddpm.Sampler;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -78,13 +77,10 @@ public final class EditImages implements Callable<Integer> {
     /** Returns a sampler with that solver, set up as asked. */
     Sampler sampler(NoiseScheduler solver, Predictor predictor) {
       // A label that is drawn for it would make another picture of the one that is there.
-      boolean unasked = labels.length == 0 && predictor.info().nullLabel();
-      Sampler sampler =
-          Sampler.of(solver)
-              .with(predictor)
-              .labels(unasked ? new int[] {Sampler.NULL_LABEL} : labels)
-              .seed(seed == null ? new SecureRandom().nextLong() : seed);
-      return steps == null ? sampler : sampler.steps(steps);
+      int[] asked = labels.length > 0 ? labels : Samplers.unasked(predictor.info().nullLabel());
+      Sampler sampler = Sampler.of(solver).with(predictor).labels(asked);
+      Sampler seeded = seed == null ? sampler : sampler.seed(seed);
+      return steps == null ? seeded : seeded.steps(steps);
     }
 
     boolean isGif() {

@@ -60,7 +60,7 @@ enum SchedulerClass {
   DPM_SOLVER("DPMSolverMultistep", PipelinePlans.OF_MULTISTEP) {
     @Override
     List<SchedulerSetting> own() {
-      return List.of(
+      return sigmas(
           ORDER,
           oneOf("algorithm_type", "dpmsolver++", "sde-dpmsolver++").alike("deis"),
           oneOf("solver_type", "midpoint", "heun").alike("logrho", "bh1", "bh2"),
@@ -68,10 +68,7 @@ enum SchedulerClass {
           any("euler_at_final", false),
           oneOf("final_sigmas_type", "zero", "sigma_min"),
           any(PipelinePlans.CLIPPED, Double.NEGATIVE_INFINITY),
-          any(PipelinePlans.KARRAS, false),
-          any(PipelinePlans.EXPONENTIAL, false),
           any(PipelinePlans.LU, false),
-          oneOf("use_beta_sigmas", false),
           oneOf("use_flow_sigmas", false));
     }
 
@@ -111,15 +108,12 @@ enum SchedulerClass {
   UNI_PC("UniPCMultistep", PipelinePlans.OF_MULTISTEP) {
     @Override
     List<SchedulerSetting> own() {
-      return List.of(
+      return sigmas(
           ORDER,
           oneOf("predict_x0", true),
           oneOf("solver_type", "bh2", "bh1").alike("midpoint", "heun", "logrho"),
           oneOf("lower_order_final", true),
           oneOf("final_sigmas_type", "zero", "sigma_min"),
-          any(PipelinePlans.KARRAS, false),
-          any(PipelinePlans.EXPONENTIAL, false),
-          oneOf("use_beta_sigmas", false),
           oneOf("use_flow_sigmas", false));
     }
 
@@ -136,14 +130,11 @@ enum SchedulerClass {
   DEIS("DEISMultistep", PipelinePlans.OF_MULTISTEP) {
     @Override
     List<SchedulerSetting> own() {
-      return List.of(
+      return sigmas(
           ORDER,
           oneOf("algorithm_type", "deis").alike("dpmsolver", "dpmsolver++"),
           oneOf("solver_type", "logrho").alike("midpoint", "heun", "bh1", "bh2"),
           any("lower_order_final", true),
-          any(PipelinePlans.KARRAS, false),
-          any(PipelinePlans.EXPONENTIAL, false),
-          oneOf("use_beta_sigmas", false),
           oneOf("use_flow_sigmas", false));
     }
 
@@ -160,11 +151,8 @@ enum SchedulerClass {
   EULER("EulerDiscrete", PipelinePlans.OF_SIGMAS) {
     @Override
     List<SchedulerSetting> own() {
-      return List.of(
+      return sigmas(
           oneOf("final_sigmas_type", "zero", "sigma_min"),
-          any(PipelinePlans.KARRAS, false),
-          any(PipelinePlans.EXPONENTIAL, false),
-          oneOf("use_beta_sigmas", false),
           oneOf("interpolation_type", "linear"),
           oneOf("timestep_type", "discrete"));
     }
@@ -190,10 +178,7 @@ enum SchedulerClass {
   HEUN("HeunDiscrete", PipelinePlans.OF_SIGMAS) {
     @Override
     List<SchedulerSetting> own() {
-      return List.of(
-          any(PipelinePlans.KARRAS, false),
-          any(PipelinePlans.EXPONENTIAL, false),
-          oneOf("use_beta_sigmas", false));
+      return sigmas();
     }
 
     @Override
@@ -205,10 +190,7 @@ enum SchedulerClass {
   LMS("LMSDiscrete", PipelinePlans.OF_SIGMAS) {
     @Override
     List<SchedulerSetting> own() {
-      return List.of(
-          any(PipelinePlans.KARRAS, false),
-          any(PipelinePlans.EXPONENTIAL, false),
-          oneOf("use_beta_sigmas", false));
+      return sigmas();
     }
 
     @Override
@@ -255,6 +237,17 @@ enum SchedulerClass {
                         + className
                         + "; if the model was trained with the noise of the beta_ settings here, write one of these as"
                         + " _class_name, and in model_index.json if there is one"));
+  }
+
+  /** Adds what those read that can make noise levels of their own. */
+  private static List<SchedulerSetting> sigmas(SchedulerSetting... more) {
+    return Stream.concat(
+            Stream.of(more),
+            Stream.of(
+                any(PipelinePlans.KARRAS, false),
+                any(PipelinePlans.EXPONENTIAL, false),
+                oneOf("use_beta_sigmas", false)))
+        .toList();
   }
 
   String className() {
