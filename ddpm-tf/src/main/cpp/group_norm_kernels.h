@@ -19,12 +19,13 @@ namespace {
 constexpr long kRowLength = 256;
 constexpr long kRowsPerFloatSum = 16;
 
-// How some channels of an image are walked: in rows of `length` values that are next to each other. If it is all
-// channels, a row is several pixels, and value i of a row belongs to channel i % width.
+// How some channels of an image are walked: in rows of as many pixels as all channels would be, so that sums are the
+// same whatever is walked together. Value i of a row belongs to channel i % width.
 struct Rows {
   long first;   // offset of the first value
   long width;   // channels
   long length;  // of a row, a multiple of width
+  long pixel;   // between the starts of two pixels
   long stride;  // between the starts of two rows
   long count;   // whole rows
   long tail;    // values of the row after them
@@ -33,23 +34,36 @@ struct Rows {
     long per_group = norm.channels / norm.groups;
     first = image * norm.pixels * norm.channels + from * per_group;
     width = (to - from) * per_group;
-    long pixels = 1;
-    if (width == norm.channels && width < kRowLength) {
-      pixels = kRowLength / width;
-    }
+    const long pixels = norm.channels < kRowLength ? kRowLength / norm.channels : 1;
     length = pixels * width;
-    stride = pixels * norm.channels;
+    pixel = norm.channels;
+    stride = pixels * pixel;
     count = norm.pixels / pixels;
     tail = norm.pixels % pixels * width;
   }
 
-  template <typename F>
-  void ForEach(F f) const {
+  // Calls piece(start, at, length) for what is next to each other: from value `at` of a row on; and done() after each
+  // row.
+  template <typename Piece, typename Done>
+  void ForEach(Piece piece, Done done) const {
     for (long row = 0; row < count; row++) {
-      f(first + row * stride, length);
+      Walk(first + row * stride, length, piece);
+      done();
     }
     if (tail > 0) {
-      f(first + count * stride, tail);
+      Walk(first + count * stride, tail, piece);
+      done();
+    }
+  }
+
+  template <typename Piece>
+  void Walk(long start, long values, Piece piece) const {
+    if (width == pixel) {
+      piece(start, 0, values);
+      return;
+    }
+    for (long at = 0; at < values; at += width) {
+      piece(start + at / width * pixel, at, width);
     }
   }
 
@@ -149,19 +163,19 @@ bool ComputeStatistics(const Statistics<T>& op, long image, long from, long to) 
     pivot[c] = Load(op.x[rows.first + c]);
   }
   rows.Repeat(pivot);
-  rows.ForEach([&](long start, long length) {
+  auto add = [&](long start, long at, long length) {
     const T* __restrict x = op.x + start;
-    const float* __restrict origin = pivot;
-    float* __restrict sum = sums[0];
-    float* __restrict squares = sums[1];
+    const float* __restrict origin = pivot + at;
+    float* __restrict sum = sums[0] + at;
+    float* __restrict squares = sums[1] + at;
 DDPM_INDEPENDENT
     for (long i = 0; i < length; i++) {
       float difference = Load(x[i]) - origin[i];
       sum[i] += difference;
       squares[i] += difference * difference;
     }
-    sums.RowDone();
-  });
+  };
+  rows.ForEach(add, [&]() { sums.RowDone(); });
   sums.Finish();
 
   const float* shift = norm.shift.values == nullptr ? nullptr : RowOf(norm.shift, image) + first_channel;
@@ -225,24 +239,24 @@ bool NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
     rows.Repeat(arrays[i]);
   }
 
-  auto dz_at = [&](long start) {
+  auto dz_at = [&](long start, long at) {
     if constexpr (sizeof(T) == sizeof(float)) {
       return reinterpret_cast<float*>(op.dx + start);
     } else {
-      return scratch[0] + (start - rows.first) / rows.stride * rows.length;
+      return scratch[0] + (start - rows.first) / rows.stride * rows.length + at;
     }
   };
-  rows.ForEach([&](long start, long length) {
+  auto add = [&](long start, long at, long length) {
     const T* __restrict x = op.x + start;
     const T* dy = op.dy + start;
-    float* dz = dz_at(start);
-    const float* __restrict r = rstd;
-    const float* __restrict o = offset;
-    const float* __restrict w = weight;
-    const float* __restrict b = bias;
-    float* __restrict sum = sums[0];
-    float* __restrict product = sums[1];
-    float* __restrict normalized = sums[2];
+    float* dz = dz_at(start, at);
+    const float* __restrict r = rstd + at;
+    const float* __restrict o = offset + at;
+    const float* __restrict w = weight + at;
+    const float* __restrict b = bias + at;
+    float* __restrict sum = sums[0] + at;
+    float* __restrict product = sums[1] + at;
+    float* __restrict normalized = sums[2] + at;
     if (norm.silu) {
 DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
@@ -266,8 +280,8 @@ DDPM_INDEPENDENT
         dz[i] = d;
       }
     }
-    sums.RowDone();
-  });
+  };
+  rows.ForEach(add, [&]() { sums.RowDone(); });
   sums.Finish();
 
   // dx = from_dz * dz + from_x * x + constant.
@@ -300,13 +314,13 @@ DDPM_INDEPENDENT
   for (int i = 4; i < 7; i++) {
     rows.Repeat(arrays[i]);
   }
-  rows.ForEach([&](long start, long length) {
+  auto write = [&](long start, long at, long length) {
     const T* __restrict x = op.x + start;
-    const float* dz = dz_at(start);
+    const float* dz = dz_at(start, at);
     T* dx = op.dx + start;
-    const float* __restrict f = from_dz;
-    const float* __restrict g = from_x;
-    const float* __restrict k = constant;
+    const float* __restrict f = from_dz + at;
+    const float* __restrict g = from_x + at;
+    const float* __restrict k = constant + at;
     if (op.added == nullptr) {
 DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
@@ -319,7 +333,8 @@ DDPM_INDEPENDENT
         Store(&dx[i], dz[i] * f[i] + (Load(x[i]) * g[i] + k[i]) + Load(added[i]));
       }
     }
-  });
+  };
+  rows.ForEach(write, []() {});
   return true;
 }
 

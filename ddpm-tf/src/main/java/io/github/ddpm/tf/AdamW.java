@@ -26,6 +26,9 @@ final class AdamW {
 
   private static final long SCALARS = 7;
 
+  /** TensorFlow adds up so many numbers with one thread, whatever it has. */
+  private static final int ROW = 1024;
+
   private final Ops tf;
   private final TrainingVectors vectors;
   private final Placeholder<TFloat32> scalars;
@@ -36,10 +39,22 @@ final class AdamW {
     this.scalars = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(SCALARS)));
   }
 
-  /** Returns the length of a vector. */
-  static Operand<TFloat32> norm(Ops tf, Operand<TFloat32> gradient) {
+  /**
+   * Returns the length of a vector, the same bits with any number of threads: what is added to what
+   * depends on its size alone.
+   */
+  static Operand<TFloat32> norm(Ops tf, Operand<TFloat32> gradient, int size) {
     // Not the square operation, whose gradient function brings the process down.
-    return tf.math.sqrt(tf.reduceSum(tf.math.mul(gradient, gradient), tf.constant(0)));
+    Operand<TFloat32> left = tf.math.mul(gradient, gradient);
+    int count = size;
+    while (count > ROW) {
+      int rows = (count + ROW - 1) / ROW;
+      Operand<TFloat32> whole =
+          tf.pad(left, tf.constant(new int[][] {{0, rows * ROW - count}}), tf.constant(0f));
+      left = tf.reduceSum(tf.reshape(whole, tf.constant(new int[] {rows, ROW})), tf.constant(1));
+      count = rows;
+    }
+    return tf.math.sqrt(tf.reduceSum(left, tf.constant(0)));
   }
 
   /**

@@ -10,6 +10,7 @@ import io.github.ddpm.tf.data.Dataset;
 import java.nio.FloatBuffer;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.function.Predicate;
 
@@ -34,6 +35,9 @@ final class Steps {
   private long taken;
   private long skipped;
   private long total;
+
+  /** Who computes gradients; empty for the graph. */
+  private Optional<GradientSource> elsewhere = Optional.empty();
 
   /** Goes on after those of a state. */
   Steps(ModelInfo info, TrainingGraph graph, TrainingFolder.State state) {
@@ -126,9 +130,7 @@ final class Steps {
         pace.starts();
         Batches.Batch batch = batches.next(hasStepAfter(taken + 1));
         double learningRate = options.optimizer().learningRate(taken, total);
-        Outcome outcome =
-            graph.step(
-                batch.images(), batch.labels(), taken, skipped, total, this::checkNotInterrupted);
+        Outcome outcome = attempt(batch);
         if (!outcome.isFinite()) {
           skipped++;
           skippedInARow++;
@@ -161,6 +163,20 @@ final class Steps {
         setTotal(taken + pace.stepsLeft(budget));
       }
     }
+  }
+
+  void computeGradientsBy(Optional<GradientSource> source) {
+    elsewhere = source;
+  }
+
+  private Outcome attempt(Batches.Batch batch) {
+    if (elsewhere.isEmpty()) {
+      return graph.step(
+          batch.images(), batch.labels(), taken, skipped, total, this::checkNotInterrupted);
+    }
+    int parts = options.parts().size();
+    return graph.step(
+        elsewhere.get().compute(graph.weights(), taken + skipped, parts), taken, total);
   }
 
   private void checkNotInterrupted() {

@@ -63,7 +63,8 @@ public final class Trainer implements AutoCloseable {
     this.options = start.state().options();
     this.teacher = start.teacher();
     this.startedFrom = start.state().startedFrom();
-    this.graph = new TrainingGraph(model, options, teacher, start.layout(), start.vectors());
+    this.graph = new TrainingGraph(model, options, teacher, start.layout());
+    graph.set(start.vectors());
     this.steps = new Steps(model.info(), graph, start.state());
   }
 
@@ -299,6 +300,33 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
+   * Describes this training to {@link GradientWorker}s: the network, the noise, the options and
+   * what is learned from models, but neither weights nor data.
+   */
+  public String description() {
+    return TrainingFolder.describe(new TrainingFolder.Described(config(), state()));
+  }
+
+  /**
+   * Has the gradients of the steps that {@code train} takes from now on computed elsewhere. Here
+   * they are added up, in the order of the parts, so the weights are those of a training that
+   * computes them itself, bit for bit on machines with the same {@linkplain
+   * io.github.ddpm.tf.graph.TensorFlowRuntime#instructions instructions}.
+   *
+   * @param source that computes them; empty for this process
+   * @throws IllegalArgumentException if a batch has only one part: {@link
+   *     TrainingOptions#microBatch} must be less than the batch size, and not 0
+   */
+  public void computeGradientsBy(Optional<GradientSource> source) {
+    checkArgument(
+        source.isEmpty() || options.parts().size() > 1,
+        "gradients are computed elsewhere by parts of a batch: microBatch must be in [1, %s], got %s",
+        options.batchSize() - 1,
+        options.microBatch());
+    steps.computeGradientsBy(source);
+  }
+
+  /**
    * Returns the model as it is now, with the moving average of the weights, ready to sample in the
    * precision of the training; it doesn't change as training goes on. Whoever asks for it closes
    * it.
@@ -358,24 +386,26 @@ public final class Trainer implements AutoCloseable {
   public void save(Path folder, int keep) throws IOException {
     checkArgument(keep >= 1, "keep must be at least 1, got %s", keep);
     checkOpen();
-    TrainingFolder.State state =
-        new TrainingFolder.State(
-            steps.taken(),
-            steps.total(),
-            steps.skipped(),
-            steps.labelCounts(),
-            startedFrom,
-            teacher.map(given -> new DistillationJson.Taught(given.distillation(), given.digest())),
-            options);
     // An interrupt that ended training would end the writing as well, and is there again after it.
     boolean interrupted = Thread.interrupted();
     try {
-      TrainingFolder.write(saves(folder), config(), state, graph.layout(), graph::get, keep);
+      TrainingFolder.write(saves(folder), config(), state(), graph.layout(), graph::get, keep);
     } finally {
       if (interrupted) {
         Thread.currentThread().interrupt();
       }
     }
+  }
+
+  private TrainingFolder.State state() {
+    return new TrainingFolder.State(
+        steps.taken(),
+        steps.total(),
+        steps.skipped(),
+        steps.labelCounts(),
+        startedFrom,
+        teacher.map(given -> new DistillationJson.Taught(given.distillation(), given.digest())),
+        options);
   }
 
   /**

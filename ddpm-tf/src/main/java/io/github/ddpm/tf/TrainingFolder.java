@@ -14,12 +14,14 @@ import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.Json;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
+import io.github.ddpm.tf.files.ModelJson;
 import io.github.ddpm.tf.files.SafeTensors;
 import io.github.ddpm.tf.files.SaveFolder;
 import io.github.ddpm.tf.files.Snapshot;
 import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.files.WeightFiles;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -46,6 +48,10 @@ final class TrainingFolder {
 
   /** The last step whose number leaves those of its draws alone; see {@link TrainingGraph}. */
   private static final long MAX_STEP = (1L << 32) - 1;
+
+  private static final String MODEL = "model";
+  private static final String TRAINING = "training";
+  private static final String VERSION = "version";
 
   private static final Set<String> KNOWN_OPTIONS =
       ImmutableSet.of(
@@ -148,6 +154,32 @@ final class TrainingFolder {
    */
   static float[] read(Snapshot files, Vector vector, WeightLayout layout) throws IOException {
     return layout.pack(WeightFiles.of(files, SaveFolder.TRAINING + "/" + file(vector)).source());
+  }
+
+  /** What a training is, without its vectors. */
+  record Described(ModelConfig model, State state) {}
+
+  /** Describes a training to this version of the library in another process. */
+  static String describe(Described training) {
+    ObjectNode json = Json.object().put(VERSION, Version.NUMBER);
+    json.set(MODEL, ModelJson.write(training.model()));
+    json.set(TRAINING, json(training.state()));
+    return json.toString();
+  }
+
+  /**
+   * Reads what {@link #describe} wrote.
+   *
+   * @throws IllegalArgumentException if it didn't
+   */
+  static Described described(String training) {
+    JsonNode json = Json.parse(training.getBytes(StandardCharsets.UTF_8));
+    checkArgument(
+        Version.NUMBER.equals(json.path(VERSION).asText()),
+        "the training is of version %s of ddpm, and this is version %s: both must be the same",
+        Excerpt.of(json.path(VERSION).asText()),
+        Version.NUMBER);
+    return new Described(ModelJson.read(json.path(MODEL)), state(json.path(TRAINING)));
   }
 
   /** Returns the file that {@link #read(Snapshot)} reads, for messages. */

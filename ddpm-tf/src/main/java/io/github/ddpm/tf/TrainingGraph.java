@@ -10,6 +10,7 @@ import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.List;
@@ -57,13 +58,19 @@ final class TrainingGraph implements AutoCloseable {
    * The nodes of a step in parts: each but the last leaves its share of the gradient in a sum.
    *
    * @param share of the batch that a part is, to be fed
+   * @param part its share of the gradient
    * @param first the operation that sets the sum to a part's gradient
    * @param more the operation that adds a part's gradient
    * @param norm of the whole gradient
    * @param last the operation that takes the step
    */
   private record Accumulation(
-      Operand<TFloat32> share, Op first, Op more, Operand<TFloat32> norm, Op last) {}
+      Operand<TFloat32> share,
+      Operand<TFloat32> part,
+      Op first,
+      Op more,
+      Operand<TFloat32> norm,
+      Op last) {}
 
   /** Returns the position of the first value of a batch that is not finite; -1 if all are. */
   static int firstNotFinite(FloatBuffer batch) {
@@ -84,17 +91,13 @@ final class TrainingGraph implements AutoCloseable {
   }
 
   /**
-   * Builds the graph, with a teacher's weights in it, and sets its vectors.
+   * Builds the graph, with a teacher's weights in it; its vectors are still to be set.
    *
    * @throws IOException if weights can't be read
    * @throws IllegalArgumentException if these don't fit together
    */
   TrainingGraph(
-      ModelConfig model,
-      TrainingOptions options,
-      Optional<Teacher> teacher,
-      WeightLayout layout,
-      TrainingVectors.Values values)
+      ModelConfig model, TrainingOptions options, Optional<Teacher> teacher, WeightLayout layout)
       throws IOException {
     UNetConfig.Labels labelsOfNetwork = model.network().labels();
     checkArgument(
@@ -120,9 +123,6 @@ final class TrainingGraph implements AutoCloseable {
     try {
       build(TensorFlowRuntime.ops(graph), teacher);
       opened = TensorFlowRuntime.session(graph);
-      for (Vector vector : Vector.values()) {
-        vectors.set(opened, vector, values.of(vector));
-      }
       started = true;
     } catch (UncheckedIOException e) {
       throw e.getCause();
@@ -151,7 +151,7 @@ final class TrainingGraph implements AutoCloseable {
         new TrainingLoss(tf, model, options, randomness)
             .of(images, labels, vectors::weight, teacher);
     Operand<TFloat32> gradient = vectors.gradient(loss);
-    norm = AdamW.norm(tf, gradient);
+    norm = AdamW.norm(tf, gradient, layout.size());
     update = adam.step(loss, gradient, norm, options.optimizer().maxGradientNorm());
     if (options.microBatch() > 0) {
       accumulation = Optional.of(accumulation(tf, gradient));
@@ -163,13 +163,35 @@ final class TrainingGraph implements AutoCloseable {
     Placeholder<TFloat32> share = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.scalar()));
     Operand<TFloat32> part = tf.math.mul(gradient, share);
     Operand<TFloat32> whole = tf.math.add(sum, part);
-    Operand<TFloat32> wholeNorm = AdamW.norm(tf, whole);
+    Operand<TFloat32> wholeNorm = AdamW.norm(tf, whole, layout.size());
     return new Accumulation(
         share,
+        part,
         tf.assign(sum, part),
         tf.assignAdd(sum, part),
         wholeNorm,
         adam.step(loss, whole, wholeNorm, options.optimizer().maxGradientNorm()));
+  }
+
+  /** Sets all vectors. */
+  void set(TrainingVectors.Values values) throws IOException {
+    for (Vector vector : Vector.values()) {
+      vectors.set(session, vector, values.of(vector));
+    }
+  }
+
+  /** Sets the weights to numbers of float32, the lower bytes first. */
+  void setWeights(ByteBuffer weights) {
+    vectors.set(session, Vector.WEIGHTS, weights);
+  }
+
+  /** Returns the weights as {@link #setWeights} takes them. */
+  ByteBuffer weights() {
+    return vectors.bytes(session, Vector.WEIGHTS);
+  }
+
+  ModelInfo info() {
+    return model.info();
   }
 
   /** Refuses images and labels that the network is not for. */
@@ -229,9 +251,8 @@ final class TrainingGraph implements AutoCloseable {
       long totalSteps,
       Runnable beforePart) {
     int imageSize = model.info().imageSize();
-    int count = batch.remaining() / imageSize;
-    int most = options.microBatch();
-    if (most == 0 || count <= most) {
+    List<Part> parts = Part.of(batch.remaining() / imageSize, options.microBatch());
+    if (parts.size() == 1) {
       beforePart.run();
       try (TFloat32 scalars = scalars(step, totalSteps, 0);
           Result result =
@@ -243,40 +264,98 @@ final class TrainingGraph implements AutoCloseable {
         return new Outcome(scalar(result, 0), scalar(result, 1));
       }
     }
-    Accumulation parts = accumulation.orElseThrow();
+    Accumulation accumulated = accumulation.orElseThrow();
     double sum = 0;
-    for (int from = 0; ; from += most) {
-      int to = Math.min(count, from + most);
-      double share = (double) (to - from) / count;
-      FloatBuffer part = batch.slice(batch.position() + from * imageSize, (to - from) * imageSize);
-      int[] labelsOfPart = classes.length == 0 ? classes : Arrays.copyOfRange(classes, from, to);
-      Op added = from == 0 ? parts.first() : parts.more();
-      boolean last = to == count;
-      // Each part draws its own noise: its number goes above that of the draw.
-      long draws = step + skipped + ((long) (from / most) << 48);
+    double length = Double.NaN;
+    for (Part part : parts) {
       beforePart.run();
-      try (TFloat32 shareTensor = TFloat32.scalarOf((float) share);
+      try (TFloat32 share = TFloat32.scalarOf((float) part.share());
           TFloat32 scalars = scalars(step, totalSteps, sum);
           Result result =
               run(
-                  part,
-                  labelsOfPart,
-                  draws,
-                  runner -> {
-                    runner.feed(parts.share(), shareTensor);
-                    return last
-                        ? runner
-                            .feed(adam.scalars(), scalars)
-                            .fetch(parts.norm())
-                            .addTarget(parts.last())
-                        : runner.addTarget(added);
-                  })) {
-        sum += share * scalar(result, 0);
-        if (last) {
-          return new Outcome(sum, scalar(result, 1));
-        }
+                  of(batch, part),
+                  of(classes, part),
+                  part.draws(step + skipped),
+                  runner -> add(runner.feed(accumulated.share(), share), part, scalars))) {
+        sum += part.share() * scalar(result, 0);
+        length = part.isLast() ? scalar(result, 1) : length;
       }
     }
+    return new Outcome(sum, length);
+  }
+
+  /**
+   * Computes the gradient of a part, of options with parts.
+   *
+   * @param images of the part, and their labels
+   */
+  PartGradient gradient(FloatBuffer images, int[] classes, Part part, long attempt) {
+    Accumulation accumulated = accumulation.orElseThrow();
+    try (TFloat32 share = TFloat32.scalarOf((float) part.share());
+        Result result =
+            run(
+                images,
+                classes,
+                part.draws(attempt),
+                runner -> runner.feed(accumulated.share(), share).fetch(accumulated.part()))) {
+      return new PartGradient(scalar(result, 0), TrainingVectors.bytes((TFloat32) result.get(1)));
+    }
+  }
+
+  /**
+   * Takes a step with gradients that were computed elsewhere.
+   *
+   * @param gradients of all parts, in their order
+   * @param step steps taken before
+   * @param totalSteps steps in all; 0 while not known
+   */
+  Outcome step(List<PartGradient> gradients, long step, long totalSteps) {
+    List<Part> parts = options.parts();
+    checkArgument(
+        gradients.size() == parts.size(),
+        "there must be a gradient for each of %s parts, got %s",
+        parts.size(),
+        gradients.size());
+    Accumulation accumulated = accumulation.orElseThrow();
+    double sum = 0;
+    double length = Double.NaN;
+    for (Part part : parts) {
+      PartGradient given = gradients.get(part.number());
+      try (TFloat32 gradient = vectors.tensor(given.gradient());
+          TFloat32 lossOfPart = TFloat32.scalarOf((float) given.loss());
+          TFloat32 scalars = scalars(step, totalSteps, sum);
+          Result result =
+              add(
+                      session.runner().feed(accumulated.part(), gradient).feed(loss, lossOfPart),
+                      part,
+                      scalars)
+                  .run()) {
+        sum += part.share() * given.loss();
+        length = part.isLast() ? scalar(result, 0) : length;
+      }
+    }
+    return new Outcome(sum, length);
+  }
+
+  /** Has a run add a part's gradient to those before it; with the last, take the step. */
+  private Session.Runner add(Session.Runner runner, Part part, TFloat32 scalars) {
+    Accumulation accumulated = accumulation.orElseThrow();
+    if (part.isLast()) {
+      return runner
+          .feed(adam.scalars(), scalars)
+          .fetch(accumulated.norm())
+          .addTarget(accumulated.last());
+    }
+    return runner.addTarget(part.number() == 0 ? accumulated.first() : accumulated.more());
+  }
+
+  private FloatBuffer of(FloatBuffer batch, Part part) {
+    int imageSize = model.info().imageSize();
+    return batch.slice(batch.position() + part.from() * imageSize, part.size() * imageSize);
+  }
+
+  private static int[] of(int[] classes, Part part) {
+    return classes.length == 0 ? classes : Arrays.copyOfRange(classes, part.from(), part.to());
   }
 
   private static double scalar(Result result, int index) {

@@ -87,9 +87,9 @@ final class TrainingLoss {
     Operand<TFloat32> error = tf.math.sub(out, target);
     Operand<TFloat32> squared = tf.math.mul(error, error);
     double meanWeight = Arrays.stream(errorWeights).average().orElseThrow();
-    return tf.math.mul(
-        tf.math.mean(squared, tf.constant(new int[] {0, 1, 2, 3})),
-        tf.constant((float) meanWeight));
+    // By image first: a long sum is split by threads, and would be another with more of them.
+    Operand<TFloat32> ofImages = tf.math.mean(squared, tf.constant(new int[] {1, 2, 3}));
+    return tf.math.mul(tf.math.mean(ofImages, tf.constant(0)), tf.constant((float) meanWeight));
   }
 
   /** Returns what noise levels are drawn from: those of a student's plan, or of all timesteps. */

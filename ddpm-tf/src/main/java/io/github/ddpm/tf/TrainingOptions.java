@@ -6,6 +6,7 @@ import static java.util.Objects.requireNonNull;
 import io.github.ddpm.Precision;
 import io.github.ddpm.tf.graph.SchedulerOps;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
+import java.util.List;
 
 /**
  * How to train. {@link #defaults()} is a good start; each {@code with…} returns changed options.
@@ -141,6 +142,11 @@ public record TrainingOptions(
         0.1,
         0,
         TensorFlowRuntime.fastestPrecision());
+  }
+
+  /** Returns the parts of a batch. */
+  List<Part> parts() {
+    return Part.of(batchSize, microBatch);
   }
 
   /** Returns these options with another batch size. */

@@ -93,13 +93,7 @@ record TrainingStart(
   static TrainingStart resumed(ModelFolder saved, Closer closer) throws IOException {
     WeightLayout layout = ModelFiles.layout(saved);
     TrainingFolder.State state = TrainingFolder.read(saved.files());
-    Optional<Teacher> teacher =
-        state
-            .taught()
-            .map(
-                taught ->
-                    Teacher.resume(
-                        state.startedFrom().orElseThrow(), taught, saved.config().info(), closer));
+    Optional<Teacher> teacher = teacher(state, saved.config().info(), closer);
     // Whatever the model's own configuration has, these are of the same moment as the weights.
     ModelInfo info = saved.config().info().withLabelCounts(state.labelCounts());
     return new TrainingStart(
@@ -108,5 +102,33 @@ record TrainingStart(
         state,
         layout,
         vector -> TrainingFolder.read(saved.files(), vector, layout));
+  }
+
+  /**
+   * Makes a start of a description, for who computes gradients: it has no vectors.
+   *
+   * @param closer is given what must stay open until the teacher's weights have been read
+   * @throws IllegalArgumentException if it is none, or what is learned from is not what it is for
+   *     the trainer
+   */
+  static TrainingStart described(String training, Closer closer) {
+    TrainingFolder.Described described = TrainingFolder.described(training);
+    ModelConfig model = described.model();
+    TrainingFolder.State state = described.state();
+    return new TrainingStart(
+        model,
+        teacher(state, model.info(), closer),
+        state,
+        new WeightLayout(UNet.shapes(model.network())),
+        vector -> {
+          throw new IllegalStateException("a description has no vectors");
+        });
+  }
+
+  private static Optional<Teacher> teacher(
+      TrainingFolder.State state, ModelInfo trained, Closer closer) {
+    return state
+        .taught()
+        .map(taught -> Teacher.resume(state.startedFrom().orElseThrow(), taught, trained, closer));
   }
 }

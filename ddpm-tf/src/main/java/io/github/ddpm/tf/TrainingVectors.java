@@ -1,6 +1,9 @@
 package io.github.ddpm.tf;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.LinkedHashMap;
@@ -101,11 +104,45 @@ final class TrainingVectors {
 
   /** Sets a vector. */
   void set(Session session, Vector vector, float[] values) {
-    try (TFloat32 tensor = TFloat32.tensorOf(Shape.of(layout.size()), DataBuffers.of(values));
-        Result result =
-            session.runner().feed(assigned, tensor).addTarget(assignments.get(vector)).run()) {
+    try (TFloat32 tensor = TFloat32.tensorOf(Shape.of(layout.size()), DataBuffers.of(values))) {
+      set(session, vector, tensor);
+    }
+  }
+
+  /** Sets a vector to numbers of float32, the lower bytes first. */
+  void set(Session session, Vector vector, ByteBuffer values) {
+    try (TFloat32 tensor = tensor(values)) {
+      set(session, vector, tensor);
+    }
+  }
+
+  private void set(Session session, Vector vector, TFloat32 values) {
+    try (Result result =
+        session.runner().feed(assigned, values).addTarget(assignments.get(vector)).run()) {
       assert result.size() == 0;
     }
+  }
+
+  /** Returns numbers of float32, the lower bytes first, as a vector. */
+  TFloat32 tensor(ByteBuffer values) {
+    FloatBuffer floats = values.duplicate().order(ByteOrder.LITTLE_ENDIAN).asFloatBuffer();
+    return TFloat32.tensorOf(Shape.of(layout.size()), DataBuffers.of(floats));
+  }
+
+  /** Copies a vector as bytes, the lower first. */
+  ByteBuffer bytes(Session session, Vector vector) {
+    try (Result result = session.runner().fetch(variables.get(vector)).run()) {
+      return bytes((TFloat32) result.get(0));
+    }
+  }
+
+  /** Copies a vector as bytes, the lower first. */
+  static ByteBuffer bytes(TFloat32 vector) {
+    ByteBuffer bytes =
+        ByteBuffer.allocate(Math.toIntExact(Float.BYTES * vector.size()))
+            .order(ByteOrder.LITTLE_ENDIAN);
+    vector.copyTo(DataBuffers.of(bytes.asFloatBuffer()));
+    return bytes;
   }
 
   /** Copies a vector. */

@@ -314,8 +314,8 @@ class StepsTest {
     List<float[]> vectors = new ArrayList<>();
     for (boolean givingUp : new boolean[] {true, false}) {
       try (TrainingGraph graph =
-          new TrainingGraph(
-              start.model(), parts, Optional.empty(), start.layout(), start.vectors())) {
+          new TrainingGraph(start.model(), parts, Optional.empty(), start.layout())) {
+        graph.set(start.vectors());
         graph.step(batch, labels, 0, 0, 9, () -> {});
         float[] before = vectors(graph);
         AtomicInteger left = new AtomicInteger(part);

@@ -178,7 +178,7 @@ class UNetGoldenTest {
 
     void threeSteps(double maxNorm, String losses) throws IOException {
       Operand<TFloat32> gradient = vectors.gradient(loss);
-      Op step = adam.step(loss, gradient, AdamW.norm(tf, gradient), maxNorm);
+      Op step = adam.step(loss, gradient, AdamW.norm(tf, gradient, layout.size()), maxNorm);
       start();
       for (int i = 0; i < 3; i++) {
         try (TFloat32 scalars = AdamW.scalars(i, 1e-3, 0.01, 0, 0);

@@ -93,6 +93,16 @@ public final class Json {
   }
 
   /**
+   * Parses an object that this library wrote.
+   *
+   * @throws IllegalArgumentException if it is none; the message says "not JSON" and why, or what it
+   *     must be
+   */
+  public static JsonNode parse(byte... json) {
+    return parse(MAPPER, json);
+  }
+
+  /**
    * Parses an object.
    *
    * @throws IllegalArgumentException if it is none; the message says "not JSON" and why, or what it

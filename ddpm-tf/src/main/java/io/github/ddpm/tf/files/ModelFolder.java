@@ -29,7 +29,7 @@ import java.util.Optional;
  */
 public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot files)
     implements Closeable {
-  private static final String DIFFUSERS_VERSION = "0.35.0";
+  static final String DIFFUSERS_VERSION = "0.35.0";
   private static final String UNET = "unet";
   private static final String SCHEDULER = "scheduler";
   private static final String INDEX = "model_index.json";

@@ -103,6 +103,17 @@ public final class TensorFlowRuntime {
   }
 
   /**
+   * Returns what our own operations compute with: one of {@code base}, {@code avx2}, {@code avx512}
+   * and {@code avx512bf16}, or {@code tensorflow} where they don't run. The same weights and images
+   * give the same bits on all machines that answer the same here, but for {@code tensorflow}.
+   *
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
+   */
+  public static String instructions() {
+    return hasKernels() ? Kernels.instructions() : "tensorflow";
+  }
+
+  /**
    * Tells whether networks are built of our own operations; the first call loads them.
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}

@@ -1,0 +1,133 @@
+package io.github.ddpm.tf;
+
+import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkElementIndex;
+import static com.google.common.base.Preconditions.checkState;
+
+import com.google.common.io.Closer;
+import io.github.ddpm.tf.data.Dataset;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+
+/**
+ * Computes gradients of a training that is elsewhere, in another process or on another machine, for
+ * a {@link GradientSource}. A step's batch has parts, of {@link TrainingOptions#microBatch} images
+ * each, and the gradient of a part is a function of the weights, the number of the attempt at a
+ * step, and the number of the part: whoever computes it, and however often, it is the same, bit for
+ * bit on machines of the same {@link io.github.ddpm.tf.graph.TensorFlowRuntime#instructions
+ * instructions}.
+ *
+ * <p>Any number of threads may use one; whoever opens one closes it.
+ */
+public final class GradientWorker implements AutoCloseable {
+  private final TrainingOptions options;
+  private final TrainingGraph graph;
+  private final WeightLayout layout;
+
+  /** Held to read while the weights are in use, and to write while they are set. */
+  private final ReentrantReadWriteLock weightsLock = new ReentrantReadWriteLock();
+
+  /** Attempt whose weights are set; -1 for none. */
+  private long current = -1;
+
+  private boolean closed;
+
+  private GradientWorker(TrainingStart start) throws IOException {
+    this.options = start.state().options();
+    this.layout = start.layout();
+    this.graph = new TrainingGraph(start.model(), options, start.teacher(), layout);
+  }
+
+  /**
+   * Opens a worker for a training.
+   *
+   * @param training as {@link Trainer#description} has it; models that teach must be where they are
+   *     for the trainer
+   * @throws IOException if a model that teaches can't be read; the message names the file and what
+   *     is wrong
+   * @throws IllegalArgumentException if the description is none, or is of another version of this
+   *     library
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
+   */
+  public static GradientWorker open(String training) throws IOException {
+    try (Closer closer = Closer.create()) {
+      return new GradientWorker(TrainingStart.described(training, closer));
+    }
+  }
+
+  /**
+   * Computes the gradient of one part.
+   *
+   * @param weights all of the network's, numbers of float32 with the lower bytes first, from
+   *     position to limit; the same for all parts of an attempt
+   * @param attempt number of steps taken or skipped before this one, at least 0
+   * @param part number of the part, from 0
+   * @param data what is trained on, the same everywhere
+   * @throws IllegalArgumentException if the data don't fit the network, or there are not as many
+   *     weights as it has
+   * @throws IndexOutOfBoundsException if there is no such part
+   * @throws IllegalStateException after {@link #close}
+   */
+  public PartGradient compute(ByteBuffer weights, long attempt, int part, Dataset data) {
+    data.checkFits(graph.info());
+    checkArgument(attempt >= 0, "attempt must be at least 0, got %s", attempt);
+    checkArgument(
+        weights.remaining() == (long) Float.BYTES * layout.size(),
+        "there must be %s weights of 4 bytes, got %s bytes",
+        layout.size(),
+        weights.remaining());
+    List<Part> parts = options.parts();
+    Part asked = parts.get(checkElementIndex(part, parts.size(), "part"));
+    int[] batch = data.batch(attempt * options.batchSize(), options.batchSize(), options.seed());
+    int[] indices = Arrays.copyOfRange(batch, asked.from(), asked.to());
+    FloatBuffer images = data.floats(indices);
+    int[] labels = graph.info().classes() > 0 ? data.labels(indices) : new int[0];
+    lockWith(weights, attempt);
+    try {
+      checkState(!closed, "the worker is closed");
+      return graph.gradient(images, labels, asked, attempt);
+    } finally {
+      weightsLock.readLock().unlock();
+    }
+  }
+
+  /** Takes the lock to read, with the weights of that attempt set. */
+  private void lockWith(ByteBuffer weights, long attempt) {
+    weightsLock.readLock().lock();
+    while (current != attempt && !closed) {
+      // Somebody may still compute with those of another attempt, for instance a task that was
+      // given up.
+      weightsLock.readLock().unlock();
+      weightsLock.writeLock().lock();
+      try {
+        if (current != attempt && !closed) {
+          current = -1;
+          graph.setWeights(weights.duplicate());
+          current = attempt;
+        }
+        weightsLock.readLock().lock();
+      } finally {
+        weightsLock.writeLock().unlock();
+      }
+    }
+  }
+
+  /** Frees what it holds, when nobody computes any more. Closing twice does nothing. */
+  @Override
+  public void close() {
+    weightsLock.writeLock().lock();
+    try {
+      if (!closed) {
+        closed = true;
+        graph.close();
+      }
+    } finally {
+      weightsLock.writeLock().unlock();
+    }
+  }
+}
