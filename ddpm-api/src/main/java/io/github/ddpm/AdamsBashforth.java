@@ -23,10 +23,7 @@ import java.util.stream.IntStream;
  *     first order in that, or to the noise of timestep 0
  */
 public record AdamsBashforth(
-    int order, boolean logarithmic, boolean lowerOrderFinal, boolean toImage)
-    implements NoiseScheduler {
-  private static final int STEPS = 20;
-
+    int order, boolean logarithmic, boolean lowerOrderFinal, boolean toImage) implements FewSteps {
   /**
    * Checks the order.
    *
@@ -43,7 +40,6 @@ public record AdamsBashforth(
    */
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
-    Stride.checkOrder(order, timesteps.length);
     Stride.checkSignal(logarithmic ? "deis" : "lms", schedule, timesteps);
     List<Step> rows = new ArrayList<>();
     for (Step row : NoiseScheduler.ddim(0, true, toImage).steps(schedule, type, timesteps)) {
@@ -94,7 +90,7 @@ public record AdamsBashforth(
   }
 
   @Override
-  public int defaultSteps(int trainTimesteps) {
-    return Math.min(STEPS, trainTimesteps);
+  public int leastSteps() {
+    return order;
   }
 }

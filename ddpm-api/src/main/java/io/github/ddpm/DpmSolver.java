@@ -21,9 +21,7 @@ import java.util.List;
  */
 public record DpmSolver(
     int order, boolean stochastic, boolean midpoint, boolean lowerOrderFinal, boolean toImage)
-    implements NoiseScheduler {
-  private static final int STEPS = 20;
-
+    implements FewSteps {
   /**
    * Checks the order.
    *
@@ -43,7 +41,6 @@ public record DpmSolver(
    */
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
-    Stride.checkOrder(order, timesteps.length);
     NoiseScheduler first = NoiseScheduler.ddim(stochastic ? 1 : 0, true, toImage);
     List<Step> rows = new ArrayList<>();
     for (Step row : first.steps(schedule, type, timesteps)) {
@@ -60,7 +57,7 @@ public record DpmSolver(
   }
 
   @Override
-  public int defaultSteps(int trainTimesteps) {
-    return Math.min(STEPS, trainTimesteps);
+  public int leastSteps() {
+    return order;
   }
 }

@@ -30,15 +30,6 @@ final class Stride {
     this.end = toImage ? 0 : schedule.sigma(0);
   }
 
-  /** Refuses plans of fewer timesteps than an order needs. */
-  static void checkOrder(int order, int timesteps) {
-    checkArgument(
-        order <= timesteps,
-        "a solver of order %s needs at least as many steps, got %s; ddim(0) takes any number of them",
-        order,
-        timesteps);
-  }
-
   /** Refuses zero SNR, for a solver that can't start there. */
   static void checkSignal(String solver, BetaSchedule schedule, double... timesteps) {
     checkArgument(

@@ -19,9 +19,7 @@ import java.util.List;
  * @param toImage whether the last step goes to the image, where λ is infinite, or to the noise of
  *     timestep 0
  */
-public record UniPc(int order, boolean bh2, boolean toImage) implements NoiseScheduler {
-  private static final int STEPS = 20;
-
+public record UniPc(int order, boolean bh2, boolean toImage) implements FewSteps {
   /**
    * Checks the order.
    *
@@ -40,7 +38,6 @@ public record UniPc(int order, boolean bh2, boolean toImage) implements NoiseSch
    */
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
-    Stride.checkOrder(order, timesteps.length);
     List<Step> rows = new ArrayList<>();
     double[] correction = {};
     for (Step row : NoiseScheduler.ddim(0, true, toImage).steps(schedule, type, timesteps)) {
@@ -96,7 +93,7 @@ public record UniPc(int order, boolean bh2, boolean toImage) implements NoiseSch
   }
 
   @Override
-  public int defaultSteps(int trainTimesteps) {
-    return Math.min(STEPS, trainTimesteps);
+  public int leastSteps() {
+    return order;
   }
 }

@@ -154,11 +154,51 @@ class EditingTest {
       int order = solver.equals(NoiseScheduler.lms()) ? 4 : 3;
       refused(
           () -> Sampler.of(solver).with(model).labels(0).steps(2),
-          "a solver of order "
-              + order
-              + " needs at least as many steps, got 2; ddim(0) takes any number of them");
+          "the solver needs at least " + order + " steps, got 2; ddim(0) takes any number of them");
     }
+    refused(
+        () -> Sampler.of(NoiseScheduler.rePaint(10, 3)).with(model).labels(0).steps(10),
+        "the solver needs at least 11 steps, got 10; ddim(0) takes any number of them");
     refused(() -> NoiseScheduler.dpmSolver(4), "the order must be in [1, 3], got 4");
+  }
+
+  @Test
+  void noiseOfImagesIsFoundFromImagesAlone() {
+    Sampler inverse = Sampler.of(NoiseScheduler.ddimInverse()).steps(4).with(model).labels(0);
+    assertThat(inverse.startingAt(image).sample(1).count()).isEqualTo(1);
+    refused(
+        () -> inverse.sample(1),
+        "a solver that goes from images to noise needs images: give them by startingAt");
+    refused(
+        () -> inverse.from(image, 0.5),
+        "a solver that goes from images to noise starts at images as they are, by startingAt, but was given a strength"
+            + " of 0.5");
+    refused(
+        () -> inverse.startingAt(image).inpainting(image, image),
+        "a solver that goes from images to noise has nothing to paint in, but was given a mask");
+  }
+
+  /** The order is held to the whole plan: a strength leaves as few steps of it as it likes. */
+  @Test
+  void aStrengthMayLeaveFewerStepsThanTheOrder() {
+    for (NoiseScheduler solver :
+        List.of(
+            NoiseScheduler.dpmSolver(3),
+            NoiseScheduler.uniPc(3),
+            NoiseScheduler.lms(),
+            NoiseScheduler.rePaint(5, 3))) {
+      int[] rows = {0};
+      Images made =
+          Sampler.of(solver)
+              .with(model)
+              .labels(0)
+              .steps(10)
+              .from(image, 0.2)
+              .listener(progress -> ++rows[0] > 0)
+              .sample(1);
+      assertThat(rows[0]).isEqualTo(2);
+      assertThat(made.toArray()).doesNotContain(Float.NaN);
+    }
   }
 
   /** From no signal, the noise level is infinite. */

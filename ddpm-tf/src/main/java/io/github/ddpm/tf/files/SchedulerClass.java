@@ -37,7 +37,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return settings.text("variance_type").startsWith("fixed_large")
           ? NoiseScheduler.ddpmLarge()
           : NoiseScheduler.ddpm();
@@ -52,7 +52,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return NoiseScheduler.ddim(0, false, settings.flag("set_alpha_to_one"));
     }
   },
@@ -73,8 +73,8 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
-      NoiseScheduler solver = of(settings, Math.min(steps, settings.number("solver_order")));
+    NoiseScheduler solver(SchedulerSettings settings) {
+      NoiseScheduler solver = of(settings, settings.number("solver_order"));
       if (!settings.flag("euler_at_final")) {
         return solver;
       }
@@ -118,9 +118,9 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return new UniPc(
-          Math.min(steps, settings.number("solver_order")),
+          settings.number("solver_order"),
           settings.text("solver_type").equals("bh2"),
           settings.text("final_sigmas_type").equals("zero"));
     }
@@ -139,12 +139,9 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return new AdamsBashforth(
-          Math.min(steps, settings.number("solver_order")),
-          true,
-          settings.flag("lower_order_final"),
-          false);
+          settings.number("solver_order"), true, settings.flag("lower_order_final"), false);
     }
   },
 
@@ -158,7 +155,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return NoiseScheduler.ddim(0, true, settings.text("final_sigmas_type").equals("zero"));
     }
   },
@@ -170,7 +167,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return NoiseScheduler.ddim(1);
     }
   },
@@ -182,7 +179,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return NoiseScheduler.heun();
     }
   },
@@ -194,8 +191,8 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
-      return new AdamsBashforth(Math.min(steps, 4), false, true, true);
+    NoiseScheduler solver(SchedulerSettings settings) {
+      return NoiseScheduler.lms();
     }
   };
 
@@ -275,6 +272,9 @@ enum SchedulerClass {
     };
   }
 
-  /** Returns the solver that its settings make, for so many timesteps. */
-  abstract NoiseScheduler solver(SchedulerSettings settings, int steps);
+  /**
+   * Returns the solver that its settings make, of an order that plans of fewer timesteps don't
+   * reach.
+   */
+  abstract NoiseScheduler solver(SchedulerSettings settings);
 }
