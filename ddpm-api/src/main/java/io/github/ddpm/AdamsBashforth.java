@@ -1,7 +1,5 @@
 package io.github.ddpm;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -30,7 +28,7 @@ public record AdamsBashforth(
    * @throws IllegalArgumentException if it is not in [1, 4]
    */
   public AdamsBashforth {
-    checkArgument(order >= 1 && order <= 4, "the order must be in [1, 4], got %s", order);
+    Stride.checkOrder(order, 4);
   }
 
   /**
@@ -45,7 +43,11 @@ public record AdamsBashforth(
     for (Step row : NoiseScheduler.ddim(0, true, toImage).steps(schedule, type, timesteps)) {
       Stride step = new Stride(schedule, timesteps, rows.size(), toImage);
       double[] weights = logarithmic ? exponential(step) : linear(step);
-      rows.add(weights.length == 1 ? row.keepingNoise() : to(row, step.signal(), weights));
+      double signal = step.signal();
+      rows.add(
+          weights.length == 1
+              ? row.keepingNoise()
+              : row.toByNoise(signal / row.signal(), times(signal, weights)));
     }
     return List.copyOf(rows);
   }
@@ -77,16 +79,6 @@ public record AdamsBashforth(
 
   private static double[] times(double factor, double... moments) {
     return Arrays.stream(moments).map(moment -> factor * moment).toArray();
-  }
-
-  /**
-   * Completes a row by x' = signal'·(x/signal + Σ w·ε), with the newest ε as (x - signal·x0)/noise.
-   */
-  private static Step to(Step row, double signal, double... weights) {
-    double[] from = times(signal, weights);
-    double ofNoise = from[0] / row.noise();
-    from[0] = -ofNoise * row.signal();
-    return row.toMultistep(signal / row.signal() + ofNoise, 0, from).keepingNoise();
   }
 
   @Override

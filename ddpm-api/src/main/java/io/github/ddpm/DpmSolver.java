@@ -1,7 +1,5 @@
 package io.github.ddpm;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import java.util.ArrayList;
 import java.util.List;
 
@@ -28,7 +26,7 @@ public record DpmSolver(
    * @throws IllegalArgumentException if it is not 1, 2 or 3
    */
   public DpmSolver {
-    checkArgument(order >= 1 && order <= 3, "the order must be in [1, 3], got %s", order);
+    Stride.checkOrder(order, 3);
   }
 
   /**

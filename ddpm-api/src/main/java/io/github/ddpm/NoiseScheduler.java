@@ -118,6 +118,15 @@ public interface NoiseScheduler {
     return new DpmSolver(order, false, true, true, true);
   }
 
+  /**
+   * Makes a solver of DPM-Solver++ that makes all estimates of a step itself, of second order (Lu
+   * et al. 2022, algorithm 1). As the network is called as often, it goes in half as many steps,
+   * twice as long, from noise to image. By default there are 20 calls.
+   */
+  static NoiseScheduler dpmSolverSinglestep() {
+    return new DpmSolverSinglestep(2, true, true, true);
+  }
+
   /** Makes a solver of SDE-DPM-Solver++ of second order; see {@link #dpmSolverSde(int)}. */
   static NoiseScheduler dpmSolverSde() {
     return dpmSolverSde(2);
@@ -165,6 +174,15 @@ public interface NoiseScheduler {
    */
   static NoiseScheduler lms() {
     return new AdamsBashforth(4, false, true, true);
+  }
+
+  /**
+   * Makes a solver of PLMS (Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on
+   * Manifolds"), which extrapolates ε as if the plan were even. It is of second order, and calls
+   * the network once more than the plan has timesteps.
+   */
+  static NoiseScheduler plms() {
+    return new Plms(true);
   }
 
   /**

@@ -1,7 +1,5 @@
 package io.github.ddpm;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import com.google.common.primitives.Doubles;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -26,7 +24,7 @@ public record UniPc(int order, boolean bh2, boolean toImage) implements FewSteps
    * @throws IllegalArgumentException if it is not 1, 2 or 3
    */
   public UniPc {
-    checkArgument(order >= 1 && order <= 3, "the order must be in [1, 3], got %s", order);
+    Stride.checkOrder(order, 3);
   }
 
   /**

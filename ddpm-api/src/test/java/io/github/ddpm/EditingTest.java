@@ -109,8 +109,11 @@ class EditingTest {
             new AdamsBashforth(4, false, true, false),
             new AdamsBashforth(3, true, true, false),
             new DpmSolver(3, false, true, true, false),
+            new DpmSolverSinglestep(1, true, true, false),
+            new Plms(false),
             new UniPc(3, true, false))) {
-      Step last = solver.steps(schedule, PredictionType.SAMPLE, plan).get(4);
+      List<Step> rows = solver.steps(schedule, PredictionType.SAMPLE, plan);
+      Step last = rows.get(rows.size() - 1);
       double ofImages = last.fromX0() + last.fromPrevious() + last.fromOlder() + last.fromOldest();
       assertThat(last.fromX()).as("%s", solver).isCloseTo(1, within(1e-12));
       assertThat(ofImages).as("%s", solver).isCloseTo(0, within(1e-12));
@@ -207,7 +210,11 @@ class EditingTest {
     BetaSchedule schedule = BetaSchedule.cosine().zeroTerminalSnr();
     double[] plan = Spacing.trailing(5).timesteps(schedule);
     for (NoiseScheduler solver :
-        List.of(NoiseScheduler.heun(), NoiseScheduler.deis(), NoiseScheduler.lms())) {
+        List.of(
+            NoiseScheduler.heun(),
+            NoiseScheduler.deis(),
+            NoiseScheduler.lms(),
+            NoiseScheduler.plms())) {
       assertThatIllegalArgumentException()
           .isThrownBy(() -> solver.steps(schedule, PredictionType.SAMPLE, plan))
           .withMessageEndingWith(
@@ -216,7 +223,10 @@ class EditingTest {
     }
     for (NoiseScheduler solver :
         List.of(
-            NoiseScheduler.dpmSolver(3), NoiseScheduler.dpmSolverSde(3), NoiseScheduler.uniPc(3))) {
+            NoiseScheduler.dpmSolver(3),
+            new DpmSolverSinglestep(3, true, true, true),
+            NoiseScheduler.dpmSolverSde(3),
+            NoiseScheduler.uniPc(3))) {
       assertThat(solver.steps(schedule, PredictionType.SAMPLE, plan)).hasSize(5);
     }
     for (Spacing spacing : List.of(Spacing.karras(5), Spacing.exponential(5))) {

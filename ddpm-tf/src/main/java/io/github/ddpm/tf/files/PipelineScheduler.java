@@ -129,7 +129,7 @@ public final class PipelineScheduler implements NoiseScheduler {
     int steps =
         ddimPipeline
             ? DDIM_STEPS
-            : kind.plans() == PipelinePlans.OF_DDIM
+            : kind == SchedulerClass.DDPM || kind == SchedulerClass.DDIM
                 ? DDPM_STEPS
                 : kind.solver(settings).defaultSteps(trainTimesteps);
     return Math.min(steps, kind.plans().most(settings, trainTimesteps));

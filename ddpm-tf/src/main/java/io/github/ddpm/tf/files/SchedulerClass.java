@@ -6,7 +6,9 @@ import static io.github.ddpm.tf.files.SchedulerSetting.oneOf;
 import io.github.ddpm.AdamsBashforth;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.DpmSolver;
+import io.github.ddpm.DpmSolverSinglestep;
 import io.github.ddpm.NoiseScheduler;
+import io.github.ddpm.Plms;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
 import io.github.ddpm.UniPc;
@@ -57,6 +59,22 @@ enum SchedulerClass {
     }
   },
 
+  /** It ends at the noise of timestep 0 unless told otherwise. */
+  PNDM("PNDM", PipelinePlans.OF_DDIM) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          // Runge-Kutta steps, the default, would have to keep more than a row does.
+          new SchedulerSetting("skip_prk_steps", false, List.of(true), List.of()),
+          any("set_alpha_to_one", false));
+    }
+
+    @Override
+    NoiseScheduler solver(SchedulerSettings settings) {
+      return new Plms(settings.flag("set_alpha_to_one"));
+    }
+  },
+
   DPM_SOLVER("DPMSolverMultistep", PipelinePlans.OF_MULTISTEP) {
     @Override
     List<SchedulerSetting> own() {
@@ -99,6 +117,36 @@ enum SchedulerClass {
       return new DpmSolver(
           order,
           settings.text("algorithm_type").startsWith("sde"),
+          settings.text("solver_type").equals("midpoint"),
+          settings.flag("lower_order_final"),
+          settings.text("final_sigmas_type").equals("zero"));
+    }
+  },
+
+  /** It knows one spacing. */
+  DPM_SOLVER_SINGLESTEP("DPMSolverSinglestep", PipelinePlans.OF_MULTISTEP) {
+    @Override
+    List<SchedulerSetting> own() {
+      return sigmas(
+          ORDER,
+          // A step of an SDE would have to start again without the noise that it has added.
+          oneOf("algorithm_type", "dpmsolver++").alike("deis"),
+          oneOf("solver_type", "midpoint", "heun").alike("logrho", "bh1", "bh2"),
+          any("lower_order_final", false),
+          oneOf("final_sigmas_type", "zero", "sigma_min"),
+          any(PipelinePlans.CLIPPED, Double.NEGATIVE_INFINITY),
+          oneOf("use_flow_sigmas", false));
+    }
+
+    @Override
+    List<SchedulerSetting> settings() {
+      return Stream.concat(own().stream(), plans().settingsOfOneSpacing().stream()).toList();
+    }
+
+    @Override
+    NoiseScheduler solver(SchedulerSettings settings) {
+      return new DpmSolverSinglestep(
+          settings.number("solver_order"),
           settings.text("solver_type").equals("midpoint"),
           settings.flag("lower_order_final"),
           settings.text("final_sigmas_type").equals("zero"));

@@ -69,6 +69,10 @@ class PipelineSchedulerTest {
             + " sde-dpmsolver++, got dpmsolver",
         "DPMSolverMultistepScheduler | use_beta_sigmas | true | use_beta_sigmas must be false, got true",
         "DPMSolverMultistepScheduler | euler_at_final | 1 | euler_at_final must be true or false, got 1",
+        "DPMSolverSinglestepScheduler | algorithm_type | \"sde-dpmsolver++\" | algorithm_type must be dpmsolver++, got"
+            + " sde-dpmsolver++",
+        "PNDMScheduler | skip_prk_steps | false | skip_prk_steps must be true, got false",
+        "PNDMScheduler | set_alpha_to_one | true | skip_prk_steps must be true, got false",
         "UniPCMultistepScheduler | predict_x0 | false | predict_x0 must be true, got false",
         "UniPCMultistepScheduler | steps_offset | -1 | steps_offset must be at least 0, got -1",
         "EulerDiscreteScheduler | interpolation_type | \"log_linear\" | interpolation_type must be linear, got"
@@ -81,6 +85,18 @@ class PipelineSchedulerTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> SchedulerJson.pipeline(config, Optional.empty()))
         .withMessage(message);
+  }
+
+  @Test
+  void plmsTakesItsOwnStepsAndASinglestepSolverItsOwnSpacing() {
+    ObjectNode plms = Json.object().put("_class_name", "PNDMScheduler").put("skip_prk_steps", true);
+    assertThat(SchedulerJson.pipeline(plms, Optional.empty()).defaultSteps(1000)).isEqualTo(50);
+    ObjectNode config = Json.object().put("_class_name", "DPMSolverSinglestepScheduler");
+    PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
+    assertThat(pipeline.defaultSteps(1000)).isEqualTo(20);
+    config.put("timestep_spacing", "trailing");
+    assertThat(SchedulerJson.pipeline(config, Optional.empty())).isEqualTo(pipeline);
+    assertThat(plan(pipeline, 4, BetaSchedule.linear())).containsExactly(999, 749, 500, 250);
   }
 
   @Test
