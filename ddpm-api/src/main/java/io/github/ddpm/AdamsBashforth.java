@@ -1,7 +1,5 @@
 package io.github.ddpm;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -23,17 +21,14 @@ import java.util.stream.IntStream;
  *     first order in that, or to the noise of timestep 0
  */
 public record AdamsBashforth(
-    int order, boolean logarithmic, boolean lowerOrderFinal, boolean toImage)
-    implements NoiseScheduler {
-  private static final int STEPS = 20;
-
+    int order, boolean logarithmic, boolean lowerOrderFinal, boolean toImage) implements FewSteps {
   /**
    * Checks the order.
    *
    * @throws IllegalArgumentException if it is not in [1, 4]
    */
   public AdamsBashforth {
-    checkArgument(order >= 1 && order <= 4, "the order must be in [1, 4], got %s", order);
+    Stride.checkOrder(order, 4);
   }
 
   /**
@@ -43,13 +38,16 @@ public record AdamsBashforth(
    */
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
-    Stride.checkOrder(order, timesteps.length);
     Stride.checkSignal(logarithmic ? "deis" : "lms", schedule, timesteps);
     List<Step> rows = new ArrayList<>();
     for (Step row : NoiseScheduler.ddim(0, true, toImage).steps(schedule, type, timesteps)) {
       Stride step = new Stride(schedule, timesteps, rows.size(), toImage);
       double[] weights = logarithmic ? exponential(step) : linear(step);
-      rows.add(weights.length == 1 ? row.keepingNoise() : to(row, step.signal(), weights));
+      double signal = step.signal();
+      rows.add(
+          weights.length == 1
+              ? row.keepingNoise()
+              : row.toByNoise(signal / row.signal(), times(signal, weights)));
     }
     return List.copyOf(rows);
   }
@@ -83,18 +81,8 @@ public record AdamsBashforth(
     return Arrays.stream(moments).map(moment -> factor * moment).toArray();
   }
 
-  /**
-   * Completes a row by x' = signal'·(x/signal + Σ w·ε), with the newest ε as (x - signal·x0)/noise.
-   */
-  private static Step to(Step row, double signal, double... weights) {
-    double[] from = times(signal, weights);
-    double ofNoise = from[0] / row.noise();
-    from[0] = -ofNoise * row.signal();
-    return row.toMultistep(signal / row.signal() + ofNoise, 0, from).keepingNoise();
-  }
-
   @Override
-  public int defaultSteps(int trainTimesteps) {
-    return Math.min(STEPS, trainTimesteps);
+  public int leastSteps() {
+    return order;
   }
 }

@@ -1,7 +1,5 @@
 package io.github.ddpm;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import java.util.ArrayList;
 import java.util.List;
 
@@ -21,16 +19,14 @@ import java.util.List;
  */
 public record DpmSolver(
     int order, boolean stochastic, boolean midpoint, boolean lowerOrderFinal, boolean toImage)
-    implements NoiseScheduler {
-  private static final int STEPS = 20;
-
+    implements FewSteps {
   /**
    * Checks the order.
    *
    * @throws IllegalArgumentException if it is not 1, 2 or 3
    */
   public DpmSolver {
-    checkArgument(order >= 1 && order <= 3, "the order must be in [1, 3], got %s", order);
+    Stride.checkOrder(order, 3);
   }
 
   /**
@@ -43,7 +39,6 @@ public record DpmSolver(
    */
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
-    Stride.checkOrder(order, timesteps.length);
     NoiseScheduler first = NoiseScheduler.ddim(stochastic ? 1 : 0, true, toImage);
     List<Step> rows = new ArrayList<>();
     for (Step row : first.steps(schedule, type, timesteps)) {
@@ -60,7 +55,7 @@ public record DpmSolver(
   }
 
   @Override
-  public int defaultSteps(int trainTimesteps) {
-    return Math.min(STEPS, trainTimesteps);
+  public int leastSteps() {
+    return order;
   }
 }

@@ -4,9 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /** See {@link NoiseScheduler#heun}. */
-record Heun() implements NoiseScheduler {
-  private static final int STEPS = 20;
-
+record Heun() implements FewSteps {
   /**
    * Karras et al. 2022, algorithm 1, in x of ours, which is signal times theirs. Euler's step is a
    * row of DDIM. The row that corrects it, where it lands, has the slope there and, in x itself,
@@ -29,10 +27,5 @@ record Heun() implements NoiseScheduler {
       rows.add(row);
     }
     return List.copyOf(rows);
-  }
-
-  @Override
-  public int defaultSteps(int trainTimesteps) {
-    return Math.min(STEPS, trainTimesteps);
   }
 }

@@ -36,6 +36,17 @@ public interface NoiseScheduler {
   }
 
   /**
+   * Returns the fewest timesteps that a plan may have, for instance as many as a multistep solver
+   * uses estimates. A {@linkplain Sampler#from strength} may leave fewer of them to visit, which
+   * {@link #steps} makes rows of too.
+   *
+   * @implSpec The default is 1.
+   */
+  default int leastSteps() {
+    return 1;
+  }
+
+  /**
    * Returns the plan when the user asks for a number of timesteps and no more.
    *
    * @param n number of timesteps, at least 1
@@ -107,6 +118,15 @@ public interface NoiseScheduler {
     return new DpmSolver(order, false, true, true, true);
   }
 
+  /**
+   * Makes a solver of DPM-Solver++ that makes all estimates of a step itself, of second order (Lu
+   * et al. 2022, algorithm 1). As the network is called as often, it goes in half as many steps,
+   * twice as long, from noise to image. By default there are 20 calls.
+   */
+  static NoiseScheduler dpmSolverSinglestep() {
+    return new DpmSolverSinglestep(2, true, true, true);
+  }
+
   /** Makes a solver of SDE-DPM-Solver++ of second order; see {@link #dpmSolverSde(int)}. */
   static NoiseScheduler dpmSolverSde() {
     return dpmSolverSde(2);
@@ -157,12 +177,22 @@ public interface NoiseScheduler {
   }
 
   /**
+   * Makes a solver of PLMS (Liu et al. 2022, "Pseudo Numerical Methods for Diffusion Models on
+   * Manifolds"), which extrapolates ε as if the plan were even. It is of second order, and calls
+   * the network once more than the plan has timesteps.
+   */
+  static NoiseScheduler plms() {
+    return new Plms(true);
+  }
+
+  /**
    * Makes a solver that goes the other way: from an image to the noise that {@link #ddim ddim(0)}
    * makes the image of (Song et al. 2021, section 4.3). A sampler with it {@linkplain
    * Sampler#startingAt starts at} images, and the noise that it returns is what one with ddim(0),
-   * the same plan and the same clipping starts at. Each step is turned around by one step of a
-   * fixed point iteration: the more of them, the nearer the image comes back. It calls the network
-   * once more than the plan has timesteps.
+   * the same plan and the same clipping starts at. It can't start from noise, by a strength or
+   * without images, and has nothing to paint in. Each step is turned around by one step of a fixed
+   * point iteration: the more of them, the nearer the image comes back. It calls the network once
+   * more than the plan has timesteps.
    */
   static NoiseScheduler ddimInverse() {
     return new DdimInverse();
@@ -174,7 +204,7 @@ public interface NoiseScheduler {
    * Inpainting using Denoising Diffusion Probabilistic Models", algorithm 1; they take 250 steps,
    * the default here, jumps of 10, and 10 resamplings).
    *
-   * @param jump how many timesteps of the plan it goes back, at least 1
+   * @param jump how many timesteps of the plan it goes back, at least 1; plans have more of them
    * @param resamplings how often it goes through each of these, at least 1, which is DDPM; rows are
    *     about as many times as many
    */

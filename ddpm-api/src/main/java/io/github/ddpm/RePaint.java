@@ -2,6 +2,7 @@ package io.github.ddpm;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import com.google.common.primitives.Ints;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -49,5 +50,11 @@ record RePaint(int jump, int resamplings) implements NoiseScheduler {
   @Override
   public int defaultSteps(int trainTimesteps) {
     return Math.min(STEPS, trainTimesteps);
+  }
+
+  /** With fewer it never goes back. */
+  @Override
+  public int leastSteps() {
+    return Ints.saturatedCast(jump + 1L);
   }
 }

@@ -167,6 +167,19 @@ public record Step(
   }
 
   /**
+   * Returns this row with the next x made of x, and of ε: the one that this row's estimate of the
+   * image leaves in x, which is kept, and those that rows before it kept.
+   *
+   * @param weights of ε, newest first, at least 1
+   */
+  Step toByNoise(double ofX, double... weights) {
+    double[] all = weights.clone();
+    double ofNoise = weights[0] / noise;
+    all[0] = -ofNoise * signal;
+    return toMultistep(ofX + ofNoise, 0, all).keepingNoise();
+  }
+
+  /**
    * Returns this row with the next x made of x, of the ε that the network's output says, of this
    * row's estimate of the image, and of fresh noise: ε = (signal·out - q·x)/(signal·p - noise·q),
    * of out = p·ε + q·x0.

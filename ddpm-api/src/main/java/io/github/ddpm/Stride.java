@@ -15,6 +15,7 @@ final class Stride {
 
   private final BetaSchedule schedule;
   private final double[] timesteps;
+  private final int start;
   private final int i;
   private final double end;
 
@@ -24,19 +25,26 @@ final class Stride {
    * @param toImage whether that is the image, or the noise of timestep 0
    */
   Stride(BetaSchedule schedule, double[] timesteps, int i, boolean toImage) {
+    this(schedule, timesteps, i, i, toImage);
+  }
+
+  /**
+   * Makes the step of a singlestep solver, which has estimates on its way.
+   *
+   * @param start entry that it starts from
+   * @param i entry of the newest estimate, from which it leads to the next
+   */
+  Stride(BetaSchedule schedule, double[] timesteps, int start, int i, boolean toImage) {
     this.schedule = schedule;
     this.timesteps = timesteps;
+    this.start = start;
     this.i = i;
     this.end = toImage ? 0 : schedule.sigma(0);
   }
 
-  /** Refuses plans of fewer timesteps than an order needs. */
-  static void checkOrder(int order, int timesteps) {
-    checkArgument(
-        order <= timesteps,
-        "a solver of order %s needs at least as many steps, got %s; ddim(0) takes any number of them",
-        order,
-        timesteps);
+  /** Refuses orders that there are no coefficients of. */
+  static void checkOrder(int order, int most) {
+    checkArgument(order >= 1 && order <= most, "the order must be in [1, %s], got %s", most, order);
   }
 
   /** Refuses zero SNR, for a solver that can't start there. */
@@ -70,18 +78,18 @@ final class Stride {
 
   /** Returns how far this step goes. */
   double h() {
-    return lambda(i + 1) - lambda(i);
+    return lambda(i + 1) - lambda(start);
   }
 
   /**
-   * Returns where the newest estimates were made, newest first, as shares s of this step: 0, and
-   * below.
+   * Returns where the newest estimates were made, newest first, as shares s of this step, which
+   * starts at 0.
    *
    * @param estimates at least 1
    */
   double[] nodes(int estimates) {
     return IntStream.range(0, estimates)
-        .mapToDouble(k -> k == 0 ? 0 : (lambda(i - k) - lambda(i)) / h())
+        .mapToDouble(k -> i - k == start ? 0 : (lambda(i - k) - lambda(start)) / h())
         .toArray();
   }
 
@@ -119,7 +127,7 @@ final class Stride {
     return 1 / Math.hypot(1, sigma(1));
   }
 
-  /** Returns σ = noise/signal so many entries on from where this step starts, or back. */
+  /** Returns σ = noise/signal so many entries on from that of the newest estimate, or back. */
   double sigma(int on) {
     return i + on == timesteps.length ? end : schedule.sigma(timesteps[i + on]);
   }

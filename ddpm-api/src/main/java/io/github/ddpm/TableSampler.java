@@ -156,8 +156,11 @@ final class TableSampler implements Sampler {
   @Override
   public Images sample(int n) {
     Predictor predictor = settings.model.orElseGet(Predictor::pretrained);
-    return predictor.denoise(
-        request(rows(predictor.info()), n, settings.seed.orElseGet(SEEDS::nextLong)));
+    List<Step> rows = rows(predictor.info());
+    checkArgument(
+        settings.images.isPresent() || !goToNoise(rows),
+        "a solver that goes from images to noise needs images: give them by startingAt");
+    return predictor.denoise(request(rows, n, settings.seed.orElseGet(SEEDS::nextLong)));
   }
 
   @Override
@@ -174,15 +177,37 @@ final class TableSampler implements Sampler {
   private List<Step> rows(ModelInfo info) {
     BetaSchedule schedule = info.schedule();
     double[] plan = settings.spacing.apply(info).timesteps(schedule);
+    checkArgument(
+        plan.length >= settings.scheduler.leastSteps(),
+        "the solver needs at least %s steps, got %s; ddim(0) takes any number of them",
+        settings.scheduler.leastSteps(),
+        plan.length);
     // As many of the last timesteps as the strength has of all.
     int visited =
         Double.isNaN(settings.strength)
             ? plan.length
             : (int) (plan.length * settings.strength + ROUNDING);
     double[] timesteps = Arrays.copyOfRange(plan, plan.length - visited, plan.length);
-    return visited == 0
-        ? List.of()
-        : settings.scheduler.steps(schedule, info.predictionType(), timesteps);
+    List<Step> rows =
+        visited == 0
+            ? List.of()
+            : settings.scheduler.steps(schedule, info.predictionType(), timesteps);
+    if (goToNoise(rows)) {
+      checkArgument(
+          Double.isNaN(settings.strength),
+          "a solver that goes from images to noise starts at images as they are, by startingAt, but was given a"
+              + " strength of %s",
+          settings.strength);
+      checkArgument(
+          settings.inpainting.isEmpty(),
+          "a solver that goes from images to noise has nothing to paint in, but was given a mask");
+    }
+    return rows;
+  }
+
+  /** Returns whether rows go the other way, as those of {@link NoiseScheduler#ddimInverse} do. */
+  private static boolean goToNoise(List<Step> rows) {
+    return !rows.isEmpty() && rows.get(0).noise() < rows.get(rows.size() - 1).noise();
   }
 
   private DenoiseRequest request(List<Step> rows, int n, long seed) {

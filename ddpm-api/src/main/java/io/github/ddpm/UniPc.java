@@ -1,7 +1,5 @@
 package io.github.ddpm;
 
-import static com.google.common.base.Preconditions.checkArgument;
-
 import com.google.common.primitives.Doubles;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -19,16 +17,14 @@ import java.util.List;
  * @param toImage whether the last step goes to the image, where λ is infinite, or to the noise of
  *     timestep 0
  */
-public record UniPc(int order, boolean bh2, boolean toImage) implements NoiseScheduler {
-  private static final int STEPS = 20;
-
+public record UniPc(int order, boolean bh2, boolean toImage) implements FewSteps {
   /**
    * Checks the order.
    *
    * @throws IllegalArgumentException if it is not 1, 2 or 3
    */
   public UniPc {
-    checkArgument(order >= 1 && order <= 3, "the order must be in [1, 3], got %s", order);
+    Stride.checkOrder(order, 3);
   }
 
   /**
@@ -40,7 +36,6 @@ public record UniPc(int order, boolean bh2, boolean toImage) implements NoiseSch
    */
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
-    Stride.checkOrder(order, timesteps.length);
     List<Step> rows = new ArrayList<>();
     double[] correction = {};
     for (Step row : NoiseScheduler.ddim(0, true, toImage).steps(schedule, type, timesteps)) {
@@ -96,7 +91,7 @@ public record UniPc(int order, boolean bh2, boolean toImage) implements NoiseSch
   }
 
   @Override
-  public int defaultSteps(int trainTimesteps) {
-    return Math.min(STEPS, trainTimesteps);
+  public int leastSteps() {
+    return order;
   }
 }

@@ -31,6 +31,8 @@
  *       √(1-ᾱ) at the first timestep, which is 1 but for little.
  *   <li>The third order of DPM-Solver++ is one: theirs counts half of the second difference, which
  *       leaves the second.
+ *   <li>PLMS extrapolates ε whatever the model predicts: theirs extrapolates v, if that is
+ *       predicted, which leaves the first order of two.
  *   <li>The next timestep is the next of the plan, not t - T/n, which need not be in it.
  *   <li>Trailing spacing has exactly n timesteps for every n. A model may ask for more of them
  *       where there is much noise, and, if it predicts ε, for none where there is no signal ({@link

@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assertions.within;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -109,86 +108,15 @@ class EditingTest {
             new AdamsBashforth(4, false, true, false),
             new AdamsBashforth(3, true, true, false),
             new DpmSolver(3, false, true, true, false),
+            new DpmSolverSinglestep(1, true, true, false),
+            new Plms(false),
             new UniPc(3, true, false))) {
-      Step last = solver.steps(schedule, PredictionType.SAMPLE, plan).get(4);
+      List<Step> rows = solver.steps(schedule, PredictionType.SAMPLE, plan);
+      Step last = rows.get(rows.size() - 1);
       double ofImages = last.fromX0() + last.fromPrevious() + last.fromOlder() + last.fromOldest();
       assertThat(last.fromX()).as("%s", solver).isCloseTo(1, within(1e-12));
       assertThat(ofImages).as("%s", solver).isCloseTo(0, within(1e-12));
     }
-  }
-
-  @Test
-  void whatMakesNoSenseIsRefusedWhenTheSamplerIsBuilt() {
-    Sampler sampler = Sampler.ddim(0).steps(4).with(model).labels(0);
-    Images other = Images.of(1, 3, 5, 1, new float[15]);
-    int height = info.height();
-    int width = info.width();
-    String size = height + "x" + width + "x" + info.channels();
-    refused(() -> sampler.from(image, -0.1), "strength must be in [0, 1], got -0.1");
-    refused(() -> sampler.from(image, 1.5), "strength must be in [0, 1], got 1.5");
-    refused(() -> sampler.from(image, Double.NaN), "strength must be in [0, 1], got NaN");
-    refused(
-        () -> sampler.from(other, 0.5),
-        "images to start from must be " + size + ", as the model draws, got 3x5x1");
-    refused(
-        () -> sampler.startingAt(image.slice(0, 0)),
-        "sampling needs an image to start from, got none");
-    refused(
-        () -> sampler.inpainting(other, other),
-        "images to paint in must be " + size + ", as the model draws, got 3x5x1");
-    refused(
-        () -> sampler.inpainting(image, other),
-        "the mask must be " + height + "x" + width + " as the images are, got 3x5");
-    refused(() -> sampler.threshold(0, 1), "the ratio of a threshold must be above 0, got 0.0");
-    refused(() -> sampler.threshold(2, 1), "the ratio of a threshold must be in [0, 1], got 2.0");
-    refused(() -> sampler.threshold(0.9, 0.5), "a threshold must be at least 1, got 0.5");
-    refused(() -> sampler.guidanceRescale(2), "rescale must be in [0, 1], got 2.0");
-    refused(
-        () -> sampler.guidanceInterval(3, 1),
-        "noise levels of guidance must be at least 0 and rise, got 3.0 and 1.0");
-    refused(
-        () -> sampler.nullLabel(99),
-        "the class that stands for no label must be in [0, " + (info.classes() - 1) + "], got 99");
-    for (NoiseScheduler solver :
-        List.of(NoiseScheduler.dpmSolver(3), NoiseScheduler.uniPc(3), NoiseScheduler.lms())) {
-      int order = solver.equals(NoiseScheduler.lms()) ? 4 : 3;
-      refused(
-          () -> Sampler.of(solver).with(model).labels(0).steps(2),
-          "a solver of order "
-              + order
-              + " needs at least as many steps, got 2; ddim(0) takes any number of them");
-    }
-    refused(() -> NoiseScheduler.dpmSolver(4), "the order must be in [1, 3], got 4");
-  }
-
-  /** From no signal, the noise level is infinite. */
-  @Test
-  void zeroSnrIsRefusedBySolversThatNeedItsNoiseLevel() {
-    BetaSchedule schedule = BetaSchedule.cosine().zeroTerminalSnr();
-    double[] plan = Spacing.trailing(5).timesteps(schedule);
-    for (NoiseScheduler solver :
-        List.of(NoiseScheduler.heun(), NoiseScheduler.deis(), NoiseScheduler.lms())) {
-      assertThatIllegalArgumentException()
-          .isThrownBy(() -> solver.steps(schedule, PredictionType.SAMPLE, plan))
-          .withMessageEndingWith(
-              "needs signal at every timestep, but the schedule has zero SNR at timestep 999.0; use ddim, dpmSolver or"
-                  + " uniPc");
-    }
-    for (NoiseScheduler solver :
-        List.of(
-            NoiseScheduler.dpmSolver(3), NoiseScheduler.dpmSolverSde(3), NoiseScheduler.uniPc(3))) {
-      assertThat(solver.steps(schedule, PredictionType.SAMPLE, plan)).hasSize(5);
-    }
-    for (Spacing spacing : List.of(Spacing.karras(5), Spacing.exponential(5))) {
-      refused(
-          () -> spacing.timesteps(schedule),
-          "a spacing of noise levels needs a finite one at timestep 999, but the schedule has zero SNR there; use a"
-              + " spacing of timesteps");
-    }
-  }
-
-  private static void refused(ThrowingCallable call, String message) {
-    assertThatIllegalArgumentException().isThrownBy(call).withMessage(message);
   }
 
   @ParameterizedTest
@@ -352,11 +280,9 @@ class EditingTest {
     assertThat(a.slerp(b, 0.5).toArray()).containsExactly(new float[] {root, root}, within(1e-6f));
     assertThat(a.slerp(b, 1).toArray()).containsExactly(new float[] {0, 1}, within(1e-6f));
     assertThat(a.slerp(a, 0.3)).as("no arc").isEqualTo(a);
-    refused(
-        () -> a.slerp(Images.of(2, 1, 2, 1, 0, 1, 0, 1), 0.5),
-        "slerp needs as many images of the same size, got "
-            + a
-            + " and "
-            + Images.of(2, 1, 2, 1, 0, 1, 0, 1));
+    Images two = Images.of(2, 1, 2, 1, 0, 1, 0, 1);
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> a.slerp(two, 0.5))
+        .withMessage("slerp needs as many images of the same size, got " + a + " and " + two);
   }
 }

@@ -289,7 +289,7 @@ class CommandsTest {
         "--sampler plms | --sampler must be one of ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, got plms",
         "--sampler ddpm --eta 0.5 | --eta is for --sampler ddim",
         "--sampler dpm-solver --eta 0 | --eta is for --sampler ddim",
-        "--sampler dpm-solver-3 --steps 2 | a solver of order 3 needs at least as many steps, got 2",
+        "--sampler dpm-solver-3 --steps 2 | the solver needs at least 3 steps, got 2",
         "--spacing leading --steps 1 | leading spacing needs at least 2 steps, got 1",
         "--spacing karras --steps 21 | steps must be in [1, 20], the model's training timesteps, got 21",
         "--spacing karras | --spacing spaces --steps, which is missing",

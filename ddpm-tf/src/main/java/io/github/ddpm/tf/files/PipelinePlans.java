@@ -52,6 +52,15 @@ enum PipelinePlans {
     return ImmutableList.of(oneOf(SPACING, spacings), any("steps_offset", 0));
   }
 
+  /** Returns the same for a scheduler that has the default spacing whatever is written there. */
+  List<SchedulerSetting> settingsOfOneSpacing() {
+    String[] others =
+        Stream.of(LEADING, TRAILING, LINSPACE)
+            .filter(other -> !other.equals(spacing))
+            .toArray(String[]::new);
+    return ImmutableList.of(oneOf(SPACING, spacing).alike(others), any("steps_offset", 0));
+  }
+
   /**
    * Checks that settings go together.
    *

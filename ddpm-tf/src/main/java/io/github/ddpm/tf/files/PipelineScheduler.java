@@ -113,7 +113,7 @@ public final class PipelineScheduler implements NoiseScheduler {
   @Override
   public List<Step> steps(BetaSchedule schedule, PredictionType type, double[] timesteps) {
     kind.plans().checkOwn(settings, schedule, timesteps);
-    return kind.solver(settings, timesteps.length).steps(schedule, type, timesteps).stream()
+    return kind.solver(settings).steps(schedule, type, timesteps).stream()
         .map(row -> row.calledAt(kind.plans().told(settings, schedule, row.timestep())))
         .toList();
   }
@@ -129,9 +129,9 @@ public final class PipelineScheduler implements NoiseScheduler {
     int steps =
         ddimPipeline
             ? DDIM_STEPS
-            : kind.plans() == PipelinePlans.OF_DDIM
+            : kind == SchedulerClass.DDPM || kind == SchedulerClass.DDIM
                 ? DDPM_STEPS
-                : kind.solver(settings, trainTimesteps).defaultSteps(trainTimesteps);
+                : kind.solver(settings).defaultSteps(trainTimesteps);
     return Math.min(steps, kind.plans().most(settings, trainTimesteps));
   }
 

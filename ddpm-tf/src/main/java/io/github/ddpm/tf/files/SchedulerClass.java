@@ -6,7 +6,9 @@ import static io.github.ddpm.tf.files.SchedulerSetting.oneOf;
 import io.github.ddpm.AdamsBashforth;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.DpmSolver;
+import io.github.ddpm.DpmSolverSinglestep;
 import io.github.ddpm.NoiseScheduler;
+import io.github.ddpm.Plms;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Step;
 import io.github.ddpm.UniPc;
@@ -37,7 +39,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return settings.text("variance_type").startsWith("fixed_large")
           ? NoiseScheduler.ddpmLarge()
           : NoiseScheduler.ddpm();
@@ -52,8 +54,24 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return NoiseScheduler.ddim(0, false, settings.flag("set_alpha_to_one"));
+    }
+  },
+
+  /** It ends at the noise of timestep 0 unless told otherwise. */
+  PNDM("PNDM", PipelinePlans.OF_DDIM) {
+    @Override
+    List<SchedulerSetting> own() {
+      return List.of(
+          // Runge-Kutta steps, the default, would have to keep more than a row does.
+          new SchedulerSetting("skip_prk_steps", false, List.of(true), List.of()),
+          any("set_alpha_to_one", false));
+    }
+
+    @Override
+    NoiseScheduler solver(SchedulerSettings settings) {
+      return new Plms(settings.flag("set_alpha_to_one"));
     }
   },
 
@@ -73,8 +91,8 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
-      NoiseScheduler solver = of(settings, Math.min(steps, settings.number("solver_order")));
+    NoiseScheduler solver(SchedulerSettings settings) {
+      NoiseScheduler solver = of(settings, settings.number("solver_order"));
       if (!settings.flag("euler_at_final")) {
         return solver;
       }
@@ -105,6 +123,36 @@ enum SchedulerClass {
     }
   },
 
+  /** It knows one spacing. */
+  DPM_SOLVER_SINGLESTEP("DPMSolverSinglestep", PipelinePlans.OF_MULTISTEP) {
+    @Override
+    List<SchedulerSetting> own() {
+      return sigmas(
+          ORDER,
+          // A step of an SDE would have to start again without the noise that it has added.
+          oneOf("algorithm_type", "dpmsolver++").alike("deis"),
+          oneOf("solver_type", "midpoint", "heun").alike("logrho", "bh1", "bh2"),
+          any("lower_order_final", false),
+          oneOf("final_sigmas_type", "zero", "sigma_min"),
+          any(PipelinePlans.CLIPPED, Double.NEGATIVE_INFINITY),
+          oneOf("use_flow_sigmas", false));
+    }
+
+    @Override
+    List<SchedulerSetting> settings() {
+      return Stream.concat(own().stream(), plans().settingsOfOneSpacing().stream()).toList();
+    }
+
+    @Override
+    NoiseScheduler solver(SchedulerSettings settings) {
+      return new DpmSolverSinglestep(
+          settings.number("solver_order"),
+          settings.text("solver_type").equals("midpoint"),
+          settings.flag("lower_order_final"),
+          settings.text("final_sigmas_type").equals("zero"));
+    }
+  },
+
   UNI_PC("UniPCMultistep", PipelinePlans.OF_MULTISTEP) {
     @Override
     List<SchedulerSetting> own() {
@@ -118,9 +166,9 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return new UniPc(
-          Math.min(steps, settings.number("solver_order")),
+          settings.number("solver_order"),
           settings.text("solver_type").equals("bh2"),
           settings.text("final_sigmas_type").equals("zero"));
     }
@@ -139,12 +187,9 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return new AdamsBashforth(
-          Math.min(steps, settings.number("solver_order")),
-          true,
-          settings.flag("lower_order_final"),
-          false);
+          settings.number("solver_order"), true, settings.flag("lower_order_final"), false);
     }
   },
 
@@ -158,7 +203,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return NoiseScheduler.ddim(0, true, settings.text("final_sigmas_type").equals("zero"));
     }
   },
@@ -170,7 +215,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return NoiseScheduler.ddim(1);
     }
   },
@@ -182,7 +227,7 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
+    NoiseScheduler solver(SchedulerSettings settings) {
       return NoiseScheduler.heun();
     }
   },
@@ -194,8 +239,8 @@ enum SchedulerClass {
     }
 
     @Override
-    NoiseScheduler solver(SchedulerSettings settings, int steps) {
-      return new AdamsBashforth(Math.min(steps, 4), false, true, true);
+    NoiseScheduler solver(SchedulerSettings settings) {
+      return NoiseScheduler.lms();
     }
   };
 
@@ -275,6 +320,9 @@ enum SchedulerClass {
     };
   }
 
-  /** Returns the solver that its settings make, for so many timesteps. */
-  abstract NoiseScheduler solver(SchedulerSettings settings, int steps);
+  /**
+   * Returns the solver that its settings make, of an order that plans of fewer timesteps don't
+   * reach.
+   */
+  abstract NoiseScheduler solver(SchedulerSettings settings);
 }

@@ -173,7 +173,7 @@ class ModelFolderTest {
     Files.writeString(
         index,
         """
-        {"_class_name": "DDIMPipeline", "scheduler": ["diffusers", "PNDMScheduler"],
+        {"_class_name": "DDIMPipeline", "scheduler": ["diffusers", "IPNDMScheduler"],
          "unet": ["diffusers", "UNet2DModel"]}""");
     PipelineScheduler pipeline = ModelFolder.read(folder).config().pipeline();
     assertThat(pipeline.kind()).isEqualTo(SchedulerClass.DDIM);
@@ -181,7 +181,7 @@ class ModelFolderTest {
     Files.writeString(index, Files.readString(index).replace("DDIMPipeline", "DDPMPipeline"));
     refused(
         SCHEDULER,
-        "HeunDiscreteScheduler, LMSDiscreteScheduler, got PNDMScheduler; if the model was trained with the noise");
+        "HeunDiscreteScheduler, LMSDiscreteScheduler, got IPNDMScheduler; if the model was trained with the noise");
   }
 
   /** What isn't a library and a class says nothing, so the configuration of the scheduler does. */

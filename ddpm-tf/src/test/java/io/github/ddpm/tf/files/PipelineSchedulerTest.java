@@ -25,15 +25,12 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** What {@code scheduler_config.json} says, against loops of diffusers itself, in double. */
 class PipelineSchedulerTest {
-  static List<JsonNode> solverLoops() throws IOException {
-    JsonNode loops = Json.read(Fixtures.path("golden/solvers.json")).get("loops");
-    return StreamSupport.stream(loops.spliterator(), false).toList();
-  }
-
   /** Plan, timesteps that the network is told, and rows of each scheduler that is a solver. */
   @Test
   void aSolversPlanIsThatOfDiffusers() throws IOException {
-    for (JsonNode loop : solverLoops()) {
+    JsonNode golden = Json.read(Fixtures.path("golden/solvers.json"));
+    JsonNode start = golden.get("start").get(0);
+    for (JsonNode loop : golden.get("loops")) {
       JsonNode config = loop.get("config");
       PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
       BetaSchedule schedule = SchedulerJson.schedule(config);
@@ -49,6 +46,7 @@ class PipelineSchedulerTest {
             .as("%s of %s", i, config)
             .isCloseTo(sigmas[i], withinPercentage(1e-6));
       }
+      assertXs(loop, rows, pipeline.clip(), doubles(start.get("x")), start.get("z"), 1e-6);
       ModelConfig model =
           new ModelConfig(
               UNetConfig.small(4, 4, 1),
@@ -69,6 +67,10 @@ class PipelineSchedulerTest {
             + " sde-dpmsolver++, got dpmsolver",
         "DPMSolverMultistepScheduler | use_beta_sigmas | true | use_beta_sigmas must be false, got true",
         "DPMSolverMultistepScheduler | euler_at_final | 1 | euler_at_final must be true or false, got 1",
+        "DPMSolverSinglestepScheduler | algorithm_type | \"sde-dpmsolver++\" | algorithm_type must be dpmsolver++, got"
+            + " sde-dpmsolver++",
+        "PNDMScheduler | skip_prk_steps | false | skip_prk_steps must be true, got false",
+        "PNDMScheduler | set_alpha_to_one | true | skip_prk_steps must be true, got false",
         "UniPCMultistepScheduler | predict_x0 | false | predict_x0 must be true, got false",
         "UniPCMultistepScheduler | steps_offset | -1 | steps_offset must be at least 0, got -1",
         "EulerDiscreteScheduler | interpolation_type | \"log_linear\" | interpolation_type must be linear, got"
@@ -81,6 +83,18 @@ class PipelineSchedulerTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> SchedulerJson.pipeline(config, Optional.empty()))
         .withMessage(message);
+  }
+
+  @Test
+  void plmsTakesItsOwnStepsAndASinglestepSolverItsOwnSpacing() {
+    ObjectNode plms = Json.object().put("_class_name", "PNDMScheduler").put("skip_prk_steps", true);
+    assertThat(SchedulerJson.pipeline(plms, Optional.empty()).defaultSteps(1000)).isEqualTo(50);
+    ObjectNode config = Json.object().put("_class_name", "DPMSolverSinglestepScheduler");
+    PipelineScheduler pipeline = SchedulerJson.pipeline(config, Optional.empty());
+    assertThat(pipeline.defaultSteps(1000)).isEqualTo(20);
+    config.put("timestep_spacing", "trailing");
+    assertThat(SchedulerJson.pipeline(config, Optional.empty())).isEqualTo(pipeline);
+    assertThat(plan(pipeline, 4, BetaSchedule.linear())).containsExactly(999, 749, 500, 250);
   }
 
   @Test
@@ -158,24 +172,36 @@ class PipelineSchedulerTest {
     BetaSchedule schedule = SchedulerJson.schedule(config);
     double[] plan = plan(pipeline, 5, schedule);
     assertThat(plan).containsExactly(doubles(loop.get("timesteps")));
-    double[] x = doubles(loop.get("x"));
     List<Step> rows = pipeline.steps(schedule, SchedulerJson.predictionType(config), plan);
-    for (int row = 0; row < rows.size(); row++) {
-      Step step = rows.get(row);
-      double[] z = doubles(loop.get("z").get(row));
-      for (int i = 0; i < x.length; i++) {
-        double out = 0.7 * Math.sin(2 * x[i] + step.timestep() / 300);
-        double raw = step.x0FromX() * x[i] + step.x0FromOut() * out;
-        double x0 = Math.max(-pipeline.clip(), Math.min(pipeline.clip(), raw));
-        x[i] =
-            step.fromX() * x[i]
+    assertXs(loop, rows, pipeline.clip(), doubles(loop.get("x")), loop.get("z"), 1e-9);
+  }
+
+  /** Runs rows with a formula as the network. */
+  private static void assertXs(
+      JsonNode loop, List<Step> rows, double clip, double[] start, JsonNode z, double tolerance) {
+    for (int i = 0; i < start.length; i++) {
+      double x = start[i];
+      double[] kept = new double[3];
+      for (int row = 0; row < rows.size(); row++) {
+        Step step = rows.get(row);
+        double out = 0.7 * Math.sin(2 * x + step.timestep() / 300);
+        double raw = step.x0FromX() * x + step.x0FromOut() * out;
+        double x0 = Math.max(-clip, Math.min(clip, raw));
+        double keeps = step.keptFromX() * x + step.keptFromX0() * x0;
+        x =
+            step.fromX() * x
                 + step.fromOut() * out
                 + step.fromX0() * x0
-                + step.fromNoise() * z[i];
+                + step.fromPrevious() * kept[0]
+                + step.fromOlder() * kept[1]
+                + step.fromOldest() * kept[2]
+                + step.fromNoise() * z.get(row).get(i).asDouble();
+        kept = new double[] {keeps, kept[0], kept[1]};
+        double expected = loop.get("xs").get(row).get(i).asDouble();
+        assertThat(x)
+            .as("row %s of %s", row, loop.get("config"))
+            .isCloseTo(expected, within(tolerance * Math.max(1, Math.abs(expected))));
       }
-      assertThat(x)
-          .as("row %s of %s", row, config)
-          .containsExactly(doubles(loop.get("xs").get(row)), within(1e-9));
     }
   }
 
