@@ -44,6 +44,7 @@ class EditingTest {
         Guidance.NONE,
         1,
         0,
+        false,
         Optional.of(start),
         Optional.empty(),
         DenoiseRequest.NOBODY);
@@ -289,6 +290,7 @@ class EditingTest {
             Guidance.NONE,
             3,
             ratio,
+            false,
             Optional.empty(),
             Optional.empty(),
             DenoiseRequest.NOBODY);

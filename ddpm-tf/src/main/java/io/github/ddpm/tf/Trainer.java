@@ -91,7 +91,8 @@ public final class Trainer implements AutoCloseable {
   /**
    * Starts a training from a finished model, of this library or of diffusers: its weights, network,
    * noise and prediction type, but a new optimizer, moving average and label counts. A tenth to a
-   * hundredth of the usual learning rate keeps most of what it knows.
+   * hundredth of the usual learning rate keeps most of what it knows. A variance that it learned is
+   * trained no further, so the model is sampled with the small one from then on.
    *
    * @param folder a model; its state of training, if it has one, is left alone
    * @param options label dropout must be 0 for a model with classes and no null label
