@@ -93,7 +93,7 @@ FOLDERS = {
             add_attention=False,
         ),
     ),
-    # Twice the channels out: a learned variance. The mean alone is used, with a fixed variance.
+    # Twice the channels out: a learned variance.
     "folder-learned-variance": dict(
         size=8,
         labels=None,
@@ -124,21 +124,10 @@ OLD_NAMES = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_o
 ROUNDED = {"F32": "<f4", "F16": "<f2"}
 
 
-def draw(model, rng, dtype):
-    """Weights that make every part count: affine norms, biases, attention logits of about unit size."""
-    for name, p in model.named_parameters():
-        noise = rng.standard_normal(tuple(p.shape))
-        if "norm" in name:
-            value = (1 if name.endswith("weight") else 0) + 0.3 * noise
-        elif name.endswith("bias"):
-            value = 0.2 * noise
-        else:
-            gain = 2 if "to_q" in name or "to_k" in name else 1
-            value = gain * noise / np.sqrt(p[0].numel())
-        if dtype == "BF16":
-            p.data = torch.from_numpy(value).to(torch.bfloat16).double()
-        else:
-            p.data = torch.from_numpy(value.astype(ROUNDED[dtype]).astype("<f8"))
+def rounded(value, dtype):
+    if dtype == "BF16":
+        return torch.from_numpy(value).to(torch.bfloat16).double()
+    return torch.from_numpy(value.astype(ROUNDED[dtype]).astype("<f8"))
 
 
 def write_json(path, value):
@@ -156,7 +145,7 @@ for seed, (name, spec) in enumerate(FOLDERS.items(), start=11):
     os.makedirs(unet, exist_ok=True)
     model, scheduler = made[name]
     rng = np.random.default_rng(seed)
-    draw(model, rng, spec["dtype"])
+    reference.draw(model, rng, lambda value: rounded(value, spec["dtype"]))
     size = spec["config"]["sample_size"]
     channels = spec["config"].get("in_channels", 3)
     shape = (2, channels, *(size if isinstance(size, tuple) else (size, size)))
@@ -180,6 +169,12 @@ for seed, (name, spec) in enumerate(FOLDERS.items(), start=11):
             learned = scheduler.config.variance_type.startswith("learned")
             fixed = dict(variance_type="fixed_small") if learned else {}
             expected["ddpm5"] = reference.loop(DDPM.from_config(scheduler.config, **fixed), network, sample, z)
+            if learned:
+                # Trailing plans end above timestep 0, where diffusers adds noise once more.
+                for spacing, steps in {"leading": 5, "trailing": 4}.items():
+                    own = DDPM.from_config(scheduler.config, timestep_spacing=spacing)
+                    both = lambda x, t: model(x, t, labels).sample
+                    expected[f"{spacing}{steps}"] = reference.loop(own, both, sample, z, steps)
     head = reference.header(commit)
     reference.write_safetensors(os.path.join(folder, "expected.safetensors"), expected, head)
 
@@ -211,12 +206,6 @@ for seed, (name, spec) in enumerate(FOLDERS.items(), start=11):
                 values = json.load(config)
             write_json(os.path.join(folder, file), {key: values[key] for key in keys.split()})
     if spec["pipeline"]:
-        index = {
-            "_class_name": spec["pipeline"],
-            "_diffusers_version": head["version"],
-            "scheduler": ["diffusers", type(scheduler).__name__],
-            "unet": ["diffusers", "UNet2DModel"],
-        }
-        write_json(os.path.join(folder, "model_index.json"), index)
-    worst = max(float(v.abs().max()) for key, v in expected.items() if key.endswith("5"))
+        reference.write_index(folder, spec["pipeline"], scheduler, head["version"])
+    worst = max(float(v.abs().max()) for key, v in expected.items() if key[-1] in "45")
     print(name, sum(p.numel() for p in weights.values()), "parameters, out sd", float(expected["out"].std()), worst)

@@ -187,22 +187,8 @@ configs["unet-relu"] = dict(
 SCHEDULED = ["unet-adm", "unet-mish", "unet-gelu", "unet-relu"]
 
 
-def draw(model, rng):
-    """Weights that make every part count: affine norms, biases, attention logits of about unit size."""
-    for name, p in model.named_parameters():
-        noise = rng.standard_normal(tuple(p.shape))
-        if "norm" in name:
-            value = (1 if name.endswith("weight") else 0) + 0.3 * noise
-        elif name.endswith("bias"):
-            value = 0.2 * noise
-        elif name == "class_embedding.weight":
-            value = 0.7 * noise
-        else:
-            gain = 2 if "to_q" in name or "to_k" in name else 2.5 if name == "conv_out.weight" else 1
-            value = gain * noise / np.sqrt(p[0].numel())
-        if name.startswith("conv_in"):
-            value *= 0.3  # small activations, so that the first norms' epsilon shows
-        p.data = torch.from_numpy(value.astype("<f4").astype("<f8"))
+# Small activations at first, so that the first norms' epsilon shows, and outputs that vary.
+FACTORS = {"class_embedding.weight": 2.8, "conv_in.weight": 0.3, "conv_in.bias": 0.3, "conv_out.weight": 2.5}
 
 
 def train(model, loss, max_norm=None):
@@ -228,7 +214,7 @@ for name, spec in configs.items():
     os.makedirs(os.path.join(folder, "unet"), exist_ok=True)
     model, scheduler = made[name]
     rng = np.random.default_rng(spec["seed"])
-    draw(model, rng)
+    reference.draw(model, rng, lambda value: torch.from_numpy(value.astype("<f4").astype("<f8")), FACTORS)
     weights = {key: p.detach().clone() for key, p in model.named_parameters()}
     assert list(model.state_dict()) == list(weights)
 
@@ -292,12 +278,6 @@ for name, spec in configs.items():
     )
     model.save_config(os.path.join(folder, "unet"))
     scheduler.save_config(os.path.join(folder, "scheduler"))
-    index = {
-        "_class_name": type(scheduler).__name__.replace("Scheduler", "Pipeline"),
-        "_diffusers_version": head["version"],
-        "scheduler": ["diffusers", type(scheduler).__name__],
-        "unet": ["diffusers", "UNet2DModel"],
-    }
-    with open(os.path.join(folder, "model_index.json"), "w", encoding="utf-8") as file:
-        file.write(json.dumps(index, indent=2) + "\n")
+    pipeline = type(scheduler).__name__.replace("Scheduler", "Pipeline")
+    reference.write_index(folder, pipeline, scheduler, head["version"])
     print(name, sum(p.numel() for p in weights.values()), "parameters, out sd", float(out.std()), losses, norms, zero)

@@ -96,12 +96,41 @@ def use_double():
     torch.baddbmm = baddbmm
 
 
-def loop(scheduler, network, x, z):
-    """One step of a scheduler for each of the noises z, from x with network(x, t)."""
+def draw(model, rng, rounded, factors={}):
+    """Gives a model weights that make every part count: affine norms, biases, attention logits of about unit size.
+
+    rounded makes a tensor of an array as it will be stored; factors are of weights by name.
+    """
+    for name, p in model.named_parameters():
+        noise = rng.standard_normal(tuple(p.shape))
+        if "norm" in name:
+            value = (1 if name.endswith("weight") else 0) + 0.3 * noise
+        elif name.endswith("bias"):
+            value = 0.2 * noise
+        else:
+            gain = 2 if "to_q" in name or "to_k" in name else 1
+            value = gain * noise / np.sqrt(p[0].numel())
+        p.data = rounded(value * factors.get(name, 1))
+
+
+def write_index(folder, pipeline, scheduler, version):
+    """model_index.json as a pipeline writes it."""
+    index = {
+        "_class_name": pipeline,
+        "_diffusers_version": version,
+        "scheduler": ["diffusers", type(scheduler).__name__],
+        "unet": ["diffusers", "UNet2DModel"],
+    }
+    with open(os.path.join(folder, "model_index.json"), "w", encoding="utf-8") as file:
+        file.write(json.dumps(index, indent=2) + "\n")
+
+
+def loop(scheduler, network, x, z, steps=None):
+    """One step of a scheduler for each of the noises z, or for the first few, from x with network(x, t)."""
     noises = iter(z)
     sys.modules[type(scheduler).__module__].randn_tensor = lambda *args, **kwargs: next(noises)
     scheduler.set_timesteps(len(z))
-    for t in scheduler.timesteps:
+    for t in scheduler.timesteps[:steps]:
         x = scheduler.step(network(x, t), t, x).prev_sample
     return x
 

@@ -48,6 +48,11 @@ public abstract class PredictorContract {
     return 1e-3f;
   }
 
+  /** Whether the model learned a variance. */
+  protected boolean learnsVariance() {
+    return false;
+  }
+
   @BeforeEach
   final void open() {
     model = predictor();
@@ -206,6 +211,29 @@ public abstract class PredictorContract {
         assertThat(estimates.get(0).get(row))
             .containsExactly(estimates.get(1).get(row), within(tolerance()));
       }
+    }
+  }
+
+  @Test
+  final void aLearnedVarianceIsThatOfTheDefault() {
+    Sampler fixed = Sampler.ddpm().steps(STEPS).labels(labelArray(3)).seed(SEED).with(model);
+    Sampler learned = fixed.learnedVariance();
+    if (!learnsVariance()) {
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> learned.sample(3))
+          .withMessage("the model learned no variance");
+      return;
+    }
+    assertThat(learned.sample(3)).isNotEqualTo(fixed.sample(3));
+    List<Sampler> samplers = new ArrayList<>(List.of(learned, learned.threshold(0.5, 2)));
+    if (info.nullLabel()) {
+      samplers.add(learned.guidance(2.5));
+      samplers.add(learned.guidance(2.5).guidanceRescale(0.7));
+    }
+    for (Sampler sampler : samplers) {
+      Images images = sampler.sample(3);
+      assertSame(images, sampler.with(plain(model)).sample(3));
+      assertSame(images.slice(1, 2), sampler.first(1).labels(labelArray(3)).sample(1));
     }
   }
 
@@ -558,6 +586,11 @@ public abstract class PredictorContract {
       @Override
       public float[] predict(float[] x, double timestep, int... labels) {
         return model.predict(x, timestep, labels);
+      }
+
+      @Override
+      public float[] predictVariance(float[] x, double timestep, int... labels) {
+        return model.predictVariance(x, timestep, labels);
       }
 
       @Override

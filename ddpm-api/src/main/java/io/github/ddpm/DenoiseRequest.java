@@ -31,6 +31,8 @@ import java.util.function.Supplier;
  *     the absolute value that this share of an image's values is at most at, and in [1, clip]
  *     (dynamic thresholding, Saharia et al. 2022, "Photorealistic Text-to-Image Diffusion Models
  *     with Deep Language Understanding", section 2.3); in [0, 1]
+ * @param learnedVariance whether the fresh noise of a row has the variance that the model learned
+ *     for each value; {@link Sampler#learnedVariance} has more. The rows are those of DDPM then
  * @param start what sampling starts from; empty for noise
  * @param inpainting what is known of the images; empty for nothing
  * @param listener who is told after each row; sampling is canceled when it answers {@code false}
@@ -44,9 +46,13 @@ public record DenoiseRequest(
     Guidance guidance,
     double clip,
     double thresholdRatio,
+    boolean learnedVariance,
     Optional<Start> start,
     Optional<Inpainting> inpainting,
     Predicate<Progress> listener) {
+
+  /** A square root squared is no longer quite what it was. */
+  private static final double ROUNDING = 1e-6;
 
   /** Stands for no listener. */
   static final Predicate<Progress> NOBODY = progress -> true;
@@ -77,6 +83,22 @@ public record DenoiseRequest(
         "the ratio of a threshold must be in [0, 1], got %s",
         thresholdRatio);
     checkArgument(thresholdRatio == 0 || clip >= 1, "a threshold must be at least 1, got %s", clip);
+    for (int row = 0; learnedVariance && row + 1 < steps.size(); row++) {
+      checkSmallVariance(steps.get(row), steps.get(row + 1));
+    }
+  }
+
+  private static void checkSmallVariance(Step step, Step next) {
+    double small =
+        Math.sqrt(
+            Transition.posteriorVariance(
+                step.signal() * step.signal(), next.signal() * next.signal()));
+    checkArgument(
+        Math.abs(step.fromNoise() - small) <= ROUNDING * small,
+        "a learned variance goes with ddpm(), whose noise at timestep %s is %s, got %s",
+        step.timestep(),
+        small,
+        step.fromNoise());
   }
 
   /** Makes a request that starts from noise and knows nothing of the images. */
@@ -98,6 +120,7 @@ public record DenoiseRequest(
         Guidance.of(guidance),
         clip,
         0,
+        false,
         Optional.empty(),
         Optional.empty(),
         listener);
@@ -130,6 +153,7 @@ public record DenoiseRequest(
         guidance,
         clip,
         thresholdRatio,
+        learnedVariance,
         start,
         inpainting,
         listener);
@@ -258,6 +282,20 @@ public record DenoiseRequest(
    */
   public float[] stepNoise(int row, int imageSize) {
     return noise(1 + checkElementIndex(row, steps.size(), "row"), imageSize);
+  }
+
+  /**
+   * Returns the range of a learned variance: the noise z of a row is multiplied by exp(v·range),
+   * with v what {@link Predictor#predictVariance} says of each value. It is log √(β/β̃), which is
+   * the logarithm of the ratio of the noise before a row to that after it.
+   *
+   * @param row in [0, steps.size())
+   * @return above 0; 0 where there is no learned variance or, in the last row, no noise
+   */
+  public double varianceRange(int row) {
+    return learnedVariance && row + 1 < steps.size()
+        ? Math.log(steps.get(row).noise() / steps.get(row + 1).noise())
+        : 0;
   }
 
   /**

@@ -62,6 +62,15 @@ final class Estimates {
     return x0;
   }
 
+  /** Gives noise the standard deviations that were learned, on the way from 1 to e to the range. */
+  static float[] spread(float[] z, float[] variance, double range) {
+    float[] spread = new float[z.length];
+    for (int i = 0; i < z.length; i++) {
+      spread[i] = (float) (Math.exp(range * variance[i]) * z[i]);
+    }
+    return spread;
+  }
+
   /** Returns what a share of the absolute values is at most at, between two values linearly. */
   private static double quantile(double[] values, double ratio) {
     double[] sorted = Arrays.stream(values).map(Math::abs).sorted().toArray();

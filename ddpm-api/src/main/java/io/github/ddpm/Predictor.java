@@ -33,6 +33,21 @@ public interface Predictor extends AutoCloseable {
   float[] predict(float[] x, double timestep, int... labels);
 
   /**
+   * Calls the network once for the variance that it learned, of which {@link
+   * Sampler#learnedVariance} tells.
+   *
+   * @param x as in {@link #predict}, and so are the others
+   * @return of the shape of x: 0 for the least variance of a value, 1 for the most, on a scale of
+   *     logarithms; nothing keeps a network from going beyond
+   * @throws IllegalArgumentException as {@link #predict} does, and if the network learned none
+   * @throws IllegalStateException after {@link #close}
+   * @implSpec The default is that of a network that learned none.
+   */
+  default float[] predictVariance(float[] x, double timestep, int... labels) {
+    throw new IllegalArgumentException("the model learned no variance");
+  }
+
+  /**
    * Makes a sampler with this model, set up as the model comes: for a loaded one, as its {@code
    * scheduler_config.json} and pipeline have it in Python, but that timesteps are spaced by the
    * {@linkplain ModelInfo#spacingExponent exponent} of a model that has one, and that one that was
@@ -56,9 +71,9 @@ public interface Predictor extends AutoCloseable {
    *     this thread is interrupted, which it stays
    * @throws IllegalStateException after {@link #close}, or if the network returned a number that is
    *     not finite
-   * @implSpec The default calls {@link #predict} once per row, twice with guidance, for all images
-   *     together. An override may be faster but must give the same images up to float rounding, and
-   *     must report each row.
+   * @implSpec The default calls {@link #predict} once per row, twice with guidance, and {@link
+   *     #predictVariance} where that is asked for, for all images together. An override may be
+   *     faster but must give the same images up to float rounding, and must report each row.
    */
   default Images denoise(DenoiseRequest request) {
     ModelInfo model = info();
@@ -76,6 +91,10 @@ public interface Predictor extends AutoCloseable {
         out = Estimates.guided(request.guidance(), out, unguided, request.count());
       }
       float[] z = step.fromNoise() > 0 ? request.stepNoise(row, model.imageSize()) : none;
+      double range = request.varianceRange(row);
+      if (range > 0) {
+        z = Estimates.spread(z, predictVariance(x, step.timestep(), labels), range);
+      }
       float[] oldest = kept.removeLast();
       float[] older = kept.peekLast();
       float[] previous = kept.peekFirst();
@@ -130,8 +149,7 @@ public interface Predictor extends AutoCloseable {
    *
    * @param folder a model in the layout of diffusers: {@code model_index.json}, which may be
    *     missing, {@code unet/} and {@code scheduler/}, or what is in these two side by side; the
-   *     README lists the options of diffusers that work. Of a learned variance the mean alone is
-   *     used
+   *     README lists the options of diffusers that work
    * @param precision what to compute in, whatever the weights are stored in
    * @throws IOException if the folder can't be read or isn't a model; the message names the file
    *     and what is wrong

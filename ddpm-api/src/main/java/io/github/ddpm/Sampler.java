@@ -159,6 +159,15 @@ public interface Sampler {
   Sampler threshold(double ratio, double most);
 
   /**
+   * The fresh noise of each row gets the variance that the model learned for each value, with v
+   * what {@link Predictor#predictVariance} says of it: exp(v·log β + (1 - v)·log β̃), between those
+   * of {@link #ddpm}, β̃, and of {@link NoiseScheduler#ddpmLarge}, β (Nichol and Dhariwal 2021,
+   * "Improved Denoising Diffusion Probabilistic Models", eq. 15). With guidance, it is that with
+   * the label. It goes with {@link #ddpm}.
+   */
+  Sampler learnedVariance();
+
+  /**
    * Sampling starts at these x in place of noise: noise of your own, such as that of {@link
    * #noise}, or, for {@link NoiseScheduler#ddimInverse}, images. Image k starts from {@code k mod
    * x.count()}.

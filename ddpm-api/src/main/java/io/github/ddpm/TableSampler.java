@@ -123,6 +123,11 @@ final class TableSampler implements Sampler {
   }
 
   @Override
+  public Sampler learnedVariance() {
+    return with(copy -> copy.learnedVariance = true);
+  }
+
+  @Override
   public Sampler startingAt(Images x) {
     requireNonNull(x, "x");
     return with(
@@ -220,6 +225,7 @@ final class TableSampler implements Sampler {
         settings.guidance,
         settings.clip,
         settings.thresholdRatio,
+        settings.learnedVariance,
         settings.images.map(images -> start(images, rows)),
         settings.inpainting,
         settings.listener);
@@ -255,6 +261,7 @@ final class TableSampler implements Sampler {
     private long first;
     private double clip = 1;
     private double thresholdRatio;
+    private boolean learnedVariance;
 
     /** What to start from. */
     private Optional<Images> images = Optional.empty();
@@ -276,6 +283,7 @@ final class TableSampler implements Sampler {
       copy.first = first;
       copy.clip = clip;
       copy.thresholdRatio = thresholdRatio;
+      copy.learnedVariance = learnedVariance;
       copy.images = images;
       copy.strength = strength;
       copy.inpainting = inpainting;

@@ -43,6 +43,7 @@ class EditingTest {
         Guidance.NONE,
         1,
         0,
+        false,
         Optional.of(start),
         Optional.empty(),
         DenoiseRequest.NOBODY);
@@ -217,6 +218,7 @@ class EditingTest {
             Guidance.NONE,
             3,
             ratio,
+            false,
             Optional.empty(),
             Optional.empty(),
             DenoiseRequest.NOBODY);

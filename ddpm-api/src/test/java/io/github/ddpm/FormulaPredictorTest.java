@@ -39,6 +39,28 @@ class FormulaPredictorTest {
   }
 
   @Nested
+  class WithAVariance extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      return new FormulaPredictor(FormulaPredictor.withLabels().info()) {
+        @Override
+        public float[] predictVariance(float[] x, double timestep, int... labels) {
+          float[] variance = predict(x, timestep, labels);
+          for (int i = 0; i < variance.length; i++) {
+            variance[i] = Math.abs(variance[i]);
+          }
+          return variance;
+        }
+      };
+    }
+
+    @Override
+    protected boolean learnsVariance() {
+      return true;
+    }
+  }
+
+  @Nested
   class WithoutLabels extends PredictorContract {
     @Override
     protected Predictor predictor() {

@@ -1,5 +1,7 @@
 package io.github.ddpm.tf;
 
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.PredictionType;
 import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.files.ArrayFormat;
 import io.github.ddpm.tf.files.DType;
@@ -55,11 +57,36 @@ public final class ModelFiles {
    */
   public static void convert(Path from, Path to, Storage storage) throws IOException {
     try (ModelFolder saved = ModelFolder.read(from)) {
-      // In memory before anything is replaced, and checked to be those of the network.
-      WeightLayout layout = layout(saved);
-      float[] weights = layout.pack(saved.weights().source());
-      ModelFolder.write(to, saved.config(), layout.unpack(weights), storage.type);
+      write(saved, to, storage);
     }
+  }
+
+  /**
+   * Writes a whole model with a network that was saved alone, as {@link #convert(Path, Path,
+   * Storage)} does; see {@link io.github.ddpm.Predictor#load(Path, BetaSchedule, PredictionType)}.
+   *
+   * @param from {@code config.json} and the weights, such as {@code unet_ema/} of a checkpoint
+   * @param schedule the noise that the network was trained with
+   * @param type what it predicts
+   * @param to as there
+   * @param storage of the weights
+   * @throws IOException as that method does
+   * @throws IllegalArgumentException if the type doesn't go with the schedule
+   * @throws IllegalStateException as that method does
+   */
+  public static void convert(
+      Path from, BetaSchedule schedule, PredictionType type, Path to, Storage storage)
+      throws IOException {
+    try (ModelFolder saved = ModelFolder.read(from, schedule, type)) {
+      write(saved, to, storage);
+    }
+  }
+
+  private static void write(ModelFolder saved, Path to, Storage storage) throws IOException {
+    // In memory before anything is replaced, and checked to be those of the network.
+    WeightLayout layout = layout(saved);
+    float[] weights = layout.pack(saved.weights().source());
+    ModelFolder.write(to, saved.config(), layout.unpack(weights), storage.type);
   }
 
   /**

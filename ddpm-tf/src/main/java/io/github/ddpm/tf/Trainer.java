@@ -92,7 +92,8 @@ public final class Trainer implements AutoCloseable {
   /**
    * Starts a training from a finished model, of this library or of diffusers: its weights, network,
    * noise and prediction type, but a new optimizer, moving average and label counts. A tenth to a
-   * hundredth of the usual learning rate keeps most of what it knows.
+   * hundredth of the usual learning rate keeps most of what it knows. A variance that it learned is
+   * trained no further, so the model is sampled with the small one from then on.
    *
    * @param folder a model; its state of training, if it has one, is left alone
    * @param options label dropout must be 0 for a model with classes and no null label
@@ -104,22 +105,51 @@ public final class Trainer implements AutoCloseable {
    */
   public static Trainer fineTune(Path folder, TrainingOptions options) throws IOException {
     try (ModelFolder saved = ModelFolder.read(folder)) {
-      return new Trainer(
-          TrainingStart.from(folder, saved, saved.config().network(), Optional.empty(), options));
+      return fineTune(folder, saved, options);
     }
   }
 
   /**
-   * Starts a training as {@link #fineTune} does, but toward what models predict instead of toward
-   * the data: one call of the trained network then does what takes several of theirs, be it of two
-   * networks ({@link Autoguidance}) or of one in a row ({@link ProgressiveDistillation}). A step
-   * takes a forward pass more for each of these calls, and the memory of their networks, whose
-   * weights are constants of the graph. Resuming needs all folders where and as they were.
+   * Starts a training as {@link #fineTune(Path, TrainingOptions)} does, from a network that was
+   * saved alone; see {@link Predictor#load(Path, BetaSchedule, PredictionType)}.
+   *
+   * @param folder {@code config.json} and the weights, such as {@code unet_ema/} of a checkpoint
+   * @param schedule the noise that it was trained with, and is trained with on
+   * @param type what it predicts
+   * @param options as there
+   * @throws IOException if something is missing or wrong; the message names the file and what is
+   *     wrong
+   * @throws IllegalArgumentException if the type doesn't go with the schedule, or the options don't
+   *     fit the model
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link
+   *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
+   */
+  public static Trainer fineTune(
+      Path folder, BetaSchedule schedule, PredictionType type, TrainingOptions options)
+      throws IOException {
+    try (ModelFolder saved = ModelFolder.read(folder, schedule, type)) {
+      return fineTune(folder, saved, options);
+    }
+  }
+
+  private static Trainer fineTune(Path folder, ModelFolder saved, TrainingOptions options)
+      throws IOException {
+    return new Trainer(
+        TrainingStart.from(folder, saved, saved.config().network(), Optional.empty(), options));
+  }
+
+  /**
+   * Starts a training as {@link #fineTune(Path, TrainingOptions)} does, but toward what models
+   * predict instead of toward the data: one call of the trained network then does what takes
+   * several of theirs, be it of two networks ({@link Autoguidance}) or of one in a row ({@link
+   * ProgressiveDistillation}). A step takes a forward pass more for each of these calls, and the
+   * memory of their networks, whose weights are constants of the graph. Resuming needs all folders
+   * where and as they were.
    *
    * @param folder the model to start from, which autoguidance guides
    * @param distillation what to learn
-   * @param options as for {@link #fineTune}; without min-SNR weighting in progressive distillation,
-   *     which has its own
+   * @param options as for {@link #fineTune(Path, TrainingOptions)}; without min-SNR weighting in
+   *     progressive distillation, which has its own
    * @throws IOException if something is missing or wrong in a folder; the message names the file
    *     and what is wrong
    * @throws IllegalArgumentException if a model is one of something else, or a number of steps, or
@@ -139,9 +169,9 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Starts a training as {@link #fineTune} does, with more residual blocks at each level than the
-   * model has. The new ones do nothing at first (Net2DeeperNet, Chen et al. 2016), so training goes
-   * on from what the model knows.
+   * Starts a training as {@link #fineTune(Path, TrainingOptions)} does, with more residual blocks
+   * at each level than the model has. The new ones do nothing at first (Net2DeeperNet, Chen et al.
+   * 2016), so training goes on from what the model knows.
    *
    * @param layersPerBlock at least the model's; see {@link UNetConfig#withLayersPerBlock}
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link

@@ -64,10 +64,12 @@ record TrainingStart(
       weights = new Deepening(weights, layers, initial, more);
     }
     // Who learns from the data, or all timesteps, is no longer the model of few steps it was, and
-    // the data may be other data.
+    // the data may be other data. The loss says nothing of a variance.
     ModelConfig start =
         new ModelConfig(
-            network, Teacher.question(saved.config().info()), saved.config().pipeline());
+            network,
+            Teacher.question(saved.config().info()),
+            saved.config().pipeline().withoutLearnedVariance());
     return new TrainingStart(
         teacher.map(given -> given.student(start)).orElse(start),
         teacher,

@@ -292,6 +292,24 @@ class TrainerTest {
     return Longs.asList(counts);
   }
 
+  /** Only the mean is trained, so that the other half no longer fits it. */
+  @Test
+  void fineTuningEndsALearnedVariance() throws IOException {
+    Path golden = Fixtures.path("golden/folder-learned-variance");
+    Path scheduler = Path.of("scheduler", "scheduler_config.json");
+    try (Trainer trainer = Trainer.fineTune(golden, OPTIONS.withLabelDropout(0))) {
+      trainer.save(folder);
+    }
+    String before = Files.readString(golden.resolve(scheduler));
+    String after = Files.readString(folder.resolve(scheduler));
+    assertThat(before).contains("\"learned_range\"").doesNotContain("fixed_small");
+    assertThat(after).contains("\"fixed_small\"").doesNotContain("learned");
+    try (Predictor model = Predictor.load(folder)) {
+      Sampler ddpm = Sampler.ddpm().steps(3).seed(1).with(model);
+      assertThat(model.sampler().steps(3).seed(1).sample(1)).isEqualTo(ddpm.sample(1));
+    }
+  }
+
   @Test
   void fineTuningStartsFromAFinishedModel() throws IOException {
     Path diffusers = Fixtures.path("golden/folder-fp16");

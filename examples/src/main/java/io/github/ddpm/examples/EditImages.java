@@ -264,7 +264,7 @@ public final class EditImages implements Callable<Integer> {
     @Option(
         names = "--mask",
         required = true,
-        description = "a PNG file of that size: white is drawn, black stays")
+        description = "a PNG file of that size: white is drawn, what is black or transparent stays")
     private Path mask;
 
     @Option(
@@ -288,7 +288,7 @@ public final class EditImages implements Callable<Integer> {
     public Integer call() throws IOException {
       common.check(".png");
       Images image = Images.readPng(from);
-      Images where = Images.readPng(mask);
+      Images where = Pictures.mask(Images.readPng(mask));
       try (Predictor predictor = common.open()) {
         Sampler sampler =
             common

@@ -61,12 +61,7 @@ public final class GenerateImages extends GenerateCommand {
 
   @Override
   public Integer call() throws IOException {
-    if ((schedule == null) != (prediction == null)) {
-      throw new IllegalArgumentException(
-          "--schedule and --prediction go together, got "
-              + (schedule == null ? "--prediction " + prediction : "--schedule " + schedule)
-              + " alone");
-    }
+    Noise.checkBoth(schedule, prediction);
     Optional<Sampler> named =
         sampler.equals(OWN) ? Optional.empty() : Optional.of(Samplers.of(sampler, null, OWN));
     return draw(model, named, steps);
@@ -81,9 +76,7 @@ public final class GenerateImages extends GenerateCommand {
     try {
       return super.open(folder, precision);
     } catch (NoSuchFileException e) {
-      throw e.getFile().endsWith("scheduler_config.json")
-          ? new IOException(e.getMessage() + ", and so do --schedule and --prediction here", e)
-          : e;
+      throw Noise.explained(e);
     }
   }
 }

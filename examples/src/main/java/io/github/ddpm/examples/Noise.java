@@ -5,6 +5,8 @@ import com.google.common.primitives.Doubles;
 import com.google.common.primitives.Ints;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.PredictionType;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
 import java.util.List;
 
 /** Commands know schedules and prediction types by these words. */
@@ -63,6 +65,23 @@ final class Noise {
   private static IllegalArgumentException wrong(String option, String why) {
     return new IllegalArgumentException(
         "--schedule must be " + SCHEDULES + ", got " + option + ": " + why);
+  }
+
+  /** Refuses one of the options without the other, where they are of a network saved alone. */
+  static void checkBoth(String schedule, String prediction) {
+    if ((schedule == null) != (prediction == null)) {
+      throw new IllegalArgumentException(
+          "--schedule and --prediction go together, got "
+              + (schedule == null ? "--prediction " + prediction : "--schedule " + schedule)
+              + " alone");
+    }
+  }
+
+  /** Returns what is wrong with a folder, and, if its scheduler is missing, what options help. */
+  static IOException explained(NoSuchFileException e) {
+    return e.getFile().endsWith("scheduler_config.json")
+        ? new IOException(e.getMessage() + ", which --schedule and --prediction say here", e)
+        : e;
   }
 
   /** Returns what {@link #schedule} understands, of a schedule that it makes. */

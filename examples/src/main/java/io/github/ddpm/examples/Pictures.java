@@ -5,6 +5,7 @@ import io.github.ddpm.Images;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
@@ -27,6 +28,25 @@ final class Pictures {
   /** Returns each of them. */
   static List<BufferedImage> each(Images images) {
     return IntStream.range(0, images.count()).mapToObj(images::toBufferedImage).toList();
+  }
+
+  /**
+   * Returns the mask that a picture shows: itself, or, if it has alpha, one channel of the lightest
+   * of its colors on black, so that what is transparent is below 0.
+   */
+  static Images mask(Images picture) {
+    int channels = picture.channels();
+    if (channels % 2 == 1) {
+      return picture;
+    }
+    float[] values = picture.toArray();
+    float[] mask = new float[values.length / channels];
+    for (int i = 0; i < mask.length; i++) {
+      int alpha = (i + 1) * channels - 1;
+      float lightest = Floats.max(Arrays.copyOfRange(values, i * channels, alpha));
+      mask[i] = (1 + lightest) * (1 + values[alpha]) / 2 - 1;
+    }
+    return Images.of(picture.count(), picture.height(), picture.width(), 1, mask);
   }
 
   /** Returns what of a picture stays, with gray where a mask is above 0. */

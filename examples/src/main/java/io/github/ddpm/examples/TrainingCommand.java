@@ -10,6 +10,7 @@ import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.time.Duration;
@@ -57,7 +58,8 @@ final class TrainingCommand {
   @Option(
       names = "--from",
       description =
-          "folder of a model to start from, which also decides channels, prediction and schedule")
+          "folder of a model to start from, which also decides channels, prediction and schedule; with both --prediction"
+              + " and --schedule, of a network that was saved alone, such as unet_ema/ of a checkpoint")
   Path from;
 
   @Option(
@@ -153,9 +155,8 @@ final class TrainingCommand {
       throw new IllegalArgumentException(
           "--resume goes on with the options that training was started with: none that say how to train can go with it");
     }
-    if (from != null && (channels != null || prediction != null || schedule != null)) {
-      throw new IllegalArgumentException(
-          "--from takes channels, prediction and schedule from the model; leave them out");
+    if (from != null) {
+      checkFrom();
     }
     if (guide != null && (from == null || layers != null)) {
       throw new IllegalArgumentException(
@@ -174,6 +175,18 @@ final class TrainingCommand {
     checkNoTraining();
     predictionType();
     noise();
+  }
+
+  private void checkFrom() {
+    if (channels != null) {
+      throw new IllegalArgumentException("--from takes channels from the model; leave them out");
+    }
+    Noise.checkBoth(schedule, prediction);
+    if (schedule != null && (layers != null || guide != null)) {
+      throw new IllegalArgumentException(
+          "with --from, --schedule and --prediction are of a network without them, which neither --layers nor --guide"
+              + " can go with");
+    }
   }
 
   /** Refuses a new training in the place of one that is there, or that was there before a crash. */
@@ -274,9 +287,16 @@ final class TrainingCommand {
       double weight = guideWeight == null ? GUIDE_WEIGHT : guideWeight;
       return Trainer.distill(from, new Autoguidance(guide, weight), options(usual));
     }
-    return layers == null
-        ? Trainer.fineTune(from, options(usual))
-        : Trainer.deepen(from, layers, options(usual));
+    if (schedule != null) {
+      return Trainer.fineTune(from, noise(), predictionType(), options(usual));
+    }
+    try {
+      return layers == null
+          ? Trainer.fineTune(from, options(usual))
+          : Trainer.deepen(from, layers, options(usual));
+    } catch (NoSuchFileException e) {
+      throw Noise.explained(e);
+    }
   }
 
   /**

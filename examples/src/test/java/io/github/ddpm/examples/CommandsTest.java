@@ -171,7 +171,7 @@ class CommandsTest {
     assertThat(out).hasSameBinaryContentAs(own);
     assertError(
         run(new GenerateImages(), alone, to),
-        "loads a network without it, and so do --schedule and --prediction here");
+        "a schedule and a type in place of it, which --schedule and --prediction say here");
     assertError(
         run(new GenerateImages(), alone, noise, to),
         "--schedule and --prediction go together, got --schedule linear:20:1e-4:0.02 alone");
@@ -246,6 +246,33 @@ class CommandsTest {
         "--from takes channels");
     assertError(
         run(new TrainImages(), data, "--resume", "--out=" + out, "--learning-rate=1"), "--resume");
+  }
+
+  @Test
+  void trainingGoesOnFromANetworkAlone() throws IOException {
+    String from = "--from=" + Path.of(model(), "unet");
+    String data = "--data=" + data();
+    Path out = folder.resolve("tuned");
+    String to = "--out=" + out;
+    assertError(
+        run(new TrainMnist(), from, data, to),
+        "a schedule and a type in place of it, which --schedule and --prediction say here");
+    Outcome outcome =
+        run(
+            new TrainMnist(),
+            from,
+            data,
+            to,
+            "--schedule=linear:20:1e-4:0.02",
+            "--prediction=v",
+            "--batch=4",
+            "--epochs=0.4");
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    try (Predictor whole = Predictor.load(Path.of(model()));
+        Predictor tuned = Predictor.load(out)) {
+      assertThat(tuned.info().schedule()).isEqualTo(whole.info().schedule());
+      assertThat(tuned.info().predictionType()).isEqualTo(whole.info().predictionType());
+    }
   }
 
   @Test
@@ -327,7 +354,18 @@ class CommandsTest {
     assertError(run(new TrainMnist(), "--resume", "--seed", "1"), "--resume");
     assertError(run(new TrainMnist(), "--resume", "--from", none), "--resume");
     assertError(
-        run(new TrainMnist(), "--from", none, "--schedule", "linear"), "--from takes channels");
+        run(new TrainMnist(), "--from", none, "--channels", "8,8"), "--from takes channels");
+    assertError(
+        run(new TrainMnist(), "--from", none, "--schedule", "linear"),
+        "--schedule and --prediction go together, got --schedule linear alone");
+    assertError(
+        run(
+            new TrainMnist(),
+            "--from=" + none,
+            "--schedule=linear",
+            "--prediction=v",
+            "--layers=2"),
+        "which neither --layers nor --guide can go with");
     assertError(run(new TrainMnist(), "--from", none, "--data", data()), none);
     assertError(run(new TrainMnist(), "--resume", "--label-dropout", "0.2"), "--resume");
     assertError(

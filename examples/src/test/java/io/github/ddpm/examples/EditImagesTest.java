@@ -20,6 +20,8 @@ import javax.imageio.stream.ImageInputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class EditImagesTest {
   private static final int SIDE = 28;
@@ -84,13 +86,19 @@ class EditImagesTest {
     assertThat(frames()).hasSize(4);
   }
 
-  @Test
-  void whatTheMaskShowsBlackStays() throws IOException {
-    float[] lower = new float[SIDE * SIDE];
-    Arrays.fill(lower, -1);
+  /** Black and opaque, or white and transparent, at the top; white and opaque below. */
+  @ParameterizedTest
+  @CsvSource({"1, -1, 1", "2, -1, 1", "2, 1, -1", "4, 1, -1"})
+  void whatTheMaskShowsBlackOrTransparentStays(int channels, float color, float alpha)
+      throws IOException {
+    float[] lower = new float[SIDE * SIDE * channels];
+    Arrays.fill(lower, color);
+    for (int i = channels - 1; i < lower.length && channels > 1; i += channels) {
+      lower[i] = alpha;
+    }
     Arrays.fill(lower, lower.length / 2, lower.length, 1);
     Path mask = folder.resolve("mask.png");
-    Images.of(1, SIDE, SIDE, 1, lower).writePng(0, mask);
+    Images.of(1, SIDE, SIDE, channels, lower).writePng(0, mask);
     run(
         "inpaint",
         "--from",
@@ -106,9 +114,13 @@ class EditImagesTest {
         "--count",
         "1");
     BufferedImage grid = ImageIO.read(out.toFile());
-    int half = lower.length / 2;
-    assertThat(Arrays.copyOf(cell(grid, 1, 0).toArray(), half))
-        .containsExactly(Arrays.copyOf(Images.readPng(digit).toArray(), half));
+    int half = SIDE * SIDE / 2;
+    float[] original = Images.readPng(digit).toArray();
+    float[] shown = cell(grid, 0, 0).toArray();
+    float[] painted = cell(grid, 1, 0).toArray();
+    assertThat(Arrays.copyOf(painted, half)).containsExactly(Arrays.copyOf(original, half));
+    assertThat(Arrays.copyOf(shown, half)).containsExactly(Arrays.copyOf(original, half));
+    assertThat(shown[2 * half - 1]).as("gray where it is drawn").isCloseTo(0, within(0.01f));
   }
 
   @Test

@@ -18,9 +18,6 @@ import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.ImageTypeSpecifier;
 import javax.imageio.stream.ImageInputStream;
-import net.coobird.thumbnailator.util.exif.ExifFilterUtils;
-import net.coobird.thumbnailator.util.exif.ExifUtils;
-import net.coobird.thumbnailator.util.exif.Orientation;
 
 /** One PNG or JPEG file made a square of bytes. */
 final class Picture {
@@ -64,8 +61,11 @@ final class Picture {
         check(png || format.equals("JPEG"), NEITHER);
         double metadata = png ? metadataOfPng(in) : (double) in.length();
         Heap.check("its metadata", metadata);
-        reader.setInput(in, false, png);
-        return read(reader, size, channels, metadata);
+        int orientation = Exif.orientation(file, png);
+        reader.setInput(in, false, true);
+        BufferedImage square = read(reader, size, channels % 2 == 0, metadata);
+        // Turned last, because a small square is cheaper to turn than a photo.
+        return bytes(upright(square, orientation), channels);
       } finally {
         reader.dispose();
       }
@@ -75,17 +75,17 @@ final class Picture {
     }
   }
 
-  private static byte[] read(ImageReader reader, int size, int channels, double metadata)
+  private static BufferedImage read(ImageReader reader, int size, boolean alpha, double metadata)
       throws IOException {
     long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
     check(pixels <= MAX_PIXELS, "it must have at most " + MAX_PIXELS + " pixels, got " + pixels);
     double bytes = metadata + bytes(reader, pixels, size);
     if (Heap.fits(bytes * (1 + ForkJoinPool.getCommonPoolParallelism()))) {
-      return bytes(reader, size, channels);
+      return square(ofBytes(decode(reader), alpha), size);
     }
     synchronized (LARGE) {
       Heap.check(pixels + " pixels", bytes);
-      return bytes(reader, size, channels);
+      return square(ofBytes(decode(reader), alpha), size);
     }
   }
 
@@ -125,13 +125,6 @@ final class Picture {
     }
     in.reset();
     return bytes;
-  }
-
-  private static byte[] bytes(ImageReader reader, int size, int channels) throws IOException {
-    boolean alpha = channels % 2 == 0;
-    BufferedImage square = square(ofBytes(decode(reader), alpha), size);
-    // Turned last, because a small square is cheaper to turn than a photo.
-    return bytes(upright(square, reader), channels);
   }
 
   private static BufferedImage decode(ImageReader reader) throws IOException {
@@ -268,21 +261,30 @@ final class Picture {
     return result;
   }
 
-  private static BufferedImage upright(BufferedImage square, ImageReader reader) {
-    Orientation orientation;
-    try {
-      orientation = ExifUtils.getExifOrientation(reader, 0);
-    } catch (IOException | RuntimeException e) {
-      return square; // PNG, or a JPEG with metadata that Java cannot read.
+  /**
+   * Turns and mirrors a picture by its EXIF orientation. Java2D would make black of what is
+   * transparent.
+   */
+  private static int[] upright(BufferedImage square, int orientation) {
+    int size = square.getWidth();
+    boolean fromRight = orientation == 2 || orientation == 3 || orientation >= 7;
+    boolean fromBottom =
+        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    int[] pixels = new int[size * size];
+    for (int i = 0; i < pixels.length; i++) {
+      // From 5 on, what is a row in the file is a column.
+      int along = orientation >= 5 ? i / size : i % size;
+      int down = orientation >= 5 ? i % size : i / size;
+      pixels[i] =
+          square.getRGB(fromRight ? size - 1 - along : along, fromBottom ? size - 1 - down : down);
     }
-    return ExifFilterUtils.getFilterForOrientation(orientation).apply(square);
+    return pixels;
   }
 
-  private static byte[] bytes(BufferedImage square, int channels) {
-    int size = square.getWidth();
-    byte[] bytes = new byte[size * size * channels];
+  private static byte[] bytes(int[] pixels, int channels) {
+    byte[] bytes = new byte[pixels.length * channels];
     int at = 0;
-    for (int argb : square.getRGB(0, 0, size, size, null, 0, size)) {
+    for (int argb : pixels) {
       int red = (argb >> 16) & 0xff;
       int green = (argb >> 8) & 0xff;
       int blue = argb & 0xff;

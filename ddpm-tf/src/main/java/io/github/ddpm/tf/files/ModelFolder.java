@@ -133,7 +133,7 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
   /** Says what to do where a network is alone, or one of several. */
   private static String advice(Snapshot files, String missing) {
     if (missing.endsWith(SCHEDULER_CONFIG)) {
-      return "; Predictor.load(folder, schedule, type) loads a network without it";
+      return "; Predictor.load, Trainer.fineTune and ModelFiles.convert take a schedule and a type in place of it";
     }
     return files.hasFolder(EMA) ? "; " + ONE_OF_SEVERAL : "";
   }

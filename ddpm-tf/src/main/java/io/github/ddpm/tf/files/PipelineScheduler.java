@@ -25,6 +25,8 @@ public final class PipelineScheduler implements NoiseScheduler {
   /** How models that are trained here are sampled. */
   public static final PipelineScheduler DEFAULT = trailing(false, SchedulerClass.DDPM, 1);
 
+  private static final String VARIANCE = "variance_type";
+
   private static final int DDIM_STEPS = 50;
   private static final int DDPM_STEPS = 1000;
 
@@ -104,10 +106,31 @@ public final class PipelineScheduler implements NoiseScheduler {
     settings.write(kind.settings(), config);
   }
 
-  /** Returns the sampler, which is still to be given a model. */
-  public Sampler sampler() {
+  /**
+   * Returns the sampler, which is still to be given a model.
+   *
+   * @param learnedVariance whether the model learned a variance; where its configuration says so
+   *     and it did not, the variance is the small one
+   */
+  public Sampler sampler(boolean learnedVariance) {
     Sampler sampler = Sampler.of(this);
-    return thresholdRatio > 0 ? sampler.threshold(thresholdRatio, clip) : sampler.clip(clip);
+    sampler = thresholdRatio > 0 ? sampler.threshold(thresholdRatio, clip) : sampler.clip(clip);
+    return learnedVariance && hasLearnedVariance() ? sampler.learnedVariance() : sampler;
+  }
+
+  /** Returns the same with the small variance where one that was learned is no longer trained. */
+  public PipelineScheduler withoutLearnedVariance() {
+    if (!hasLearnedVariance()) {
+      return this;
+    }
+    ObjectNode config = Json.object();
+    write(config);
+    config.put(VARIANCE, "fixed_small");
+    return new PipelineScheduler(ddimPipeline, kind, config, clip, thresholdRatio);
+  }
+
+  private boolean hasLearnedVariance() {
+    return "learned_range".equals(settings.values().get(VARIANCE));
   }
 
   @Override

@@ -135,13 +135,18 @@ public final class UNet {
    */
   public <T extends TFloating> Operand<T> forward(
       Operand<T> x, Operand<TFloat32> timesteps, Optional<Operand<TInt32>> labels) {
+    return prediction(outputs(x, timesteps, labels));
+  }
+
+  private <T extends TFloating> Operand<T> outputs(
+      Operand<T> x, Operand<TFloat32> timesteps, Optional<Operand<TInt32>> labels) {
     int embeddings = config.labels().embeddings();
     checkArgument(
         labels.isPresent() == embeddings > 0,
         "a network with %s class embeddings was given %s",
         embeddings,
         labels.isPresent() ? "labels" : "no labels");
-    return forward(x, Embedding.of(tf, config, weights, timesteps, labels));
+    return outputs(x, Embedding.of(tf, config, weights, timesteps, labels));
   }
 
   /** Does as above for float32 images in and out, with the hidden images in that precision. */
@@ -150,15 +155,53 @@ public final class UNet {
       Operand<TFloat32> x,
       Operand<TFloat32> timesteps,
       Optional<Operand<TInt32>> labels) {
+    return prediction(outputs(precision, x, timesteps, labels));
+  }
+
+  /**
+   * Does the same, with all that the network makes: the channels of the {@link #prediction}, and
+   * after them those of the {@link #variance}, if it learned one.
+   *
+   * @return [n, height, width, outChannels]
+   */
+  public Operand<TFloat32> outputs(
+      Precision precision,
+      Operand<TFloat32> x,
+      Operand<TFloat32> timesteps,
+      Optional<Operand<TInt32>> labels) {
     return switch (precision) {
-      case FLOAT32 -> forward(x, timesteps, labels);
+      case FLOAT32 -> outputs(x, timesteps, labels);
       case BFLOAT16 ->
           Tensors.cast(
-              tf, forward(Tensors.cast(tf, x, TBfloat16.class), timesteps, labels), TFloat32.class);
+              tf, outputs(Tensors.cast(tf, x, TBfloat16.class), timesteps, labels), TFloat32.class);
     };
   }
 
-  private <T extends TFloating> Operand<T> forward(Operand<T> noisy, Operand<TFloat32> embedding) {
+  /** Returns what the network predicts, of its outputs. */
+  public <T extends TFloating> Operand<T> prediction(Operand<T> outputs) {
+    return config.picture().learnedVariance() ? channels(outputs, 0) : outputs;
+  }
+
+  /**
+   * Returns the variance that the network learned, of its outputs, of which -1 is the least and 1
+   * the most; see {@link io.github.ddpm.Predictor#predictVariance}.
+   */
+  public Operand<TFloat32> variance(Operand<TFloat32> outputs) {
+    checkArgument(config.picture().learnedVariance(), "the network learned no variance");
+    Operand<TFloat32> half = tf.constant(0.5f);
+    return tf.math.add(tf.math.mul(channels(outputs, config.picture().channels()), half), half);
+  }
+
+  /** Returns as many channels as a picture has, from one of them on. */
+  private <T extends TFloating> Operand<T> channels(Operand<T> outputs, int first) {
+    UNetConfig.Picture picture = config.picture();
+    return tf.slice(
+        outputs,
+        tf.constant(new int[] {0, 0, 0, first}),
+        tf.constant(new int[] {-1, picture.height(), picture.width(), picture.channels()}));
+  }
+
+  private <T extends TFloating> Operand<T> outputs(Operand<T> noisy, Operand<TFloat32> embedding) {
     Blocks<T> blocks = new Blocks<>(tf, config, weights, dropoutSeeds);
     UNetConfig.Levels shape = config.levels();
     List<Integer> channels = shape.channels();
@@ -219,13 +262,7 @@ public final class UNet {
       }
     }
 
-    Operand<T> out = blocks.last("conv_norm_out", "conv_out", h, picture.outChannels());
-    return picture.learnedVariance()
-        ? tf.slice(
-            out,
-            tf.constant(new int[] {0, 0, 0, 0}),
-            tf.constant(new int[] {-1, picture.height(), picture.width(), picture.channels()}))
-        : out;
+    return blocks.last("conv_norm_out", "conv_out", h, picture.outChannels());
   }
 
   /** Returns 2x - 1. */

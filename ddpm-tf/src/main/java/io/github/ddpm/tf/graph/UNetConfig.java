@@ -69,8 +69,7 @@ public record UNetConfig(
    * @param width of the images in pixels, likewise
    * @param channels of the images, at least 1
    * @param learnedVariance whether the network also learned a variance for each value of an image
-   *     ({@code out_channels} is twice {@code in_channels}); it is left alone, only the first half
-   *     of the output is used
+   *     ({@code out_channels} is twice {@code in_channels}); training leaves it alone
    * @param centered whether the network takes 2x - 1 of the x that it is given ({@code
    *     center_input_sample})
    */

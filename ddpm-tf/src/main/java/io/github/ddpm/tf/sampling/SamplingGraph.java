@@ -65,11 +65,16 @@ final class SamplingGraph implements AutoCloseable {
   private static final String NEXT = "next";
   private static final String KEEPS = "keeps";
 
-  /** Ends the names of the last three where guidance is rescaled or estimates have a threshold. */
+  /**
+   * Ends the names of the last three where guidance is rescaled, estimates have a threshold or a
+   * variance was learned.
+   */
   private static final String NOT_LINEAR = "_not_linear";
 
   private static final String RESCALE = "rescale";
   private static final String THRESHOLD_RATIO = "threshold_ratio";
+  private static final String VARIANCE = "variance";
+  private static final String VARIANCE_RANGE = "variance_range";
 
   private final UNetConfig config;
 
@@ -150,7 +155,8 @@ final class SamplingGraph implements AutoCloseable {
               fedWeights.put(name, TFloat32.tensorOf(shape, DataBuffers.of(weight.values())));
               return placeholder(tf, name, shape);
             });
-    Operand<TFloat32> outs = network.forward(precision, copied, timestep, labels);
+    Operand<TFloat32> outputs = network.outputs(precision, copied, timestep, labels);
+    Operand<TFloat32> outs = network.prediction(outputs);
     // [k·n, h, w, c] as k long vectors, of which the weighted sum is a product with a row vector.
     Operand<TFloat32> perCopy =
         tf.reshape(outs, tf.concat(List.of(copies, tf.constant(new int[] {-1})), tf.constant(0)));
@@ -186,7 +192,25 @@ final class SamplingGraph implements AutoCloseable {
         row,
         x,
         thresholded,
-        SchedulerOps.step(tf, row, x, rescaled, thresholded, kept, z));
+        SchedulerOps.step(
+            tf, row, x, rescaled, thresholded, kept, spread(tf, network, outputs, x, z)));
+  }
+
+  /** Returns noise with the variance that the network learned with the labels, if it did. */
+  private Operand<TFloat32> spread(
+      Ops tf, UNet network, Operand<TFloat32> outputs, Operand<TFloat32> x, Operand<TFloat32> z) {
+    if (!config.picture().learnedVariance()) {
+      return z;
+    }
+    // The first copy of each image is the one with its label.
+    Operand<TInt32> images =
+        tf.range(
+            tf.constant(0), tf.gather(tf.shape(x), tf.constant(0), tf.constant(0)), tf.constant(1));
+    Operand<TFloat32> variance =
+        tf.withName(VARIANCE)
+            .identity(network.variance(tf.gather(outputs, images, tf.constant(0))));
+    Operand<TFloat32> range = placeholder(tf, VARIANCE_RANGE, Shape.scalar());
+    return tf.math.mul(z, tf.math.exp(tf.math.mul(variance, range)));
   }
 
   /** Names what a row makes. */
@@ -247,8 +271,17 @@ final class SamplingGraph implements AutoCloseable {
 
     /** Returns what the network makes of x: the one result. */
     Result predict(Tensor x, double timestep) {
+      return predict(x, timestep, OUT);
+    }
+
+    /** Returns the variance that it learned: the one result. */
+    Result predictVariance(Tensor x, double timestep) {
+      return predict(x, timestep, VARIANCE);
+    }
+
+    private Result predict(Tensor x, double timestep, String result) {
       try (TFloat32 t = TFloat32.vectorOf((float) timestep)) {
-        return run(runner().feed(X, x).feed(TIMESTEP, t).fetch(OUT));
+        return run(runner().feed(X, x).feed(TIMESTEP, t).fetch(result));
       }
     }
 
@@ -262,7 +295,8 @@ final class SamplingGraph implements AutoCloseable {
      * @param zero scalar 0
      * @param z N(0, 1) noise, or a scalar 0
      * @param thresholdRatio scalar, for rows that are not linear
-     * @param linear whether nothing is rescaled or has a threshold
+     * @param varianceRange scalar, for rows that are not linear
+     * @param linear whether nothing is rescaled, has a threshold or a variance that was learned
      * @return the next x, the estimate of the images, and, unless the row keeps that, what it keeps
      */
     Result step(
@@ -273,6 +307,7 @@ final class SamplingGraph implements AutoCloseable {
         Tensor zero,
         Tensor z,
         Tensor thresholdRatio,
+        Tensor varianceRange,
         boolean linear) {
       try (TFloat32 t = TFloat32.vectorOf((float) step.timestep());
           TFloat32 row = TFloat32.vectorOf(SchedulerOps.row(step))) {
@@ -284,6 +319,9 @@ final class SamplingGraph implements AutoCloseable {
         String suffix = linear ? "" : NOT_LINEAR;
         if (!linear) {
           runner.feed(RESCALE, rescale).feed(THRESHOLD_RATIO, thresholdRatio);
+          if (config.picture().learnedVariance()) {
+            runner.feed(VARIANCE_RANGE, varianceRange);
+          }
         }
         runner.fetch(NEXT + suffix).fetch(X0 + suffix);
         return run(step.keepsX0() ? runner : runner.fetch(KEEPS + suffix));

@@ -1,5 +1,6 @@
 package io.github.ddpm.tf.sampling;
 
+import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.primitives.Ints;
@@ -71,11 +72,29 @@ public final class TfPredictor implements Predictor {
 
   @Override
   public Sampler sampler() {
-    return model.pipeline().sampler().with(this);
+    return model.pipeline().sampler(learnedVariance()).with(this);
+  }
+
+  private boolean learnedVariance() {
+    return model.network().picture().learnedVariance();
   }
 
   @Override
   public float[] predict(float[] x, double timestep, int... labels) {
+    return call(x, timestep, labels, (feeds, images) -> feeds.predict(images, timestep));
+  }
+
+  @Override
+  public float[] predictVariance(float[] x, double timestep, int... labels) {
+    checkLearnedVariance();
+    return call(x, timestep, labels, (feeds, images) -> feeds.predictVariance(images, timestep));
+  }
+
+  private void checkLearnedVariance() {
+    checkArgument(learnedVariance(), "the model learned no variance");
+  }
+
+  private float[] call(float[] x, double timestep, int[] labels, Call call) {
     int count = info.checkInput(x, timestep, labels);
     if (count == 0) {
       return whileOpen(() -> new float[0]);
@@ -84,7 +103,7 @@ public final class TfPredictor implements Predictor {
         () -> {
           try (TFloat32 images = SamplingGraph.images(info, x);
               SamplingGraph.Feeds feeds = graph.new Feeds(labels, 1, 0);
-              Result result = feeds.predict(images, timestep)) {
+              Result result = call.run(feeds, images)) {
             return SamplingGraph.values(result.get(0));
           }
         });
@@ -93,6 +112,9 @@ public final class TfPredictor implements Predictor {
   @Override
   public Images denoise(DenoiseRequest request) {
     whileOpen(() -> request.labels(info));
+    if (request.learnedVariance()) {
+      checkLearnedVariance();
+    }
     Heap.checkArgument(
         request.count() + " pictures of " + info.height() + "x" + info.width(),
         SamplingMemory.heap(info, request.count()));
@@ -128,13 +150,19 @@ public final class TfPredictor implements Predictor {
           // What a row keeps is the last of its results.
           List<Tensor> kept = recent.stream().map(result -> result.get(result.size() - 1)).toList();
           boolean isGuided = request.isGuided(i);
-          boolean linear = request.thresholdRatio() == 0 && !(isGuided && guidance.rescale() > 0);
-          try (TFloat32 z =
-              step.fromNoise() > 0
-                  ? SamplingGraph.images(info, request.stepNoise(i, info.imageSize()))
-                  : TFloat32.scalarOf(0)) {
+          double varianceRange = request.varianceRange(i);
+          boolean linear =
+              request.thresholdRatio() == 0
+                  && !(isGuided && guidance.rescale() > 0)
+                  && varianceRange == 0;
+          try (TFloat32 range = TFloat32.scalarOf((float) varianceRange);
+              TFloat32 z =
+                  step.fromNoise() > 0
+                      ? SamplingGraph.images(info, request.stepNoise(i, info.imageSize()))
+                      : TFloat32.scalarOf(0)) {
             recent.push(
-                (isGuided ? guided : plain).step(step, x, clip, kept, zero, z, ratio, linear));
+                (isGuided ? guided : plain)
+                    .step(step, x, clip, kept, zero, z, ratio, range, linear));
           }
           painted.ifPresent(Tensor::close);
           painted = Optional.empty();
@@ -180,6 +208,11 @@ public final class TfPredictor implements Predictor {
     } finally {
       lock.unlock();
     }
+  }
+
+  /** One of what a graph may be asked for. */
+  private interface Call {
+    Result run(SamplingGraph.Feeds feeds, Tensor images);
   }
 
   private <T> T whileOpen(Supplier<T> work) {

@@ -158,6 +158,11 @@ public final class TfPredictorProvider implements PredictorProvider {
     }
 
     @Override
+    public float[] predictVariance(float[] x, double timestep, int... labels) {
+      return model.predictVariance(x, timestep, labels);
+    }
+
+    @Override
     public Images denoise(DenoiseRequest request) {
       return model.denoise(request);
     }

@@ -5,7 +5,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIOException;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
-import com.google.common.primitives.Bytes;
 import com.google.common.primitives.Ints;
 import io.github.ddpm.Images;
 import java.awt.Transparency;
@@ -21,7 +20,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.function.IntBinaryOperator;
-import java.util.stream.IntStream;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageWriter;
@@ -29,7 +27,6 @@ import javax.imageio.stream.ImageOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ImageFolderTest {
@@ -211,67 +208,6 @@ class ImageFolderTest {
     Files.delete(folder.resolve("a.png"));
     write("a.jpg", gray(8, 8, 100));
     assertThat(load(1, 2)).containsExactly(100, 255);
-  }
-
-  /** Of a picture whose quarters are A B over C D. */
-  @ParameterizedTest
-  @CsvSource({
-    "1,ABCD", "2,BADC", "3,DCBA", "4,CDAB", "5,ACBD", "6,CADB", "7,DBCA", "8,BDAC", "9,ABCD"
-  })
-  void turnsPhotosUpright(int orientation, String quarters) throws IOException {
-    BufferedImage photo = rgb(16, 16, (x, y) -> (40 + 50 * (x / 8) + 100 * (y / 8)) * 0x010101);
-    byte[] jpeg = encode(photo, "jpg");
-    byte[] exif = {
-      (byte) 0xff,
-      (byte) 0xe1,
-      0,
-      34,
-      'E',
-      'x',
-      'i',
-      'f',
-      0,
-      0,
-      'M',
-      'M',
-      0,
-      42,
-      0,
-      0,
-      0,
-      8,
-      0,
-      1,
-      0x01,
-      0x12,
-      0,
-      3,
-      0,
-      0,
-      0,
-      1,
-      0,
-      (byte) orientation,
-      0,
-      0,
-      0,
-      0,
-      0,
-      0
-    };
-    int header = 2 + 18; // The start of the image and its JFIF segment.
-    byte[] turned =
-        Bytes.concat(
-            Arrays.copyOf(jpeg, header), exif, Arrays.copyOfRange(jpeg, header, jpeg.length));
-    Files.write(folder.resolve("a.jpeg"), turned);
-    int[] pixels = load(16, 1);
-    StringBuilder found = new StringBuilder();
-    for (int corner : new int[] {0, 15, 16 * 15, 16 * 16 - 1}) {
-      found.append((char) ('A' + Math.round((pixels[corner] - 40) / 50.0)));
-    }
-    assertThat(found).hasToString(quarters);
-    assertThat(load(16, 2))
-        .containsExactly(Arrays.stream(pixels).flatMap(gray -> IntStream.of(gray, 255)).toArray());
   }
 
   @Test

@@ -5,9 +5,13 @@ import static org.assertj.core.api.Assertions.within;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.DenoiseRequest;
+import io.github.ddpm.Guidance;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import io.github.ddpm.Spacing;
 import io.github.ddpm.Step;
 import io.github.ddpm.tf.Fixtures;
 import java.io.IOException;
@@ -105,15 +109,75 @@ class FolderGoldenTest {
       float[] z = noise(folder);
       float[] x = folder.images("sample");
       for (int row = 0; row < rows.size(); row++) {
-        x = step(folder, pipeline.clip(), rows.get(row), x, z, row * x.length);
+        x = step(folder, pipeline.clip(), rows.get(row), x, z, row * x.length, 0);
       }
       assertThat(x).containsExactly(folder.images(result), within(1e-3f));
     }
   }
 
+  /** Of trailing plans all but the last step, where diffusers adds noise once more. */
+  @ParameterizedTest
+  @CsvSource({"leading, 5, leading5", "trailing, 4, trailing4"})
+  void aLearnedVarianceIsThatOfDiffusers(String spacing, int steps, String result)
+      throws IOException {
+    try (Loaded folder = Loaded.of("folder-learned-variance")) {
+      PipelineScheduler pipeline =
+          SchedulerJson.pipeline(
+              folder.scheduler().put("timestep_spacing", spacing), Optional.empty());
+      ModelInfo info = folder.predictor().info();
+      double[] plan = pipeline.spacing(5, info).timesteps(info.schedule());
+      List<Step> rows = pipeline.steps(info.schedule(), info.predictionType(), plan);
+      DenoiseRequest request =
+          new DenoiseRequest(
+              rows,
+              2,
+              0,
+              0,
+              List.of(),
+              Guidance.of(1),
+              pipeline.clip(),
+              0,
+              true,
+              Optional.empty(),
+              Optional.empty(),
+              progress -> true);
+      float[] z = noise(folder);
+      float[] x = folder.images("sample");
+      for (int row = 0; row < steps; row++) {
+        double range = request.varianceRange(row);
+        x = step(folder, pipeline.clip(), rows.get(row), x, z, row * x.length, range);
+      }
+      assertThat(x).containsExactly(folder.images(result), within(1e-3f));
+    }
+  }
+
+  @Test
+  void aFolderWithALearnedVarianceSamplesByIt() throws IOException {
+    try (Loaded folder = Loaded.of("folder-learned-variance")) {
+      Sampler ddpm = Sampler.ddpm().steps(5).seed(3).with(folder.predictor());
+      assertThat(folder.predictor().sampler().steps(5).seed(3).sample(2))
+          .isEqualTo(ddpm.learnedVariance().sample(2))
+          .isNotEqualTo(ddpm.sample(2));
+    }
+    // Nor does one say so whose network has none.
+    Fixtures.copyModel("golden/unet-gelu", saved);
+    Path scheduler = saved.resolve("scheduler/scheduler_config.json");
+    Json.write(
+        scheduler, ((ObjectNode) Json.read(scheduler)).put("variance_type", "learned_range"));
+    try (Predictor model = Predictor.load(saved, Precision.FLOAT32)) {
+      assertThat(model.sampler().steps(5).seed(3).sample(1))
+          .isEqualTo(
+              Sampler.ddpm().steps(5).spacing(Spacing.leading(5)).seed(3).with(model).sample(1));
+    }
+  }
+
   /** What {@code Predictor.denoise} is documented to do, but with noise that was given. */
   private static float[] step(
-      Loaded folder, double clip, Step step, float[] x, float[] z, int offset) {
+      Loaded folder, double clip, Step step, float[] x, float[] z, int offset, double range) {
+    float[] variance =
+        range > 0
+            ? folder.predictor().predictVariance(x, step.timestep(), folder.labels())
+            : new float[x.length];
     float[] out = folder.predictor().predict(x, step.timestep(), folder.labels());
     float[] next = new float[x.length];
     for (int i = 0; i < x.length; i++) {
@@ -123,7 +187,7 @@ class FolderGoldenTest {
               (step.fromX() * x[i]
                   + step.fromOut() * out[i]
                   + step.fromX0() * Math.max(-clip, Math.min(clip, raw))
-                  + step.fromNoise() * z[offset + i]);
+                  + step.fromNoise() * Math.exp(range * variance[i]) * z[offset + i]);
     }
     return next;
   }

@@ -238,7 +238,9 @@ class PipelineSchedulerTest {
     assertThat(plan[0]).isEqualTo(first);
   }
 
-  /** Learned variances and the large one in the log domain, where diffusers gets NaN. */
+  /**
+   * The rows of a learned variance, and the large one in the log domain, where diffusers gets NaN.
+   */
   @Test
   void aVarianceIsOneOfTheFixedOnes() {
     assertThat(rows("learned_range")).isEqualTo(rows("fixed_small"));

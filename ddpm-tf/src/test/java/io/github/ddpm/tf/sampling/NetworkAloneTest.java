@@ -15,6 +15,8 @@ import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Fixtures;
 import io.github.ddpm.tf.ModelFiles;
 import io.github.ddpm.tf.ModelFiles.Storage;
+import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingOptions;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
@@ -121,7 +123,47 @@ class NetworkAloneTest {
           .withMessage(
               each.resolve("scheduler").resolve("scheduler_config.json")
                   + missing
-                  + "Predictor.load(folder, schedule, type) loads a network without it");
+                  + "Predictor.load, Trainer.fineTune and ModelFiles.convert take a schedule and a type"
+                  + " in place of it");
+    }
+  }
+
+  /** Converted or trained on it is a whole model, of the noise that was said. */
+  @ParameterizedTest
+  @MethodSource("noises")
+  void becomesAWholeModel(String json, BetaSchedule schedule, PredictionType type)
+      throws IOException {
+    Path converted = folder.resolve("converted");
+    ModelFiles.convert(alone, schedule, type, converted, Storage.FLOAT32);
+    Drawn expected;
+    try (Predictor model = Predictor.load(alone, schedule, type, Precision.FLOAT32)) {
+      expected = Drawn.by(model);
+    }
+    try (Predictor model = Predictor.load(converted, Precision.FLOAT32)) {
+      assertThat(Drawn.by(model)).isEqualTo(expected);
+    }
+    Path trained = folder.resolve("trained");
+    try (Trainer trainer =
+        Trainer.fineTune(
+            alone,
+            schedule,
+            type,
+            TrainingOptions.defaults()
+                .withMinSnrGamma(0)
+                .withLabelDropout(0)
+                .withPrecision(Precision.FLOAT32))) {
+      assertThat(trainer.startedFrom()).contains(alone);
+      try (Predictor model = trainer.predictor()) {
+        assertThat(Drawn.by(model)).isEqualTo(expected);
+      }
+      trainer.setTotalSteps(1);
+      trainer.step(expected.images(), 1, 0);
+      trainer.save(trained);
+    }
+    try (Trainer resumed = Trainer.resume(trained)) {
+      assertThat(resumed.stepsTaken()).isEqualTo(1);
+      assertThat(resumed.info().schedule()).isEqualTo(schedule);
+      assertThat(resumed.info().predictionType()).isEqualTo(type);
     }
   }
 
@@ -130,6 +172,16 @@ class NetworkAloneTest {
     assertThatIllegalArgumentException()
         .isThrownBy(
             () -> Predictor.load(alone, SCHEDULE.zeroTerminalSnr(), PredictionType.EPSILON).close())
+        .withMessageContaining("the schedule has zero SNR at timestep 19");
+    assertThatIllegalArgumentException()
+        .isThrownBy(
+            () ->
+                ModelFiles.convert(
+                    alone,
+                    SCHEDULE.zeroTerminalSnr(),
+                    PredictionType.EPSILON,
+                    whole,
+                    Storage.FLOAT32))
         .withMessageContaining("the schedule has zero SNR at timestep 19");
     assertThatThrownBy(() -> Predictor.load(alone, null, PredictionType.EPSILON))
         .isInstanceOf(NullPointerException.class)

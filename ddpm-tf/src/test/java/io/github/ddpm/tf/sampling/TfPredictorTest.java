@@ -43,6 +43,31 @@ class TfPredictorTest {
     }
   }
 
+  @Nested
+  class WithAVariance extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      UNetConfig config = UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16).withClasses(10);
+      return random(
+          new UNetConfig(
+              new UNetConfig.Picture(8, 8, 1, true),
+              config.levels(),
+              config.attention(),
+              config.middle(),
+              config.normalization(),
+              config.activation(),
+              config.conditioning(),
+              config.dropout(),
+              config.labels()),
+          Precision.FLOAT32);
+    }
+
+    @Override
+    protected boolean learnsVariance() {
+      return true;
+    }
+  }
+
   @Test
   void bfloat16PredictsAndSamplesWhatFloat32DoesUpToItsRounding() {
     UNetConfig config = UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16);
