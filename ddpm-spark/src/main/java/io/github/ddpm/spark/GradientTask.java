@@ -1,0 +1,64 @@
+package io.github.ddpm.spark;
+
+import io.github.ddpm.tf.GradientWorker;
+import io.github.ddpm.tf.PartGradient;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
+import java.io.Serializable;
+import java.nio.ByteBuffer;
+import org.apache.spark.SparkEnv;
+import org.apache.spark.api.java.function.Function;
+import org.apache.spark.api.java.function.Function0;
+import org.apache.spark.broadcast.Broadcast;
+
+/**
+ * The task that computes the gradient of one part.
+ *
+ * @param key of the training
+ * @param training as {@link io.github.ddpm.tf.Trainer#description} has it
+ */
+record GradientTask(String key, String training, Function0<Dataset> data) implements Serializable {
+  /** What executors have of a training. */
+  private static final PerExecutor<Opened> OPENED = new PerExecutor<>();
+
+  private record Opened(GradientWorker worker, Dataset data) implements AutoCloseable {
+    @Override
+    public void close() {
+      worker.close();
+    }
+  }
+
+  /**
+   * What comes back.
+   *
+   * @param instructions that the executor computes with
+   */
+  @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
+  record Reply(double loss, byte[] gradient, String host, String instructions)
+      implements Serializable {}
+
+  /** Returns the task of a step. */
+  Function<Integer, Reply> of(Broadcast<byte[]> weights, long attempt) {
+    return part ->
+        OPENED.use(
+            key,
+            () -> new Opened(GradientWorker.open(training), data.call()),
+            opened -> {
+              PartGradient gradient =
+                  opened
+                      .worker()
+                      .compute(ByteBuffer.wrap(weights.value()), attempt, part, opened.data());
+              return new Reply(
+                  gradient.loss(),
+                  bytes(gradient.gradient()),
+                  SparkEnv.get().blockManager().blockManagerId().host(),
+                  TensorFlowRuntime.instructions());
+            });
+  }
+
+  static byte[] bytes(ByteBuffer buffer) {
+    byte[] bytes = new byte[buffer.remaining()];
+    buffer.duplicate().get(bytes);
+    return bytes;
+  }
+}

@@ -1,0 +1,74 @@
+package io.github.ddpm.spark;
+
+import java.io.IOException;
+import java.util.HashMap;
+import java.util.Map;
+import org.apache.spark.SparkEnv;
+import org.apache.spark.api.java.function.Function;
+import org.apache.spark.api.java.function.Function0;
+
+/**
+ * What the tasks of an executor share, such as a model: opened by the first that asks for it, and
+ * closed when another is asked for and nobody uses it any more. Executors end without notice, so
+ * the last one is never closed.
+ */
+final class PerExecutor<T extends AutoCloseable> {
+  private static final String THREADS = "io.github.ddpm.tf.threads";
+
+  private final Map<String, Shared<T>> all = new HashMap<>();
+
+  private static final class Shared<T> {
+    private int users;
+    private T value;
+
+    synchronized T open(Function0<T> opener) throws Exception {
+      if (value == null) {
+        value = opener.call();
+      }
+      return value;
+    }
+  }
+
+  /**
+   * Does something with what the key stands for.
+   *
+   * @param opener opens it if nobody has
+   */
+  <R> R use(String key, Function0<T> opener, Function<T, R> work) throws Exception {
+    Shared<T> shared = enter(key);
+    try {
+      return work.call(shared.open(opener));
+    } finally {
+      leave(shared);
+    }
+  }
+
+  private synchronized Shared<T> enter(String key) throws Exception {
+    useOwnCores();
+    for (String other : all.keySet().toArray(new String[0])) {
+      Shared<T> unused = all.get(other);
+      if (!other.equals(key) && unused.users == 0) {
+        all.remove(other);
+        if (unused.value != null) {
+          unused.value.close();
+        }
+      }
+    }
+    Shared<T> shared = all.computeIfAbsent(key, absent -> new Shared<>());
+    shared.users++;
+    return shared;
+  }
+
+  private synchronized void leave(Shared<T> shared) {
+    shared.users--;
+  }
+
+  /** Several executors may be on one machine: each computes with the cores that Spark gave it. */
+  private static void useOwnCores() throws IOException {
+    SparkEnv env = SparkEnv.get();
+    int cores = env == null ? 0 : env.conf().getInt("spark.executor.cores", 0);
+    if (cores > 0 && System.getProperty(THREADS) == null) {
+      System.setProperty(THREADS, String.valueOf(cores));
+    }
+  }
+}

@@ -1,0 +1,68 @@
+package io.github.ddpm.spark;
+
+import static com.google.common.base.Preconditions.checkArgument;
+
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import java.util.List;
+import java.util.stream.LongStream;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.api.java.function.Function;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * Draws pictures on the executors of a cluster.
+ *
+ * <pre>{@code
+ * Dataset<Row> digits = SparkSampling.sample(
+ *     spark, SparkModel.pretrained(), model -> Sampler.dpmSolver().steps(10).seed(1).with(model), 1_000_000);
+ * digits.write().parquet("s3a://bucket/digits");
+ * }</pre>
+ *
+ * <p>A picture is a function of the seed and its index, so an executor that dies costs time alone:
+ * what it had not finished is drawn again, the same, by another.
+ */
+public final class SparkSampling {
+  /** Columns of the rows: the picture's index from 0, its label if the model has any, and a PNG. */
+  public static final StructType SCHEMA =
+      new StructType()
+          .add("index", DataTypes.LongType, false)
+          .add("label", DataTypes.IntegerType, true)
+          .add("png", DataTypes.BinaryType, false);
+
+  /** Few enough that a lost task is soon made up for, and many that starting one costs little. */
+  private static final int PICTURES_OF_A_TASK = 512;
+
+  private SparkSampling() {}
+
+  /**
+   * Describes pictures that are drawn when the rows are asked for, and each time that they are:
+   * write them, or {@code cache()} them.
+   *
+   * @param model that executors load once each
+   * @param sampler makes the sampler of a loaded model; it must have a {@linkplain Sampler#seed
+   *     seed}, and the pictures are those from {@code first(0)} on
+   * @param count how many pictures, at least 1
+   * @return rows of {@link #SCHEMA}, in the order of their indices
+   */
+  public static Dataset<Row> sample(
+      SparkSession spark, SparkModel model, Function<Predictor, Sampler> sampler, long count) {
+    checkArgument(count >= 1, "count must be at least 1, got %s", count);
+    JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
+    long tasks = (count + PICTURES_OF_A_TASK - 1) / PICTURES_OF_A_TASK;
+    List<Long> starts =
+        LongStream.range(0, tasks).map(k -> k * PICTURES_OF_A_TASK).boxed().toList();
+    SamplingTask task = new SamplingTask(model, sampler);
+    return spark.createDataFrame(
+        context
+            .parallelize(starts, Math.toIntExact(tasks))
+            .flatMap(
+                start ->
+                    task.draw(start, (int) Math.min(PICTURES_OF_A_TASK, count - start)).iterator()),
+        SCHEMA);
+  }
+}

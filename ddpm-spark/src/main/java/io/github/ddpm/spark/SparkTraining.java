@@ -1,0 +1,173 @@
+package io.github.ddpm.spark;
+
+import static com.google.common.base.Preconditions.checkState;
+
+import io.github.ddpm.Precision;
+import io.github.ddpm.tf.GradientSource;
+import io.github.ddpm.tf.PartGradient;
+import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingProgress;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.CancellationException;
+import java.util.function.Predicate;
+import java.util.stream.IntStream;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.api.java.function.Function0;
+import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * Spreads the steps of a training over the executors of a cluster.
+ *
+ * <pre>{@code
+ * TrainingOptions options = TrainingOptions.defaults().withBatchSize(512).withMicroBatch(64);
+ * try (Trainer trainer = Trainer.create(network, schedule, type, options)) {
+ *   trainer.setTotalSteps(20_000);
+ *   SparkTraining.train(spark, trainer, data, progress -> true);
+ * }
+ * }</pre>
+ *
+ * <p>The driver holds the trainer. In each step, a job whose tasks are the parts of the batch gets
+ * the weights, and their gradients come back to be added up in the order of the parts. So the
+ * weights are those of a training on one machine, bit for bit, however many executors there are and
+ * whichever of them die: Spark computes lost parts again. If the driver dies, {@link
+ * Trainer#resume} goes on from the last {@link Trainer#save}.
+ *
+ * <p>A step sends the weights to each executor and as much back from each part, 4 bytes a weight.
+ */
+public final class SparkTraining implements AutoCloseable {
+  private static final System.Logger LOG = System.getLogger(SparkTraining.class.getName());
+
+  private final JavaSparkContext spark;
+  private final Trainer trainer;
+  private final GradientTask task;
+  private final String group = "ddpm training " + UUID.randomUUID();
+
+  /** What executors compute with, of those that have been told of. */
+  private final Set<String> instructions = new HashSet<>();
+
+  private SparkTraining(SparkSession session, Trainer trainer, Function0<Dataset> data) {
+    this.spark = JavaSparkContext.fromSparkContext(session.sparkContext());
+    this.trainer = trainer;
+    this.task = new GradientTask(group, trainer.description(), data);
+    instructions.add(TensorFlowRuntime.instructions());
+    trainer.computeGradientsBy(Optional.of((GradientSource) this::compute));
+  }
+
+  /**
+   * Trains up to {@link Trainer#totalSteps}, as {@link Trainer#train(Dataset, Predicate)} does.
+   *
+   * @param data which is sent to each executor once; it must fit into the memory of each
+   * @throws IllegalArgumentException if a batch has only one part, or the pictures are not made of
+   *     bytes; {@link #spread(SparkSession, Trainer, Function0)} takes all others
+   * @throws IllegalStateException if the cluster fails; the weights are those of the last step that
+   *     was finished
+   */
+  public static void train(
+      SparkSession spark, Trainer trainer, Dataset data, Predicate<TrainingProgress> listener) {
+    SparkTraining cluster = spread(spark, trainer, data);
+    try {
+      trainer.train(data, listener);
+    } finally {
+      cluster.close();
+    }
+  }
+
+  /**
+   * Has the steps that the trainer takes, by whichever of its methods, computed by the executors
+   * until this is closed.
+   *
+   * @param data which is sent to each executor once; it must fit into the memory of each
+   * @throws IllegalArgumentException as for {@link #train}
+   */
+  public static SparkTraining spread(SparkSession spark, Trainer trainer, Dataset data) {
+    return new SparkTraining(spark, trainer, SentDataset.send(spark, data));
+  }
+
+  /**
+   * Has the steps that the trainer takes, by whichever of its methods, computed by the executors
+   * until this is closed.
+   *
+   * @param data opens on each executor what the trainer trains on, for instance {@code () ->
+   *     ImageFolder.load(folder, …)} with a folder that they all see: the same pictures, or the
+   *     gradients are those of something else
+   * @throws IllegalArgumentException if a batch has only one part
+   */
+  public static SparkTraining spread(SparkSession spark, Trainer trainer, Function0<Dataset> data) {
+    return new SparkTraining(spark, trainer, data);
+  }
+
+  private List<PartGradient> compute(ByteBuffer weights, long attempt, int parts) {
+    Broadcast<byte[]> sent = spark.broadcast(GradientTask.bytes(weights));
+    try {
+      spark.setJobGroup(group, "step " + attempt, true);
+      List<GradientTask.Reply> replies =
+          spark
+              .parallelize(IntStream.range(0, parts).boxed().toList(), parts)
+              .map(task.of(sent, attempt))
+              .collect();
+      List<PartGradient> gradients = new ArrayList<>();
+      for (GradientTask.Reply reply : replies) {
+        check(reply);
+        gradients.add(new PartGradient(reply.loss(), ByteBuffer.wrap(reply.gradient())));
+      }
+      return gradients;
+    } catch (Exception e) {
+      throw failed(e, attempt);
+    } finally {
+      spark.clearJobGroup();
+      sent.destroy();
+    }
+  }
+
+  /** Spark's checked exceptions are not declared, as Scala has none. */
+  private RuntimeException failed(Exception e, long attempt) {
+    if (e instanceof InterruptedException || Thread.currentThread().isInterrupted()) {
+      spark.cancelJobGroup(group);
+      Thread.currentThread().interrupt();
+      CancellationException canceled =
+          new CancellationException("training was interrupted in step " + (attempt + 1));
+      canceled.initCause(e);
+      return canceled;
+    }
+    return e instanceof IllegalStateException own && e.getCause() == null
+        ? own
+        : new IllegalStateException(
+            "the cluster can't compute a gradient of step "
+                + (attempt + 1)
+                + ": "
+                + Failures.reason(e)
+                + "; the weights are those of the step before",
+            e);
+  }
+
+  /** Tells once of executors whose sums are other ones. */
+  private void check(GradientTask.Reply reply) {
+    if (!instructions.contains(reply.instructions())) {
+      String difference =
+          "the executor on %s computes with %s, others with %s"
+              .formatted(reply.host(), reply.instructions(), String.join(", ", instructions));
+      checkState(
+          trainer.options().precision() == Precision.FLOAT32,
+          "%s: train in float32, in which they differ in the last bits only",
+          difference);
+      instructions.add(reply.instructions());
+      LOG.log(Level.WARNING, "{0}: the weights depend on which of them computes what", difference);
+    }
+  }
+
+  /** Has the trainer compute gradients itself again. Closing twice does nothing. */
+  @Override
+  public void close() {
+    trainer.computeGradientsBy(Optional.empty());
+  }
+}

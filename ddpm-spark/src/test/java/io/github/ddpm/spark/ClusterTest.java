@@ -1,0 +1,270 @@
+package io.github.ddpm.spark;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Images;
+import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
+import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingOptions;
+import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.graph.UNetConfig;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CompletableFuture;
+import java.util.stream.Stream;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class ClusterTest {
+  private static final Dataset PICTURES = pictures();
+  private static final TrainingOptions OPTIONS =
+      TrainingOptions.defaults().withBatchSize(8).withMicroBatch(3).withLearningRate(2e-3, 2);
+
+  @TempDir static Path scratch;
+
+  private static SparkSession spark;
+
+  @TempDir Path folder;
+
+  @BeforeAll
+  static void start() throws IOException {
+    spark = LocalCluster.start(scratch);
+  }
+
+  @AfterAll
+  static void stop() {
+    spark.stop();
+  }
+
+  @Test
+  void trainingIsThatOfOneMachineThoughAnExecutorDies() throws IOException {
+    List<Double> losses = new ArrayList<>();
+    try (Trainer trainer = trainer()) {
+      trainer.train(PICTURES, progress -> losses.add(progress.loss()));
+      trainer.save(folder.resolve("here"));
+    }
+    List<Double> spread = new ArrayList<>();
+    try (Trainer trainer = trainer()) {
+      SparkTraining.train(
+          spark,
+          trainer,
+          PICTURES,
+          progress -> {
+            if (progress.step() == 3) {
+              LocalCluster.killAnExecutor();
+            }
+            return spread.add(progress.loss());
+          });
+      trainer.save(folder.resolve("spread"));
+    }
+    assertThat(spread).isEqualTo(losses).hasSize(6);
+    assertSameTraining("spread", "here");
+  }
+
+  /**
+   * The driver's process is another one after a crash: a trainer of its own has only what was
+   * saved.
+   */
+  @Test
+  void aTrainingGoesOnAfterTheDriverDied() throws IOException {
+    try (Trainer trainer = trainer()) {
+      trainer.train(PICTURES, progress -> true);
+      trainer.save(folder.resolve("here"));
+    }
+    try (Trainer trainer = trainer()) {
+      SparkTraining.train(
+          spark,
+          trainer,
+          PICTURES,
+          progress -> {
+            if (progress.step() == 2) {
+              save(trainer, folder.resolve("resumed"));
+            }
+            return progress.step() < 4;
+          });
+    }
+    try (Trainer trainer = Trainer.resume(folder.resolve("resumed"))) {
+      assertThat(trainer.stepsTaken()).isEqualTo(2);
+      SparkTraining.train(spark, trainer, PICTURES, progress -> true);
+      trainer.save(folder.resolve("resumed"));
+    }
+    assertSameTraining("resumed", "here");
+  }
+
+  @Test
+  void everyPictureIsThereOnceAndThatOfOneMachineThoughAnExecutorDies() throws IOException {
+    Path files = folder.resolve("digits");
+    int count = 2 * 512 + 76;
+    CompletableFuture<Boolean> killed = killedOnceAPartIsWritten(files);
+    SparkSampling.sample(
+            spark,
+            SparkModel.pretrained(),
+            model -> Sampler.dpmSolver().steps(2).labels(3, 1, 4).seed(7).with(model),
+            count)
+        .write()
+        .parquet(files.toString());
+    assertThat(killed).isCompletedWithValue(true);
+    List<Row> rows = spark.read().parquet(files.toString()).orderBy("index").collectAsList();
+    assertThat(rows).hasSize(count);
+    Images drawn = Sampler.dpmSolver().steps(2).labels(3, 1, 4).seed(7).sample(count);
+    int[] cycle = {3, 1, 4};
+    for (int i = 0; i < count; i++) {
+      Path file = folder.resolve("picture.png");
+      drawn.writePng(i, file);
+      assertThat(rows.get(i).getLong(0)).isEqualTo(i);
+      assertThat(rows.get(i).getInt(1)).isEqualTo(cycle[i % 3]);
+      assertThat(rows.get(i).<byte[]>getAs("png")).isEqualTo(Files.readAllBytes(file));
+    }
+  }
+
+  /** The first of three parts, so that another is still being drawn. */
+  private static CompletableFuture<Boolean> killedOnceAPartIsWritten(Path files) {
+    return CompletableFuture.supplyAsync(
+        () -> {
+          while (!hasPart(files)) {
+            LocalCluster.sleep(20);
+          }
+          LocalCluster.killAnExecutor();
+          return true;
+        });
+  }
+
+  private static boolean hasPart(Path files) {
+    try (Stream<Path> all = Files.walk(files)) {
+      return all.anyMatch(file -> file.getFileName().toString().startsWith("part-"));
+    } catch (IOException | UncheckedIOException e) {
+      return false;
+    }
+  }
+
+  @Test
+  void aModelIsSentOrShared() throws IOException {
+    Path model = folder.resolve("model");
+    try (Trainer trainer = trainer()) {
+      trainer.save(model);
+    }
+    byte[] sent = onePicture(SparkModel.send(spark, model));
+    assertThat(onePicture(SparkModel.shared(model.toString()))).isEqualTo(sent);
+    Path file = folder.resolve("picture.png");
+    try (Predictor here = Predictor.load(model)) {
+      Sampler.ddim(0).steps(3).labels(1).seed(5).with(here).sample(1).writePng(0, file);
+    }
+    assertThat(sent).isEqualTo(Files.readAllBytes(file));
+  }
+
+  private static byte[] onePicture(SparkModel model) {
+    return SparkSampling.sample(
+            spark, model, own -> Sampler.ddim(0).steps(3).labels(1).seed(5).with(own), 1)
+        .first()
+        .getAs("png");
+  }
+
+  @Test
+  void whatFailsOnAnExecutorIsSaidByTheDriver() throws IOException {
+    String missing = folder.resolve("missing").toString();
+    assertThatThrownBy(() -> onePicture(SparkModel.shared(missing)))
+        .hasStackTraceContaining("missing: a model is a folder, and this is none");
+    assertThatThrownBy(
+            () ->
+                SparkSampling.sample(
+                        spark, SparkModel.pretrained(), own -> Sampler.ddim(0).steps(2), 1)
+                    .first())
+        .hasStackTraceContaining("the sampler needs a seed");
+    try (Trainer trainer = trainer();
+        SparkTraining cluster =
+            SparkTraining.spread(
+                spark,
+                trainer,
+                () -> {
+                  throw new IOException("no pictures in " + missing);
+                })) {
+      assertThat(cluster).isNotNull();
+      assertThatThrownBy(() -> trainer.train(PICTURES, progress -> true))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessage(
+              "the cluster can't compute a gradient of step 1: no pictures in "
+                  + missing
+                  + "; the weights are those of the step before");
+      assertThat(trainer.stepsTaken()).isZero();
+    }
+  }
+
+  @Test
+  void whatCannotBeSpreadIsRefusedAtOnce() {
+    Dataset noise =
+        new Dataset(10, 16, 16, 1, 10) {
+          @Override
+          protected void read(int index, FloatBuffer into) {
+            while (into.hasRemaining()) {
+              into.put(0.3f);
+            }
+          }
+
+          @Override
+          protected int readLabel(int index) {
+            return 0;
+          }
+        };
+    try (Trainer trainer = trainer()) {
+      assertThatThrownBy(() -> SparkTraining.train(spark, trainer, noise, progress -> true))
+          .hasMessage(
+              "picture 0 has the value 0.3, which no byte stands for: have each executor open the data, by"
+                  + " spread(spark, trainer, () -> …)");
+    }
+  }
+
+  private static void save(Trainer trainer, Path to) {
+    try {
+      trainer.save(to);
+    } catch (IOException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static Trainer trainer() {
+    Trainer trainer =
+        Trainer.create(
+            UNetConfig.small(16, 16, 1).withBlockOutChannels(8, 16).withClasses(10),
+            BetaSchedule.cosine(),
+            PredictionType.V_PREDICTION,
+            OPTIONS);
+    trainer.setTotalSteps(6);
+    return trainer;
+  }
+
+  private static Dataset pictures() {
+    Random random = new Random(1);
+    byte[][] images = new byte[40][16 * 16];
+    int[] labels = new int[images.length];
+    for (int i = 0; i < images.length; i++) {
+      random.nextBytes(images[i]);
+      labels[i] = i % 10;
+    }
+    return Dataset.of(16, 16, 1, images, 10, labels);
+  }
+
+  private void assertSameTraining(String one, String other) throws IOException {
+    for (String file : List.of("weights", "ema", "adam_m", "adam_v")) {
+      Path training = Path.of("training", file + ".safetensors");
+      assertThat(
+              Files.mismatch(
+                  folder.resolve(one).resolve(training), folder.resolve(other).resolve(training)))
+          .as(file)
+          .isEqualTo(-1);
+    }
+  }
+}
