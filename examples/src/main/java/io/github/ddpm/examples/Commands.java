@@ -76,12 +76,17 @@ final class Commands {
    * @param precision null for the one that is fastest on this machine
    */
   static Predictor open(Path model, Precision precision) throws IOException {
-    if (model == null || (NAMES.contains(model.toString()) && !Files.exists(model))) {
+    if (isInLibrary(model)) {
       String name = model == null ? NAMES.get(0) : model.toString();
       return precision == null ? Predictor.pretrained(name) : Predictor.pretrained(name, precision);
     }
     checkThere(model, ", or " + LIBRARY);
     return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
+  }
+
+  /** Tells whether {@code --model} names none, or one in the library. */
+  static boolean isInLibrary(Path model) {
+    return model == null || (NAMES.contains(model.toString()) && !Files.exists(model));
   }
 
   /**

@@ -71,24 +71,47 @@ abstract class GenerateCommand implements Callable<Integer> {
    */
   final Integer draw(Path model, Optional<Sampler> named, Integer steps) throws IOException {
     checkPictures();
-    Optional<Spacing> plan = spacing.of(steps);
-    long usedSeed = seed == null ? new SecureRandom().nextLong() : seed;
+    spacing.of(steps);
+    long usedSeed = seedToUse();
     long start = System.nanoTime();
     try (Predictor predictor = open(model, precision)) {
       checkChannels(predictor.info().channels());
-      Sampler sampler =
-          named
-              .map(some -> some.with(predictor))
-              .orElseGet(predictor::sampler)
-              .labels(labels.length > 0 ? labels : Samplers.unasked(nullLabel))
-              .guidance(guidance)
-              .seed(usedSeed);
-      write(
-          ProgressDisplay.sample(
-              plan.map(sampler::spacing)
-                  .orElseGet(() -> steps == null ? sampler : sampler.steps(steps)),
-              count));
+      write(ProgressDisplay.sample(sampler(predictor, named, steps, usedSeed), count));
     }
+    report(usedSeed, start);
+    return 0;
+  }
+
+  /** Returns the sampler that was asked for. */
+  final Sampler sampler(
+      Predictor predictor, Optional<Sampler> named, Integer steps, long usedSeed) {
+    Optional<Spacing> plan = spacing.of(steps);
+    Sampler sampler =
+        named
+            .map(some -> some.with(predictor))
+            .orElseGet(predictor::sampler)
+            .labels(labels.length > 0 ? labels : Samplers.unasked(nullLabel))
+            .guidance(guidance)
+            .seed(usedSeed);
+    return plan.map(sampler::spacing)
+        .orElseGet(() -> steps == null ? sampler : sampler.steps(steps));
+  }
+
+  /** Returns the seed that was asked for, or a new one. */
+  final long seedToUse() {
+    return seed == null ? new SecureRandom().nextLong() : seed;
+  }
+
+  final int count() {
+    return count;
+  }
+
+  final Path out() {
+    return out;
+  }
+
+  /** Says what was drawn, and what it took. */
+  final void report(long usedSeed, long start) {
     System.out.printf(
         Locale.ROOT,
         "%s: %d pictures, seed %d, %.1f s%n",
@@ -96,7 +119,6 @@ abstract class GenerateCommand implements Callable<Integer> {
         count,
         usedSeed,
         (System.nanoTime() - start) / 1e9);
-    return 0;
   }
 
   /** Does what {@link Commands#open(Path, Precision)} says; a command may know other ways. */

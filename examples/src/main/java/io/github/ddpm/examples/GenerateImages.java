@@ -6,9 +6,14 @@ import io.github.ddpm.Sampler;
 import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Draws pictures with any model folder of diffusers, as its pipeline would. */
 @Command(
@@ -50,6 +55,15 @@ public final class GenerateImages extends GenerateCommand {
   @Option(names = "--prediction", description = "what that network predicts: " + Noise.PREDICTIONS)
   private String prediction;
 
+  @Option(
+      names = "--spark",
+      paramLabel = "<master>",
+      description =
+          "draw on the Spark cluster of this master, into Parquet files in the folder --out: index, label and PNG")
+  private String spark;
+
+  @Spec private CommandSpec spec;
+
   GenerateImages() {
     super(16, Path.of("images.png"));
   }
@@ -62,9 +76,45 @@ public final class GenerateImages extends GenerateCommand {
   @Override
   public Integer call() throws IOException {
     Noise.checkBoth(schedule, prediction);
-    Optional<Sampler> named =
-        sampler.equals(OWN) ? Optional.empty() : Optional.of(Samplers.of(sampler, null, OWN));
-    return draw(model, named, steps);
+    return spark == null ? draw(model, named(), steps) : drawOnSpark();
+  }
+
+  private Optional<Sampler> named() {
+    return sampler.equals(OWN) ? Optional.empty() : Optional.of(Samplers.of(sampler, null, OWN));
+  }
+
+  private int drawOnSpark() throws IOException {
+    if (schedule != null) {
+      throw new IllegalArgumentException("--spark is for whole models, without --schedule");
+    }
+    if (count() < 1) {
+      throw new IllegalArgumentException("--count must be at least 1, got " + count());
+    }
+    named();
+    long seed = seedToUse();
+    long start = System.nanoTime();
+    try (Cluster cluster = Cluster.open(spark)) {
+      List<String> arguments = new ArrayList<>(spec.commandLine().getParseResult().originalArgs());
+      arguments.addAll(List.of("--seed", String.valueOf(seed)));
+      cluster.draw(
+          Commands.isInLibrary(model) ? Optional.empty() : Optional.of(model),
+          arguments.toArray(new String[0]),
+          count(),
+          out());
+    }
+    report(seed, start);
+    return 0;
+  }
+
+  /**
+   * Returns the sampler of a command line, for an executor.
+   *
+   * @param arguments of which the last of equal ones counts
+   */
+  static Sampler sampler(Predictor predictor, String... arguments) {
+    GenerateImages command = new GenerateImages();
+    new CommandLine(command).setOverwrittenOptionsAllowed(true).parseArgs(arguments);
+    return command.sampler(predictor, command.named(), command.steps, command.seedToUse());
   }
 
   @Override

@@ -128,6 +128,13 @@ final class TrainingCommand {
   int keep;
 
   @Option(
+      names = "--spark",
+      paramLabel = "<master>",
+      description =
+          "compute the parts of each step, of --micro-batch images, on the Spark cluster of this master; goes with --resume")
+  String spark;
+
+  @Option(
       names = "--resume",
       description = "go on with the training in --out, with the options it was started with")
   boolean resume;
@@ -326,7 +333,22 @@ final class TrainingCommand {
     double time = minutes == null ? DEFAULT_MINUTES : minutes;
     TrainingRun run =
         new TrainingRun(trainer, new TrainingRun.Saving(out, duration(saveEvery), keep));
-    return run.run(data, duration(time)) ? Optional.of(run.losses()) : Optional.empty();
+    if (spark == null) {
+      return losses(run, data, time);
+    }
+    if (trainer.options().microBatch() == 0) {
+      throw new IllegalArgumentException(
+          "--spark needs --micro-batch: a step is spread by parts of so many images");
+    }
+    try (Cluster cluster = Cluster.open(spark)) {
+      cluster.spread(trainer, data);
+      return losses(run, data, time);
+    }
+  }
+
+  private static Optional<LossCurve> losses(TrainingRun run, Dataset data, double minutes)
+      throws IOException {
+    return run.run(data, duration(minutes)) ? Optional.of(run.losses()) : Optional.empty();
   }
 
   private static Duration duration(double minutes) {

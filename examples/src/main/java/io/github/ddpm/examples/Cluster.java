@@ -1,0 +1,48 @@
+package io.github.ddpm.examples;
+
+import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.data.Dataset;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Optional;
+import java.util.ServiceLoader;
+
+/** Machines that mains hand their work to, where {@code --spark} says so; src/spark has them. */
+public interface Cluster extends AutoCloseable {
+  /** Finds a cluster. */
+  interface Provider {
+    /** Opens the cluster of a master's URL, as Spark has them. */
+    Cluster open(String master);
+  }
+
+  /**
+   * Opens the cluster of a master's URL.
+   *
+   * @throws IllegalArgumentException if these mains were built without Spark
+   */
+  static Cluster open(String master) {
+    return ServiceLoader.load(Provider.class)
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new IllegalArgumentException(
+                    "--spark needs Spark, which is not on the class path: see docs/cluster.md"))
+        .open(master);
+  }
+
+  /** Has the steps that a trainer takes until this is closed computed on the cluster. */
+  void spread(Trainer trainer, Dataset data);
+
+  /**
+   * Draws pictures into a folder of Parquet files.
+   *
+   * @param model folder that the executors are sent; empty for the model in the library
+   * @param arguments of the {@link GenerateImages} that each executor draws as, with a seed
+   * @throws IOException if the model can't be read
+   * @throws IllegalStateException if the cluster fails; the message says why
+   */
+  void draw(Optional<Path> model, String[] arguments, long count, Path out) throws IOException;
+
+  @Override
+  void close();
+}
