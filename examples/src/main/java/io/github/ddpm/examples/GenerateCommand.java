@@ -66,23 +66,26 @@ abstract class GenerateCommand implements Callable<Integer> {
    *
    * @param model its folder, or the name of one in the library; null for {@code digits} there
    * @param named the sampler that was asked for; empty for the model's own
+   * @param condition what the pictures are conditioned on, in turn; empty for nothing
    * @param steps number of steps; null for the sampler's own number
    * @return the exit code
    */
-  final Integer draw(Path model, Optional<Sampler> named, Integer steps) throws IOException {
+  final Integer draw(Path model, Optional<Sampler> named, Optional<Images> condition, Integer steps)
+      throws IOException {
     checkPictures();
     Optional<Spacing> plan = spacing.of(steps);
     long usedSeed = seed == null ? new SecureRandom().nextLong() : seed;
     long start = System.nanoTime();
     try (Predictor predictor = open(model, precision)) {
       checkChannels(predictor.info().channels());
-      Sampler sampler =
+      Sampler unconditioned =
           named
               .map(some -> some.with(predictor))
               .orElseGet(predictor::sampler)
               .labels(labels.length > 0 ? labels : Samplers.unasked(nullLabel))
               .guidance(guidance)
               .seed(usedSeed);
+      Sampler sampler = condition.map(unconditioned::condition).orElse(unconditioned);
       write(
           ProgressDisplay.sample(
               plan.map(sampler::spacing)

@@ -1,5 +1,6 @@
 package io.github.ddpm.examples;
 
+import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
@@ -40,6 +41,13 @@ public final class GenerateImages extends GenerateCommand {
   private Integer steps;
 
   @Option(
+      names = "--condition",
+      split = ",",
+      description =
+          "PNG files that the pictures are conditioned on, in turn, for a model that takes such, of the size that it draws")
+  private Path[] condition = {};
+
+  @Option(
       names = "--schedule",
       description =
           "noise that the network was trained with, for a folder that doesn't say it, such as unet_ema/ of a checkpoint;"
@@ -64,7 +72,9 @@ public final class GenerateImages extends GenerateCommand {
     Noise.checkBoth(schedule, prediction);
     Optional<Sampler> named =
         sampler.equals(OWN) ? Optional.empty() : Optional.of(Samplers.of(sampler, null, OWN));
-    return draw(model, named, steps);
+    Optional<Images> given =
+        condition.length == 0 ? Optional.empty() : Optional.of(Images.readPng(condition));
+    return draw(model, named, given, steps);
   }
 
   @Override
