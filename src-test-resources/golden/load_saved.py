@@ -3,7 +3,7 @@
     python3 load_saved.py DIFFUSERS_CHECKOUT MODEL_FOLDER INPUT_AND_OUTPUT
 
 INPUT_AND_OUTPUT: a .safetensors or .npz file with sample [n, c, h, w], timestep [n] or [1], out (shaped like
-sample) and, for a model with classes, class_labels [n]; the expected.safetensors files in this folder are such files.
+sample), for a model with classes class_labels [n], and for one with a condition condition [n, k, h, w]; the expected.safetensors files in this folder are such files.
 For a model that was distilled it may also have noise and images, both like sample: what the folder's own scheduler
 makes of that noise in as many steps as the model was distilled for, to 1e-3.
 The config goes through UNet2DModel(**config), which drops keys that start with an underscore and refuses any
@@ -47,9 +47,12 @@ if data.endswith(".npz"):
     tensors = {name: torch.from_numpy(array) for name, array in np.load(data).items()}
 else:
     tensors = reference.read_safetensors(data)
+sample = tensors["sample"].double()
+if "condition" in tensors:
+    sample = torch.cat([sample, tensors["condition"].double()], dim=1)
 labels = tensors["class_labels"].long() if "class_labels" in tensors else None
 with torch.no_grad():
-    out = model(tensors["sample"].double(), tensors["timestep"].double(), labels).sample
+    out = model(sample, tensors["timestep"].double(), labels).sample
 out = out[:, : tensors["out"].shape[1]]  # without a learned variance
 difference = float((out - tensors["out"].double()).abs().max())
 print(f"{len(weights)} tensors loaded, largest output {float(out.abs().max()):.6g}, largest difference {difference:.3g}")

@@ -112,6 +112,25 @@ FOLDERS = {
             resnet_time_scale_shift="scale_shift",
         ),
     ),
+    # One more channel in, which is given: a condition.
+    "folder-condition": dict(
+        size=8,
+        labels=None,
+        dtype="F32",
+        pipeline="DDPMPipeline",
+        scheduler=lambda: DDPM(prediction_type="v_prediction", clip_sample=False),
+        config=dict(
+            sample_size=(8, 12),
+            in_channels=4,
+            out_channels=3,
+            down_block_types=["DownBlock2D", "AttnDownBlock2D"],
+            up_block_types=["AttnUpBlock2D", "UpBlock2D"],
+            block_out_channels=[4, 8],
+            layers_per_block=1,
+            norm_num_groups=2,
+            attention_head_dim=4,
+        ),
+    ),
 }
 OLD_KEYS = {
     "config.json": "_class_name _diffusers_version act_fn attention_head_dim block_out_channels center_input_sample "
@@ -147,19 +166,26 @@ for seed, (name, spec) in enumerate(FOLDERS.items(), start=11):
     rng = np.random.default_rng(seed)
     reference.draw(model, rng, lambda value: rounded(value, spec["dtype"]))
     size = spec["config"]["sample_size"]
-    channels = spec["config"].get("in_channels", 3)
-    shape = (2, channels, *(size if isinstance(size, tuple) else (size, size)))
+    in_channels, out_channels = (spec["config"].get(key, 3) for key in ("in_channels", "out_channels"))
+    channels = min(in_channels, out_channels)
+    pixels = size if isinstance(size, tuple) else (size, size)
+    shape = (2, channels, *pixels)
     sample = torch.from_numpy(rng.standard_normal(shape).astype("<f4").astype("<f8"))
     z = torch.from_numpy(rng.standard_normal((N, *shape)).astype("<f4").astype("<f8"))
     labels = None if spec["labels"] is None else torch.tensor(spec["labels"])
+    condition = torch.from_numpy(
+        rng.standard_normal((2, in_channels - channels, *pixels)).astype("<f4").astype("<f8")
+    )
 
     def network(x, t):
-        return model(x, t, labels).sample[:, :channels]
+        return model(torch.cat([x, condition], dim=1), t, labels).sample[:, :channels]
 
     timestep = torch.tensor(417.0)
     expected = {"sample": sample, "timestep": timestep[None], "z": z}
     if labels is not None:
         expected["class_labels"] = labels
+    if in_channels > channels:
+        expected["condition"] = condition
     with torch.no_grad():
         expected["out"] = network(sample, timestep)
         # beta_schedule sigmoid exists in DDPMScheduler only: its betas are handed over.

@@ -11,6 +11,7 @@ import com.google.common.util.concurrent.Uninterruptibles;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CancellationException;
@@ -20,6 +21,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -27,7 +29,7 @@ import org.junit.jupiter.api.Test;
 
 /**
  * What every {@link Predictor} keeps to. Extend it and hand over a model; the tests adapt to its
- * {@link ModelInfo} (with or without labels, with or without a null label) and need at least 5
+ * {@link ModelInfo} (with or without labels, a null label, a condition) and need at least 5
  * training timesteps. A tiny model is best: each test opens its own.
  */
 public abstract class PredictorContract {
@@ -79,7 +81,7 @@ public abstract class PredictorContract {
 
   @Test
   final void itsOwnSamplerHasThisModel() {
-    Sampler own = model.sampler().steps(2).seed(SEED);
+    Sampler own = conditioned(model.sampler().steps(2).seed(SEED));
     Sampler labeled = info.classes() == 0 ? own : own.labels(0);
     assertShape(labeled.sample(2), 2);
     assertSame(labeled.with(model).sample(2), labeled.sample(2));
@@ -194,7 +196,7 @@ public abstract class PredictorContract {
       for (int i = 0; i < 2; i++) {
         List<float[]> told = estimates.get(i);
         DenoiseRequest request =
-            new DenoiseRequest(
+            request(
                 rows,
                 3,
                 table,
@@ -216,7 +218,8 @@ public abstract class PredictorContract {
 
   @Test
   final void aLearnedVarianceIsThatOfTheDefault() {
-    Sampler fixed = Sampler.ddpm().steps(STEPS).labels(labelArray(3)).seed(SEED).with(model);
+    Sampler fixed =
+        conditioned(Sampler.ddpm().steps(STEPS).labels(labelArray(3)).seed(SEED).with(model));
     Sampler learned = fixed.learnedVariance();
     if (!learnsVariance()) {
       assertThatIllegalArgumentException()
@@ -235,6 +238,30 @@ public abstract class PredictorContract {
       assertSame(images, sampler.with(plain(model)).sample(3));
       assertSame(images.slice(1, 2), sampler.first(1).labels(labelArray(3)).sample(1));
     }
+  }
+
+  @Test
+  final void imagesAreConditionedOnPicturesInTurn() {
+    Sampler sampler = samplers().get(0);
+    if (condition().isEmpty()) {
+      Images given = info.images(noise(1));
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> sampler.condition(given))
+          .withMessageStartingWith("the model takes no condition, got one of ");
+      return;
+    }
+    Images two = condition().get();
+    Images images = sampler.sample(3);
+    Sampler second = sampler.condition(two.slice(1, 2));
+    assertSame(second.first(1).sample(1), images.slice(1, 2));
+    assertThat(second.sample(3).slice(0, 1)).isNotEqualTo(images.slice(0, 1));
+    assertThat(second.sample(3).slice(2, 3)).isNotEqualTo(images.slice(2, 3));
+    DenoiseRequest none =
+        new DenoiseRequest(
+            List.of(randomRow(new Random(4))), 1, SEED, 0, labels(), 1, 1, progress -> true);
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> model.denoise(none))
+        .withMessageStartingWith("the model draws by a condition of ");
   }
 
   private Step randomRow(Random random) {
@@ -415,7 +442,8 @@ public abstract class PredictorContract {
   @Test
   final void predictionOfAnImageDoesNotDependOnTheOthers() {
     int size = info.imageSize();
-    float[] x = noise(3);
+    int inputSize = info.inputSize();
+    float[] x = input(3);
     float[] before = x.clone();
     double timestep = (info.schedule().timesteps() - 1) / 2.0 + 0.25;
     float[] batch = model.predict(x, timestep, labelArray(3));
@@ -424,7 +452,7 @@ public abstract class PredictorContract {
     for (int k = 0; k < 3; k++) {
       int[] label = info.classes() == 0 ? new int[0] : new int[] {labelArray(3)[k]};
       float[] alone =
-          model.predict(Arrays.copyOfRange(x, k * size, (k + 1) * size), timestep, label);
+          model.predict(Arrays.copyOfRange(x, k * inputSize, (k + 1) * inputSize), timestep, label);
       assertThat(alone)
           .containsExactly(
               Arrays.copyOfRange(batch, k * size, (k + 1) * size), within(tolerance()));
@@ -445,7 +473,7 @@ public abstract class PredictorContract {
     List<float[]> told = new ArrayList<>();
     List<Step> rows = List.of(new Step(1, 0.8, 0.6, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1));
     DenoiseRequest request =
-        new DenoiseRequest(
+        request(
             rows,
             1,
             SEED,
@@ -455,7 +483,8 @@ public abstract class PredictorContract {
             Double.POSITIVE_INFINITY,
             progress -> told.add(progress.x0().toArray()));
     float[] images = model.denoise(request).toArray();
-    float[] out = model.predict(request.initialNoise(info.imageSize()), 1, label);
+    float[] x = request.initialNoise(info.imageSize());
+    float[] out = model.predict(info.input(x, request.conditions()), 1, label);
     assertThat(images).containsExactly(out, within(tolerance()));
     assertThat(told.get(0)).containsExactly(out, within(tolerance()));
   }
@@ -463,8 +492,8 @@ public abstract class PredictorContract {
   @Test
   final void badArgumentsOfPredictAreRefused() {
     int[] labels = labelArray(1);
-    refused(new float[info.imageSize() + 1], 0, labels);
-    float[] x = noise(1);
+    refused(new float[info.inputSize() + 1], 0, labels);
+    float[] x = input(1);
     refused(x, -0.5, labels);
     refused(x, info.schedule().timesteps(), labels);
     refused(x, Double.NaN, labels);
@@ -509,8 +538,33 @@ public abstract class PredictorContract {
     assertThatIllegalArgumentException().isThrownBy(() -> model.denoise(request));
   }
 
-  private static DenoiseRequest request(List<Step> rows, List<Integer> labels, double guidance) {
-    return new DenoiseRequest(rows, 1, SEED, 0, labels, guidance, 1, progress -> true);
+  private DenoiseRequest request(List<Step> rows, List<Integer> labels, double guidance) {
+    return request(rows, 1, SEED, 0, labels, guidance, 1, progress -> true);
+  }
+
+  private DenoiseRequest request(
+      List<Step> rows,
+      int count,
+      long seed,
+      long first,
+      List<Integer> labels,
+      double guidance,
+      double clip,
+      Predicate<Progress> listener) {
+    return new DenoiseRequest(
+        rows,
+        count,
+        seed,
+        first,
+        labels,
+        Guidance.of(guidance),
+        clip,
+        0,
+        false,
+        Optional.empty(),
+        Optional.empty(),
+        condition(),
+        listener);
   }
 
   @Test
@@ -519,7 +573,7 @@ public abstract class PredictorContract {
     model.close();
     assertThatCode(model::close).doesNotThrowAnyException();
     assertThatIllegalStateException().isThrownBy(() -> sampler.sample(1));
-    assertThatIllegalStateException().isThrownBy(() -> model.predict(noise(1), 0, labelArray(1)));
+    assertThatIllegalStateException().isThrownBy(() -> model.predict(input(1), 0, labelArray(1)));
   }
 
   /** With and without fresh noise, guidance and clipping, as far as the model can. */
@@ -532,7 +586,8 @@ public abstract class PredictorContract {
             NoiseScheduler.ddim(0.5),
             NoiseScheduler.ddpm(),
             NoiseScheduler.dpmSolver())) {
-      samplers.add(Sampler.of(scheduler).with(model).labels(labels).steps(STEPS).seed(SEED));
+      samplers.add(
+          conditioned(Sampler.of(scheduler).with(model).labels(labels).steps(STEPS).seed(SEED)));
     }
     if (info.nullLabel()) {
       samplers.add(samplers.get(1).guidance(2));
@@ -554,9 +609,36 @@ public abstract class PredictorContract {
         : IntStream.range(0, n).map(i -> labels().get(i % 2)).toArray();
   }
 
+  private Sampler conditioned(Sampler sampler) {
+    return condition().map(sampler::condition).orElse(sampler);
+  }
+
+  /** Two pictures, if the model takes a condition. */
+  private Optional<Images> condition() {
+    int channels = info.conditionChannels();
+    return channels == 0
+        ? Optional.empty()
+        : Optional.of(
+            Images.of(
+                2,
+                info.height(),
+                info.width(),
+                channels,
+                noise(2 * info.height() * info.width() * channels, 3)));
+  }
+
+  /** What the network takes, with the condition in it. */
+  private float[] input(int n) {
+    return noise(n * info.inputSize(), 2);
+  }
+
   private float[] noise(int n) {
-    Random random = new Random(2);
-    float[] x = new float[n * info.imageSize()];
+    return noise(n * info.imageSize(), 2);
+  }
+
+  private static float[] noise(int size, long seed) {
+    Random random = new Random(seed);
+    float[] x = new float[size];
     for (int i = 0; i < x.length; i++) {
       x[i] = (float) random.nextGaussian();
     }

@@ -35,6 +35,8 @@ import java.util.function.Supplier;
  *     for each value; {@link Sampler#learnedVariance} has more. The rows are those of DDPM then
  * @param start what sampling starts from; empty for noise
  * @param inpainting what is known of the images; empty for nothing
+ * @param condition what the network is given beside the noisy images, in each of its calls: for
+ *     image k, image {@code k mod condition.count()}; empty for a model that takes none
  * @param listener who is told after each row; sampling is canceled when it answers {@code false}
  */
 public record DenoiseRequest(
@@ -49,6 +51,7 @@ public record DenoiseRequest(
     boolean learnedVariance,
     Optional<Start> start,
     Optional<Inpainting> inpainting,
+    Optional<Images> condition,
     Predicate<Progress> listener) {
 
   /** A square root squared is no longer quite what it was. */
@@ -83,6 +86,8 @@ public record DenoiseRequest(
         "the ratio of a threshold must be in [0, 1], got %s",
         thresholdRatio);
     checkArgument(thresholdRatio == 0 || clip >= 1, "a threshold must be at least 1, got %s", clip);
+    checkArgument(
+        condition.isEmpty() || condition.get().count() > 0, "a condition needs an image, got none");
     for (int row = 0; learnedVariance && row + 1 < steps.size(); row++) {
       checkSmallVariance(steps.get(row), steps.get(row + 1));
     }
@@ -101,7 +106,7 @@ public record DenoiseRequest(
         step.fromNoise());
   }
 
-  /** Makes a request that starts from noise and knows nothing of the images. */
+  /** Makes a request that starts from noise, knows nothing of the images and has no condition. */
   public DenoiseRequest(
       List<Step> steps,
       int count,
@@ -121,6 +126,7 @@ public record DenoiseRequest(
         clip,
         0,
         false,
+        Optional.empty(),
         Optional.empty(),
         Optional.empty(),
         listener);
@@ -156,6 +162,7 @@ public record DenoiseRequest(
         learnedVariance,
         start,
         inpainting,
+        condition,
         listener);
   }
 
@@ -164,8 +171,8 @@ public record DenoiseRequest(
    *
    * @return n labels; where none is asked for, drawn by the model's {@link ModelInfo#labelCounts},
    *     or its null label; an empty array for a model without labels
-   * @throws IllegalArgumentException for timesteps, labels or guidance that the model doesn't know,
-   *     or a missing label that it needs
+   * @throws IllegalArgumentException for timesteps, labels, guidance or pictures that the model
+   *     doesn't know, or a missing label or condition that it needs
    */
   public int[] labels(ModelInfo model) {
     model.check(this);
@@ -184,6 +191,12 @@ public record DenoiseRequest(
                 : labels.stream().anyMatch(label -> label != Sampler.NULL_LABEL)),
         "guidance needs labels, got guidance %s and no labels",
         guidance.weight());
+    checkArgument(
+        model.conditionChannels() == 0 || condition.isPresent(),
+        "the model draws by a condition of %sx%sx%s, so it needs one: call condition(…)",
+        model.height(),
+        model.width(),
+        model.conditionChannels());
     int[] result = new int[model.classes() == 0 ? 0 : count];
     for (int i = 0; i < result.length; i++) {
       int asked =
@@ -201,6 +214,25 @@ public record DenoiseRequest(
     int[] result = new int[count];
     Arrays.fill(result, guidance.nullLabel().orElse(model.classes()));
     return result;
+  }
+
+  /**
+   * Returns what each image is conditioned on.
+   *
+   * @return [n, height, width, conditionChannels]; empty if there is no condition
+   */
+  public float[] conditions() {
+    if (condition.isEmpty()) {
+      return new float[0];
+    }
+    Images images = condition.get();
+    int size = images.height() * images.width() * images.channels();
+    float[] conditions = new float[checkedSize(size)];
+    for (int k = 0; k < count; k++) {
+      int image = (int) ((first + k) % images.count());
+      images.values().get(image * size, conditions, k * size, size);
+    }
+    return conditions;
   }
 
   /**

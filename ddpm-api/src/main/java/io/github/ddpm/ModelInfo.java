@@ -15,6 +15,9 @@ import java.util.OptionalInt;
  * @param height of an image in pixels, at least 1
  * @param width of an image in pixels, at least 1
  * @param channels of an image, at least 1: 1 is gray, 3 is RGB
+ * @param conditionChannels of the picture that each image is {@linkplain Sampler#condition
+ *     conditioned} on, which the network takes after those of the noisy image; 0 for a model that
+ *     takes none
  * @param classes number of classes its labels choose from; 0 for a model without labels
  * @param nullLabel whether the label {@code classes} stands for "no label", so that the model also
  *     samples without being told a class, and with guidance
@@ -32,6 +35,7 @@ public record ModelInfo(
     int height,
     int width,
     int channels,
+    int conditionChannels,
     int classes,
     boolean nullLabel,
     BetaSchedule schedule,
@@ -58,11 +62,13 @@ public record ModelInfo(
         width,
         channels);
     checkArgument(
-        (double) height * width * channels <= Integer.MAX_VALUE,
+        conditionChannels >= 0, "condition channels must be at least 0, got %s", conditionChannels);
+    checkArgument(
+        (double) height * width * ((long) channels + conditionChannels) <= Integer.MAX_VALUE,
         "an image must have at most 2^31 - 1 values, got %sx%sx%s",
         height,
         width,
-        channels);
+        (long) channels + conditionChannels);
     checkArgument(classes >= 0, "classes must be at least 0, got %s", classes);
     checkArgument(classes > 0 || !nullLabel, "a null label needs classes, got 0");
     requireNonNull(schedule, "schedule");
@@ -98,7 +104,10 @@ public record ModelInfo(
         Excerpt.of(labelCounts));
   }
 
-  /** Describes a model whose plans are {@linkplain Spacing#trailing spaced evenly}, as most are. */
+  /**
+   * Describes a model without a condition, whose plans are {@linkplain Spacing#trailing spaced
+   * evenly}, as most are.
+   */
   public ModelInfo(
       int height,
       int width,
@@ -107,7 +116,18 @@ public record ModelInfo(
       boolean nullLabel,
       BetaSchedule schedule,
       PredictionType predictionType) {
-    this(height, width, channels, classes, nullLabel, schedule, predictionType, 1, 0, List.of());
+    this(height, width, channels, 0, classes, nullLabel, schedule, predictionType, 1, 0, List.of());
+  }
+
+  /**
+   * Returns this model as one whose images are {@linkplain Sampler#condition conditioned} on
+   * pictures of so many channels.
+   *
+   * @param number at least 0; 0 is a model that takes no condition
+   * @throws IllegalArgumentException if it is below that
+   */
+  public ModelInfo withConditionChannels(int number) {
+    return with(number, schedule, spacingExponent, steps, labelCounts);
   }
 
   /**
@@ -117,7 +137,7 @@ public record ModelInfo(
    * @throws IllegalArgumentException if it is not in that range
    */
   public ModelInfo withSpacingExponent(double exponent) {
-    return with(schedule, exponent, steps, labelCounts);
+    return with(conditionChannels, schedule, exponent, steps, labelCounts);
   }
 
   /**
@@ -128,7 +148,7 @@ public record ModelInfo(
    * @throws IllegalArgumentException if it is not in that range
    */
   public ModelInfo withSteps(int number) {
-    return with(schedule, spacingExponent, number, labelCounts);
+    return with(conditionChannels, schedule, spacingExponent, number, labelCounts);
   }
 
   /**
@@ -139,15 +159,16 @@ public record ModelInfo(
    * @throws IllegalArgumentException if they are others
    */
   public ModelInfo withLabelCounts(List<Long> counts) {
-    return with(schedule, spacingExponent, steps, counts);
+    return with(conditionChannels, schedule, spacingExponent, steps, counts);
   }
 
   private ModelInfo with(
-      BetaSchedule otherSchedule, double exponent, int number, List<Long> counts) {
+      int conditions, BetaSchedule otherSchedule, double exponent, int number, List<Long> counts) {
     return new ModelInfo(
         height,
         width,
         channels,
+        conditions,
         classes,
         nullLabel,
         otherSchedule,
@@ -203,7 +224,7 @@ public record ModelInfo(
       betas[t] = 1 - alphaBar / before;
       before = alphaBar;
     }
-    return with(BetaSchedule.of(betas), 1, steps, labelCounts);
+    return with(conditionChannels, BetaSchedule.of(betas), 1, steps, labelCounts);
   }
 
   /** Returns the timestep of this model that has the noise of one of {@link #evenlySpaced}. */
@@ -252,6 +273,37 @@ public record ModelInfo(
   }
 
   /**
+   * Returns the number of floats that the network takes for one image: height · width · (channels +
+   * conditionChannels).
+   */
+  public int inputSize() {
+    return height * width * (channels + conditionChannels);
+  }
+
+  /**
+   * Makes the x of {@link Predictor#predict}: at each pixel the channels of the image, and then
+   * those of its condition.
+   *
+   * @param images [n, height, width, channels]
+   * @param conditions [n, height, width, conditionChannels]
+   * @return [n, inputSize]; the images themselves if the model takes no condition
+   */
+  float[] input(float[] images, float... conditions) {
+    if (conditionChannels == 0) {
+      return images;
+    }
+    int both = channels + conditionChannels;
+    int pixels = images.length / channels;
+    float[] input = new float[Math.multiplyExact(pixels, both)];
+    for (int pixel = 0; pixel < pixels; pixel++) {
+      System.arraycopy(images, pixel * channels, input, pixel * both, channels);
+      System.arraycopy(
+          conditions, pixel * conditionChannels, input, pixel * both + channels, conditionChannels);
+    }
+    return input;
+  }
+
+  /**
    * Makes pictures of what the model returned.
    *
    * @param values [n, height, width, channels]; copied
@@ -271,7 +323,7 @@ public record ModelInfo(
   /**
    * Checks the arguments of {@link Predictor#predict}, for whoever implements it.
    *
-   * @param x noisy images [n, height, width, channels]
+   * @param x noisy images [n, height, width, channels + conditionChannels]
    * @param timestep in [0, T-1]
    * @param labels n labels, in [0, classes), or {@code classes} where there is a null label; empty
    *     for a model without labels
@@ -279,11 +331,11 @@ public record ModelInfo(
    * @throws IllegalArgumentException if an argument is not of that shape or range
    */
   public int checkInput(float[] x, double timestep, int... labels) {
-    int count = x.length / imageSize();
+    int count = x.length / inputSize();
     checkArgument(
-        x.length % imageSize() == 0,
+        x.length % inputSize() == 0,
         "x must be whole images of %s values, got %s values",
-        imageSize(),
+        inputSize(),
         x.length);
     schedule.checkTimestep(timestep);
     int expected = classes == 0 ? 0 : count;
@@ -301,15 +353,15 @@ public record ModelInfo(
     return count;
   }
 
-  /** Refuses timesteps, labels and guidance that this model doesn't know. */
+  /** Refuses timesteps, labels, guidance and pictures that this model doesn't know. */
   void check(DenoiseRequest request) {
     for (Step step : request.steps()) {
       schedule.checkTimestep(step.timestep());
     }
     checkArgument(
-        (long) request.count() * imageSize() <= Integer.MAX_VALUE,
+        (long) request.count() * inputSize() <= Integer.MAX_VALUE,
         "one request can have at most %s images of this size, got %s; ask for the others with first(…)",
-        Integer.MAX_VALUE / imageSize(),
+        Integer.MAX_VALUE / inputSize(),
         request.count());
     List<Integer> labels = request.labels();
     OptionalInt ofRequest = request.guidance().nullLabel();
@@ -338,18 +390,34 @@ public record ModelInfo(
         "guidance needs a null label, but this model has none%s; got guidance %s",
         advice(),
         request.guidance().weight());
-    request.start().ifPresent(start -> check("images to start from", start.images()));
-    request.inpainting().ifPresent(known -> check("images to paint in", known.images()));
+    request.start().ifPresent(start -> checkDrawn("images to start from", start.images()));
+    request.inpainting().ifPresent(known -> checkDrawn("images to paint in", known.images()));
+    request.condition().ifPresent(this::checkCondition);
   }
 
-  private void check(String what, Images images) {
+  private void checkDrawn(String what, Images images) {
+    check(what, channels, "as the model draws", images);
+  }
+
+  private void checkCondition(Images images) {
     checkArgument(
-        images.height() == height && images.width() == width && images.channels() == channels,
-        "%s must be %sx%sx%s, as the model draws, got %sx%sx%s",
+        conditionChannels > 0,
+        "the model takes no condition, got one of %sx%sx%s",
+        images.height(),
+        images.width(),
+        images.channels());
+    check("the condition", conditionChannels, "as the model takes", images);
+  }
+
+  private void check(String what, int expected, String why, Images images) {
+    checkArgument(
+        images.height() == height && images.width() == width && images.channels() == expected,
+        "%s must be %sx%sx%s, %s, got %sx%sx%s",
         what,
         height,
         width,
-        channels,
+        expected,
+        why,
         images.height(),
         images.width(),
         images.channels());

@@ -22,11 +22,13 @@ public interface Predictor extends AutoCloseable {
   /**
    * Calls the network once.
    *
-   * @param x noisy images [n, height, width, channels] in row-major order, about [-4, 4]
+   * @param x noisy images [n, height, width, channels] in row-major order, about [-4, 4]; for a
+   *     model that takes a {@linkplain Sampler#condition condition} [n, height, width, channels +
+   *     conditionChannels], of which the last are those of the condition
    * @param timestep in [0, T-1], the same for all; whole or fractional
    * @param labels one label per image, in [0, classes), or {@code classes} for the null label of a
    *     model that has one; empty for a model without labels
-   * @return the prediction, of the shape of x: what {@link ModelInfo#predictionType} says
+   * @return the prediction [n, height, width, channels]: what {@link ModelInfo#predictionType} says
    * @throws IllegalArgumentException if an argument is not of that shape or range
    * @throws IllegalStateException after {@link #close}
    */
@@ -37,8 +39,8 @@ public interface Predictor extends AutoCloseable {
    * Sampler#learnedVariance} tells.
    *
    * @param x as in {@link #predict}, and so are the others
-   * @return of the shape of x: 0 for the least variance of a value, 1 for the most, on a scale of
-   *     logarithms; nothing keeps a network from going beyond
+   * @return of the shape of the prediction: 0 for the least variance of a value, 1 for the most, on
+   *     a scale of logarithms; nothing keeps a network from going beyond
    * @throws IllegalArgumentException as {@link #predict} does, and if the network learned none
    * @throws IllegalStateException after {@link #close}
    * @implSpec The default is that of a network that learned none.
@@ -79,21 +81,23 @@ public interface Predictor extends AutoCloseable {
     ModelInfo model = info();
     int[] labels = request.labels(model);
     int[] nullLabels = request.isGuided() ? request.nullLabels(model) : labels;
+    float[] conditions = request.conditions();
     float[] x = request.initial(model.imageSize());
     float[] none = new float[x.length];
     Deque<float[]> kept = new ArrayDeque<>(List.of(none, none, none));
     List<Step> steps = request.steps();
     for (int row = 0; row < steps.size() && request.count() > 0; row++) {
       Step step = steps.get(row);
-      float[] out = predict(x, step.timestep(), labels);
+      float[] input = model.input(x, conditions);
+      float[] out = predict(input, step.timestep(), labels);
       if (request.isGuided(row)) {
-        float[] unguided = predict(x, step.timestep(), nullLabels);
+        float[] unguided = predict(input, step.timestep(), nullLabels);
         out = Estimates.guided(request.guidance(), out, unguided, request.count());
       }
       float[] z = step.fromNoise() > 0 ? request.stepNoise(row, model.imageSize()) : none;
       double range = request.varianceRange(row);
       if (range > 0) {
-        z = Estimates.spread(z, predictVariance(x, step.timestep(), labels), range);
+        z = Estimates.spread(z, predictVariance(input, step.timestep(), labels), range);
       }
       float[] oldest = kept.removeLast();
       float[] older = kept.peekLast();

@@ -201,6 +201,17 @@ public interface Sampler {
   Sampler inpainting(Images images, Images mask);
 
   /**
+   * Image k is conditioned on {@code k mod images.count()} of these: a network that was trained so
+   * is given it beside the noisy image in each of its calls, with and without a label. It may be a
+   * small picture that was scaled up, whose details are to be drawn (Saharia et al. 2021, "Image
+   * Super-Resolution via Iterative Refinement"), or a gray one that is to get colors.
+   *
+   * @param images of the height and width that the model draws, with its {@link
+   *     ModelInfo#conditionChannels}, at least 1
+   */
+  Sampler condition(Images images);
+
+  /**
    * The listener is told after each row, by the thread that samples. When it answers {@code false},
    * or interrupts the thread, {@link #sample} ends in a {@code CancellationException}.
    */

@@ -154,6 +154,12 @@ final class TableSampler implements Sampler {
   }
 
   @Override
+  public Sampler condition(Images images) {
+    requireNonNull(images, "condition");
+    return with(copy -> copy.condition = Optional.of(images));
+  }
+
+  @Override
   public Sampler listener(Predicate<Progress> told) {
     return with(copy -> copy.listener = told);
   }
@@ -228,6 +234,7 @@ final class TableSampler implements Sampler {
         settings.learnedVariance,
         settings.images.map(images -> start(images, rows)),
         settings.inpainting,
+        settings.condition,
         settings.listener);
   }
 
@@ -270,6 +277,7 @@ final class TableSampler implements Sampler {
     private double strength = Double.NaN;
 
     private Optional<Inpainting> inpainting = Optional.empty();
+    private Optional<Images> condition = Optional.empty();
     private Predicate<Progress> listener = DenoiseRequest.NOBODY;
 
     Settings copy() {
@@ -287,6 +295,7 @@ final class TableSampler implements Sampler {
       copy.images = images;
       copy.strength = strength;
       copy.inpainting = inpainting;
+      copy.condition = condition;
       copy.listener = listener;
       return copy;
     }

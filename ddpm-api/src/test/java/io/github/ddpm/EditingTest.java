@@ -46,6 +46,7 @@ class EditingTest {
         false,
         Optional.of(start),
         Optional.empty(),
+        Optional.empty(),
         DenoiseRequest.NOBODY);
   }
 
@@ -219,6 +220,7 @@ class EditingTest {
             3,
             ratio,
             false,
+            Optional.empty(),
             Optional.empty(),
             Optional.empty(),
             DenoiseRequest.NOBODY);

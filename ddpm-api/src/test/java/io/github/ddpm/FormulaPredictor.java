@@ -4,7 +4,7 @@ import static com.google.common.base.Preconditions.checkState;
 
 /**
  * A model that is a formula: the best predictor for pixels that are N(m, 0.25), where m depends on
- * the label and on the pixel's position.
+ * the label, on the pixel's position and on its condition.
  */
 class FormulaPredictor implements Predictor {
   private static final double VARIANCE = 0.25;
@@ -34,6 +34,13 @@ class FormulaPredictor implements Predictor {
         new ModelInfo(3, 3, 1, 0, false, BetaSchedule.linear(), PredictionType.EPSILON));
   }
 
+  /** 10 classes and a null label, 3x2 RGB conditioned on 2 channels. */
+  static FormulaPredictor withACondition() {
+    return new FormulaPredictor(
+        new ModelInfo(3, 2, 3, 10, true, BetaSchedule.cosine(), PredictionType.V_PREDICTION)
+            .withConditionChannels(2));
+  }
+
   @Override
   public ModelInfo info() {
     return info;
@@ -42,17 +49,24 @@ class FormulaPredictor implements Predictor {
   @Override
   public float[] predict(float[] x, double timestep, int... labels) {
     checkState(!closed, "the model is closed");
-    info.checkInput(x, timestep, labels);
+    int count = info.checkInput(x, timestep, labels);
     int size = info.imageSize();
     double alphaBar = info.schedule().alphaBar(timestep);
     double signal = Math.sqrt(alphaBar);
     double noise = Math.sqrt(1 - alphaBar);
     double fromNoise = info.predictionType().fromNoise(signal, noise);
     double fromX0 = info.predictionType().fromX0(signal, noise);
-    float[] out = new float[x.length];
-    for (int i = 0; i < x.length; i++) {
+    int channels = info.channels();
+    int inChannels = channels + info.conditionChannels();
+    float[] out = new float[count * size];
+    for (int i = 0; i < out.length; i++) {
+      int pixel = i / channels * inChannels;
       double mean = Math.sin(i % size + (labels.length == 0 ? 0 : 3 * labels[i / size])) / 2;
-      double surprise = (x[i] - signal * mean) / (alphaBar * VARIANCE + 1 - alphaBar);
+      for (int k = channels; k < inChannels; k++) {
+        mean += 0.2 * k * x[pixel + k];
+      }
+      double surprise =
+          (x[pixel + i % channels] - signal * mean) / (alphaBar * VARIANCE + 1 - alphaBar);
       double image = mean + signal * VARIANCE * surprise;
       out[i] = (float) (fromNoise * noise * surprise + fromX0 * image);
     }

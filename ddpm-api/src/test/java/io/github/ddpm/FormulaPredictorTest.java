@@ -61,6 +61,14 @@ class FormulaPredictorTest {
   }
 
   @Nested
+  class WithACondition extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      return FormulaPredictor.withACondition();
+    }
+  }
+
+  @Nested
   class WithoutLabels extends PredictorContract {
     @Override
     protected Predictor predictor() {

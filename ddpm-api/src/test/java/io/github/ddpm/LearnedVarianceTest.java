@@ -64,6 +64,7 @@ class LearnedVarianceTest {
             true,
             Optional.empty(),
             Optional.empty(),
+            Optional.empty(),
             DenoiseRequest.NOBODY);
     float[] spread =
         Estimates.spread(new float[] {1}, new float[] {(float) v}, request.varianceRange(0));

@@ -30,6 +30,28 @@ class ModelInfoTest {
   }
 
   @Test
+  void aConditionIsPartOfTheInput() {
+    ModelInfo conditioned = NEEDING.withConditionChannels(1);
+    assertThat(conditioned.imageSize()).isEqualTo(12);
+    assertThat(conditioned.inputSize()).isEqualTo(16);
+    assertThat(conditioned.checkInput(new float[32], 0, 9, 0)).isEqualTo(2);
+    refused(conditioned, 24, 0, "x must be whole images of 16 values, got 24 values", 1, 1);
+    float[] images = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    assertThat(conditioned.input(images, -1, -2, -3, -4))
+        .containsExactly(1, 2, 3, -1, 4, 5, 6, -2, 7, 8, 9, -3, 10, 11, 12, -4);
+    assertThat(NEEDING.input(images)).isSameAs(images);
+    assertThat(conditioned.withSpacingExponent(0.5).evenlySpaced().conditionChannels())
+        .isEqualTo(1);
+    assertThat(conditioned.withConditionChannels(0)).isEqualTo(NEEDING);
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> NEEDING.withConditionChannels(-1))
+        .withMessage("condition channels must be at least 0, got -1");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> NEEDING.withConditionChannels(Integer.MAX_VALUE))
+        .withMessage("an image must have at most 2^31 - 1 values, got 2x2x2147483650");
+  }
+
+  @Test
   void inputThatDoesNotFitIsRefused() {
     refused(WITH, 7, 0, "x must be whole images of 6 values, got 7 values", 1);
     refused(WITH, 6, -0.5, "timestep must be in [0, 999], got -0.5", 1);

@@ -66,6 +66,32 @@ class RefusalsTest {
   }
 
   @Test
+  void aConditionThatDoesNotFitIsRefused() {
+    Sampler sampler = Sampler.ddim(0).steps(4).labels(0);
+    Sampler conditioned = sampler.with(FormulaPredictor.withACondition());
+    Images fitting = Images.of(1, 3, 2, 2, new float[12]);
+    refused(
+        () -> sampler.with(model).condition(fitting),
+        "the model takes no condition, got one of 3x2x2");
+    refused(
+        () -> sampler.condition(fitting).with(model),
+        "the model takes no condition, got one of 3x2x2");
+    refused(
+        () -> conditioned.condition(Images.of(1, 2, 3, 2, new float[12])),
+        "the condition must be 3x2x2, as the model takes, got 2x3x2");
+    refused(
+        () -> conditioned.condition(Images.of(1, 3, 2, 3, new float[18])),
+        "the condition must be 3x2x2, as the model takes, got 3x2x3");
+    refused(
+        () -> conditioned.condition(fitting.slice(0, 0)), "a condition needs an image, got none");
+    refused(
+        () -> conditioned.sample(1),
+        "the model draws by a condition of 3x2x2, so it needs one: call condition(…)");
+    assertThat(conditioned.condition(fitting).sample(2).count()).isEqualTo(2);
+    assertThat(conditioned.noise(2).channels()).isEqualTo(3);
+  }
+
+  @Test
   void noiseOfImagesIsFoundFromImagesAlone() {
     Sampler inverse = Sampler.of(NoiseScheduler.ddimInverse()).steps(4).with(model).labels(0);
     assertThat(inverse.startingAt(image).sample(1).count()).isEqualTo(1);

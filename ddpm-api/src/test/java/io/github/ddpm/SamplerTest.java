@@ -300,7 +300,7 @@ class SamplerTest {
     refused(
         () -> new ModelInfo(1, 1, 1, 0, true, schedule, type), "a null label needs classes, got 0");
     refused(
-        () -> new ModelInfo(1, 1, 1, 0, false, schedule, type, 0.05, 0, List.of()),
+        () -> new ModelInfo(1, 1, 1, 0, 0, false, schedule, type, 0.05, 0, List.of()),
         "the spacing exponent must be in [0.1, 1], got 0.05");
   }
 

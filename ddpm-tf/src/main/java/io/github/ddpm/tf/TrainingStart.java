@@ -1,5 +1,7 @@
 package io.github.ddpm.tf;
 
+import static com.google.common.base.Preconditions.checkArgument;
+
 import com.google.common.io.Closer;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.ModelInfo;
@@ -27,6 +29,15 @@ record TrainingStart(
     TrainingFolder.State state,
     WeightLayout layout,
     TrainingVectors.Values vectors) {
+
+  /** Refuses what can't be trained. */
+  TrainingStart {
+    int conditionChannels = model.info().conditionChannels();
+    checkArgument(
+        conditionChannels == 0,
+        "training on pairs of pictures is not built, so a network can't have condition channels, got %s",
+        conditionChannels);
+  }
 
   /** Makes a start with random weights. */
   static TrainingStart random(

@@ -113,7 +113,8 @@ class DiffusersLoadsTest {
         "folder-flat",
         "folder-fp16",
         "folder-sharded",
-        "folder-learned-variance"
+        "folder-learned-variance",
+        "folder-condition"
       })
   void diffusersLoadsWhatWeLoadedAndSaved(String name) throws Exception {
     Path original = Fixtures.path("golden/" + name);

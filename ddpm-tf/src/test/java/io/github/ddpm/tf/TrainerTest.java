@@ -311,6 +311,26 @@ class TrainerTest {
   }
 
   @Test
+  void aNetworkThatTakesAConditionIsNotTrained() {
+    String message =
+        "training on pairs of pictures is not built, so a network can't have condition channels, got 1";
+    Path golden = Fixtures.path("golden/folder-condition");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Trainer.fineTune(golden, OPTIONS.withLabelDropout(0)))
+        .withMessage(message);
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> Trainer.deepen(golden, 2, OPTIONS.withLabelDropout(0)))
+        .withMessage(message);
+    UNetConfig network = network().withPicture(new UNetConfig.Picture(8, 8, 1, 1, false, false));
+    assertThatIllegalArgumentException()
+        .isThrownBy(
+            () ->
+                Trainer.create(
+                    network, BetaSchedule.cosine(), PredictionType.V_PREDICTION, OPTIONS))
+        .withMessage(message);
+  }
+
+  @Test
   void fineTuningStartsFromAFinishedModel() throws IOException {
     Path diffusers = Fixtures.path("golden/folder-fp16");
     ModelFolder model = ModelFolder.read(diffusers);

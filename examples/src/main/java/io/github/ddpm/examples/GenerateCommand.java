@@ -66,17 +66,20 @@ abstract class GenerateCommand implements Callable<Integer> {
    *
    * @param model its folder, or the name of one in the library; null for {@code digits} there
    * @param named the sampler that was asked for; empty for the model's own
+   * @param condition what the pictures are conditioned on, in turn; empty for nothing
    * @param steps number of steps; null for the sampler's own number
    * @return the exit code
    */
-  final Integer draw(Path model, Optional<Sampler> named, Integer steps) throws IOException {
+  final Integer draw(Path model, Optional<Sampler> named, Optional<Images> condition, Integer steps)
+      throws IOException {
     checkPictures();
     spacing.of(steps);
     long usedSeed = seedToUse();
     long start = System.nanoTime();
     try (Predictor predictor = open(model, precision)) {
       checkChannels(predictor.info().channels());
-      write(ProgressDisplay.sample(sampler(predictor, named, steps, usedSeed), count));
+      Sampler sampler = sampler(predictor, named, steps, usedSeed);
+      write(ProgressDisplay.sample(condition.map(sampler::condition).orElse(sampler), count));
     }
     report(usedSeed, start);
     return 0;

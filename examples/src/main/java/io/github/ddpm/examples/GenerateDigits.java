@@ -47,6 +47,6 @@ public final class GenerateDigits extends GenerateCommand {
 
   @Override
   public Integer call() throws IOException {
-    return draw(model, Optional.of(Samplers.of(sampler, eta)), steps);
+    return draw(model, Optional.of(Samplers.of(sampler, eta)), Optional.empty(), steps);
   }
 }

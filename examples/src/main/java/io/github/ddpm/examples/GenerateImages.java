@@ -1,5 +1,6 @@
 package io.github.ddpm.examples;
 
+import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
@@ -45,6 +46,13 @@ public final class GenerateImages extends GenerateCommand {
   private Integer steps;
 
   @Option(
+      names = "--condition",
+      split = ",",
+      description =
+          "PNG files that the pictures are conditioned on, in turn, for a model that takes such, of the size that it draws")
+  private Path[] condition = {};
+
+  @Option(
       names = "--schedule",
       description =
           "noise that the network was trained with, for a folder that doesn't say it, such as unet_ema/ of a checkpoint;"
@@ -76,7 +84,12 @@ public final class GenerateImages extends GenerateCommand {
   @Override
   public Integer call() throws IOException {
     Noise.checkBoth(schedule, prediction);
-    return spark == null ? draw(model, named(), steps) : drawOnSpark();
+    if (spark != null) {
+      return drawOnSpark();
+    }
+    Optional<Images> given =
+        condition.length == 0 ? Optional.empty() : Optional.of(Images.readPng(condition));
+    return draw(model, named(), given, steps);
   }
 
   private Optional<Sampler> named() {
@@ -84,8 +97,9 @@ public final class GenerateImages extends GenerateCommand {
   }
 
   private int drawOnSpark() throws IOException {
-    if (schedule != null) {
-      throw new IllegalArgumentException("--spark is for whole models, without --schedule");
+    if (schedule != null || condition.length > 0) {
+      throw new IllegalArgumentException(
+          "--spark is for whole models, without --schedule and --condition");
     }
     if (count() < 1) {
       throw new IllegalArgumentException("--count must be at least 1, got " + count());

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.google.common.io.BaseEncoding;
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Images;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.tf.Trainer;
@@ -25,6 +26,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.zip.GZIPOutputStream;
@@ -154,6 +156,42 @@ class CommandsTest {
         run(new GenerateImages(), "--model", model(), "--sampler=plms", "--out=" + out),
         "--sampler must be one of own, ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, got plms");
     assertError(run(new GenerateImages(), "--out=" + out), "--model");
+  }
+
+  @Test
+  void generateImagesTakesACondition() throws IOException {
+    String model = "--model=../src-test-resources/golden/folder-condition";
+    Path out = folder.resolve("images.npy");
+    String drawn = "--count=2 --steps=3 --seed=1 --out=" + out;
+    Random random = new Random(1);
+    Path[] files = {folder.resolve("0.png"), folder.resolve("1.png")};
+    for (Path file : files) {
+      BufferedImage picture = new BufferedImage(12, 8, BufferedImage.TYPE_BYTE_GRAY);
+      for (int i = 0; i < 12 * 8; i++) {
+        picture.getRaster().setSample(i % 12, i / 12, 0, random.nextInt(256));
+      }
+      ImageIO.write(picture, "png", file.toFile());
+    }
+    String both = "--condition=" + files[0] + "," + files[1];
+    Outcome outcome = run(new GenerateImages(), (model + " " + both + " " + drawn).split(" "));
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    Path array = folder.resolve("expected.npy");
+    try (Predictor predictor = Predictor.load(Path.of(model.substring("--model=".length())))) {
+      predictor
+          .sampler()
+          .condition(Images.readPng(files))
+          .steps(3)
+          .seed(1)
+          .sample(2)
+          .writeNpy(array);
+    }
+    assertThat(out).hasSameBinaryContentAs(array);
+    assertError(
+        run(new GenerateImages(), (model + " " + drawn).split(" ")),
+        "the model draws by a condition of 8x12x1, so it needs one");
+    assertError(
+        run(new GenerateImages(), "--model=" + model(), both, "--out=" + out),
+        "the model takes no condition, got one of 8x12x1");
   }
 
   @Test

@@ -243,7 +243,7 @@ public abstract class Dataset {
   }
 
   /**
-   * Refuses a model of other pictures or other classes than these.
+   * Refuses a model of other pictures or other classes than these, or that takes a condition.
    *
    * @throws IllegalArgumentException if it is one
    */
@@ -262,6 +262,10 @@ public abstract class Dataset {
         "the network has %s classes, the data %s",
         model.classes(),
         classes);
+    checkArgument(
+        model.conditionChannels() == 0,
+        "data has no condition, so the network can't have condition channels, got %s",
+        model.conditionChannels());
   }
 
   /**

@@ -10,6 +10,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.collect.ImmutableMap;
+import com.google.common.primitives.Ints;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.tf.graph.Activation;
@@ -33,6 +34,12 @@ final class UNetJson {
 
   /** How often a model learned each class. */
   private static final String LABEL_COUNTS = "_label_counts";
+
+  /**
+   * How many of the channels that go in are those of a condition; diffusers has no need to know.
+   * Without it they are what goes in beyond what comes out.
+   */
+  private static final String CONDITION_CHANNELS = "_condition_channels";
 
   private static final String ACTIVATION = "act_fn";
 
@@ -95,12 +102,15 @@ final class UNetJson {
             || (size.isArray() && size.size() == 2 && size.get(0).isInt() && size.get(1).isInt()),
         "sample_size must be the pictures' height and width in pixels, one number or two, got %s",
         Excerpt.of(size));
-    int channels = integer(json, "in_channels", 3);
+    int inChannels = integer(json, "in_channels", 3);
     int outChannels = integer(json, "out_channels", 3);
+    int conditionChannels = conditionChannels(json, inChannels, outChannels);
+    long channels = (long) inChannels - conditionChannels;
     checkArgument(
-        outChannels == channels || outChannels == 2L * channels,
-        "out_channels must equal in_channels %s, or be twice that for a learned variance, got %s",
-        channels,
+        outChannels == channels || outChannels == 2 * channels,
+        "out_channels must equal in_channels %s less %s of a condition, or be twice that for a learned variance, got %s",
+        inChannels,
+        conditionChannels,
         outChannels);
     String conditioning = text(json, "resnet_time_scale_shift", "default");
     checkArgument(
@@ -114,7 +124,8 @@ final class UNetJson {
             new UNetConfig.Picture(
                 size.isInt() ? size.intValue() : size.get(0).intValue(),
                 size.isInt() ? size.intValue() : size.get(1).intValue(),
-                channels,
+                Ints.saturatedCast(channels),
+                conditionChannels,
                 outChannels != channels,
                 bool(json, "center_input_sample", false)),
             new UNetConfig.Levels(
@@ -144,6 +155,14 @@ final class UNetJson {
             labels(json));
     config.check();
     return config;
+  }
+
+  /** Returns 0 for a network of which as much comes out as goes in, or twice as much. */
+  private static int conditionChannels(JsonNode json, int inChannels, int outChannels) {
+    // More out than in is a learned variance.
+    long channels = outChannels <= inChannels ? outChannels : outChannels / 2;
+    return integer(
+        json, CONDITION_CHANNELS, Ints.saturatedCast(Math.max(0, inChannels - channels)));
   }
 
   /**
@@ -227,8 +246,11 @@ final class UNetJson {
     } else {
       json.putArray("sample_size").add(config.picture().height()).add(config.picture().width());
     }
-    json.put("in_channels", config.picture().channels())
+    json.put("in_channels", config.picture().inChannels())
         .put("out_channels", config.picture().outChannels());
+    if (config.picture().conditionChannels() > 0) {
+      json.put(CONDITION_CHANNELS, config.picture().conditionChannels());
+    }
     ArrayNode channels = json.putArray("block_out_channels");
     config.levels().channels().forEach(channels::add);
     json.put("layers_per_block", config.levels().layersPerBlock());

@@ -92,7 +92,7 @@ public final class UNet {
     UNetConfig.Picture picture = config.picture();
     try (Graph graph = TensorFlowRuntime.graph()) {
       Ops tf = TensorFlowRuntime.ops(graph);
-      Shape images = Shape.of(-1, picture.height(), picture.width(), picture.channels());
+      Shape images = Shape.of(-1, picture.height(), picture.width(), picture.inChannels());
       new UNet(
               tf,
               config,
@@ -126,8 +126,8 @@ public final class UNet {
    * Returns what the network makes of noisy images. Weights, the embedding of the timestep,
    * statistics and softmax are float32 whatever the type of the images.
    *
-   * @param x noisy images [n, height, width, channels], all but n known, about [-4, 4]; their type
-   *     is that of the hidden images too, which decides the precision
+   * @param x noisy images [n, height, width, inChannels], all but n known, about [-4, 4]; their
+   *     type is that of the hidden images too, which decides the precision
    * @param timesteps [n], or [1] for the same timestep for all; in [0, T-1], whole or fractional
    * @param labels [n], each in [0, {@code config.labels().embeddings()}); empty for a network
    *     without class embeddings

@@ -68,13 +68,20 @@ public record UNetConfig(
    * @param height of the images in pixels, at least 1; divisible by 2 once per level but the last
    * @param width of the images in pixels, likewise
    * @param channels of the images, at least 1
+   * @param conditionChannels of what each image is conditioned on, at least 0; {@code in_channels}
+   *     is the sum of both
    * @param learnedVariance whether the network also learned a variance for each value of an image
-   *     ({@code out_channels} is twice {@code in_channels}); training leaves it alone
+   *     ({@code out_channels} is twice that of the images); training leaves it alone
    * @param centered whether the network takes 2x - 1 of the x that it is given ({@code
    *     center_input_sample})
    */
   public record Picture(
-      int height, int width, int channels, boolean learnedVariance, boolean centered) {
+      int height,
+      int width,
+      int channels,
+      int conditionChannels,
+      boolean learnedVariance,
+      boolean centered) {
     /**
      * Checks the sizes.
      *
@@ -94,11 +101,21 @@ public record UNetConfig(
           "channels must be in [1, %s], got %s",
           MAX_CHANNELS,
           channels);
+      checkArgument(
+          conditionChannels >= 0 && conditionChannels <= MAX_CHANNELS,
+          "condition channels must be in [0, %s], got %s",
+          MAX_CHANNELS,
+          conditionChannels);
     }
 
-    /** Makes pictures that the network takes as they are. */
+    /** Makes pictures without a condition, which the network takes as they are. */
     public Picture(int height, int width, int channels, boolean learnedVariance) {
-      this(height, width, channels, learnedVariance, false);
+      this(height, width, channels, 0, learnedVariance, false);
+    }
+
+    /** Returns the number of channels of the network's input. */
+    public int inChannels() {
+      return channels + conditionChannels;
     }
 
     /** Returns the number of channels of the network's output. */
@@ -526,13 +543,14 @@ public record UNetConfig(
   /** Returns what sampling has to know of a network of this shape. */
   public ModelInfo info(BetaSchedule schedule, PredictionType predictionType) {
     return new ModelInfo(
-        picture.height(),
-        picture.width(),
-        picture.channels(),
-        labels.classes(),
-        labels.nullLabel(),
-        schedule,
-        predictionType);
+            picture.height(),
+            picture.width(),
+            picture.channels(),
+            labels.classes(),
+            labels.nullLabel(),
+            schedule,
+            predictionType)
+        .withConditionChannels(picture.conditionChannels());
   }
 
   /**

@@ -1,6 +1,5 @@
 package io.github.ddpm.tf.sampling;
 
-import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Step;
 import io.github.ddpm.tf.files.Weight;
@@ -47,6 +46,11 @@ final class SamplingGraph implements AutoCloseable {
   private static final long MAX_CONSTANTS = 1 << 22;
 
   private static final String X = "x";
+  private static final String CONDITION = "condition";
+
+  /** Names x with the condition after it, where the network takes one. */
+  private static final String INPUT = "input";
+
   private static final String TIMESTEP = "timestep";
   private static final String LABELS = "labels";
   private static final String COPY_WEIGHTS = "copy_weights";
@@ -124,7 +128,7 @@ final class SamplingGraph implements AutoCloseable {
 
   private void build(Ops tf, WeightSource weights, Precision precision, long maxConstants) {
     UNetConfig.Picture picture = config.picture();
-    Shape imageShape = Shape.of(-1, picture.height(), picture.width(), picture.channels());
+    Shape imageShape = shape(picture, picture.channels());
     Operand<TFloat32> x = placeholder(tf, X, imageShape);
     Operand<TFloat32> timestep = placeholder(tf, TIMESTEP, Shape.of(1));
     Operand<TFloat32> copyWeights = placeholder(tf, COPY_WEIGHTS, Shape.of(-1));
@@ -136,11 +140,13 @@ final class SamplingGraph implements AutoCloseable {
                     .placeholder(TInt32.class, Placeholder.shape(Shape.of(Shape.UNKNOWN_SIZE))));
 
     Operand<TInt32> copies = tf.reshape(tf.size(copyWeights), tf.constant(new int[] {1}));
+    Operand<TFloat32> input = takesCondition() ? conditioned(tf, x) : x;
     Operand<TFloat32> copied =
         tf.reshape(
             tf.tile(
-                x, tf.concat(List.of(copies, tf.constant(new int[] {1, 1, 1})), tf.constant(0))),
-            tf.constant(imageShape));
+                input,
+                tf.concat(List.of(copies, tf.constant(new int[] {1, 1, 1})), tf.constant(0))),
+            tf.constant(shape(picture, picture.inChannels())));
     long[] constants = {0};
     UNet network =
         new UNet(
@@ -193,19 +199,41 @@ final class SamplingGraph implements AutoCloseable {
         x,
         thresholded,
         SchedulerOps.step(
-            tf, row, x, rescaled, thresholded, kept, spread(tf, network, outputs, x, z)));
+            tf, row, x, rescaled, thresholded, kept, spread(tf, network, outputs, input, z)));
+  }
+
+  private static Shape shape(UNetConfig.Picture picture, int channels) {
+    return Shape.of(-1, picture.height(), picture.width(), channels);
+  }
+
+  private boolean takesCondition() {
+    return config.picture().conditionChannels() > 0;
+  }
+
+  /** Returns x with the channels of its condition after its own. */
+  private Operand<TFloat32> conditioned(Ops tf, Operand<TFloat32> x) {
+    UNetConfig.Picture picture = config.picture();
+    Operand<TFloat32> condition =
+        placeholder(tf, CONDITION, shape(picture, picture.conditionChannels()));
+    return tf.withName(INPUT).concat(List.of(x, condition), tf.constant(3));
   }
 
   /** Returns noise with the variance that the network learned with the labels, if it did. */
   private Operand<TFloat32> spread(
-      Ops tf, UNet network, Operand<TFloat32> outputs, Operand<TFloat32> x, Operand<TFloat32> z) {
+      Ops tf,
+      UNet network,
+      Operand<TFloat32> outputs,
+      Operand<TFloat32> input,
+      Operand<TFloat32> z) {
     if (!config.picture().learnedVariance()) {
       return z;
     }
     // The first copy of each image is the one with its label.
     Operand<TInt32> images =
         tf.range(
-            tf.constant(0), tf.gather(tf.shape(x), tf.constant(0), tf.constant(0)), tf.constant(1));
+            tf.constant(0),
+            tf.gather(tf.shape(input), tf.constant(0), tf.constant(0)),
+            tf.constant(1));
     Operand<TFloat32> variance =
         tf.withName(VARIANCE)
             .identity(network.variance(tf.gather(outputs, images, tf.constant(0))));
@@ -242,22 +270,29 @@ final class SamplingGraph implements AutoCloseable {
   }
 
   /**
-   * What stays the same from row to row: the labels, and the weight of the output for each set of
-   * them.
+   * What stays the same from row to row: the condition, the labels, and the weight of the output
+   * for each set of them.
    */
   final class Feeds implements AutoCloseable {
+    private final Optional<TFloat32> condition;
     private final Optional<TInt32> labels;
     private final TFloat32 copyWeights;
     private final TFloat32 rescale;
 
     /**
-     * Makes tensors of both.
+     * Makes tensors of them.
      *
+     * @param condition of each image, [n, height, width, conditionChannels]; empty for a network
+     *     without, and where x has it, as it does where only an answer of the network is wanted
      * @param labels one for each image, twice as many with guidance; none for a network without
      * @param guidance weight of the first half of the labels; 1 is off
      * @param rescale share of the output whose standard deviation becomes that of the first half
      */
-    Feeds(int[] labels, double guidance, double rescale) {
+    Feeds(float[] condition, int[] labels, double guidance, double rescale) {
+      this.condition =
+          condition.length == 0
+              ? Optional.empty()
+              : Optional.of(images(config.picture().conditionChannels(), condition));
       this.rescale = TFloat32.scalarOf((float) rescale);
       this.labels =
           config.labels().embeddings() == 0
@@ -269,7 +304,7 @@ final class SamplingGraph implements AutoCloseable {
               : TFloat32.vectorOf((float) guidance, (float) (1 - guidance));
     }
 
-    /** Returns what the network makes of x: the one result. */
+    /** Returns what the network makes of x, which has its condition in it: the one result. */
     Result predict(Tensor x, double timestep) {
       return predict(x, timestep, OUT);
     }
@@ -281,7 +316,7 @@ final class SamplingGraph implements AutoCloseable {
 
     private Result predict(Tensor x, double timestep, String result) {
       try (TFloat32 t = TFloat32.vectorOf((float) timestep)) {
-        return run(runner().feed(X, x).feed(TIMESTEP, t).fetch(result));
+        return run(runner().feed(takesCondition() ? INPUT : X, x).feed(TIMESTEP, t).fetch(result));
       }
     }
 
@@ -330,6 +365,7 @@ final class SamplingGraph implements AutoCloseable {
 
     private Session.Runner runner() {
       Session.Runner runner = session.runner().feed(COPY_WEIGHTS, copyWeights);
+      condition.ifPresent(tensor -> runner.feed(CONDITION, tensor));
       labels.ifPresent(tensor -> runner.feed(LABELS, tensor));
       fedWeights.forEach(runner::feed);
       return runner;
@@ -337,6 +373,7 @@ final class SamplingGraph implements AutoCloseable {
 
     @Override
     public void close() {
+      condition.ifPresent(Tensor::close);
       labels.ifPresent(Tensor::close);
       copyWeights.close();
       rescale.close();
@@ -356,9 +393,10 @@ final class SamplingGraph implements AutoCloseable {
   }
 
   /** Returns images as a tensor, [n, height, width, channels]. */
-  static TFloat32 images(ModelInfo info, float... values) {
-    Shape shape =
-        Shape.of(values.length / info.imageSize(), info.height(), info.width(), info.channels());
+  TFloat32 images(int channels, float... values) {
+    UNetConfig.Picture picture = config.picture();
+    int size = picture.height() * picture.width() * channels;
+    Shape shape = Shape.of(values.length / size, picture.height(), picture.width(), channels);
     return TFloat32.tensorOf(shape, DataBuffers.of(values));
   }
 

@@ -101,8 +101,9 @@ public final class TfPredictor implements Predictor {
     }
     return whileOpen(
         () -> {
-          try (TFloat32 images = SamplingGraph.images(info, x);
-              SamplingGraph.Feeds feeds = graph.new Feeds(labels, 1, 0);
+          int channels = info.channels() + info.conditionChannels();
+          try (TFloat32 images = graph.images(channels, x);
+              SamplingGraph.Feeds feeds = graph.new Feeds(new float[0], labels, 1, 0);
               Result result = call.run(feeds, images)) {
             return SamplingGraph.values(result.get(0));
           }
@@ -136,9 +137,11 @@ public final class TfPredictor implements Predictor {
     // The results of the rows whose tensors the next row needs, newest first.
     Deque<Result> recent = new ArrayDeque<>();
     float[] start = request.initial(info.imageSize());
-    try (TFloat32 first = SamplingGraph.images(info, start);
-        SamplingGraph.Feeds plain = graph.new Feeds(labels, 1, 0);
-        SamplingGraph.Feeds guided = graph.new Feeds(both, guidance.weight(), guidance.rescale());
+    float[] condition = request.conditions();
+    try (TFloat32 first = graph.images(info.channels(), start);
+        SamplingGraph.Feeds plain = graph.new Feeds(condition, labels, 1, 0);
+        SamplingGraph.Feeds guided =
+            graph.new Feeds(condition, both, guidance.weight(), guidance.rescale());
         TFloat32 clip = TFloat32.scalarOf((float) request.clip());
         TFloat32 ratio = TFloat32.scalarOf((float) request.thresholdRatio());
         TFloat32 zero = TFloat32.scalarOf(0)) {
@@ -158,7 +161,7 @@ public final class TfPredictor implements Predictor {
           try (TFloat32 range = TFloat32.scalarOf((float) varianceRange);
               TFloat32 z =
                   step.fromNoise() > 0
-                      ? SamplingGraph.images(info, request.stepNoise(i, info.imageSize()))
+                      ? graph.images(info.channels(), request.stepNoise(i, info.imageSize()))
                       : TFloat32.scalarOf(0)) {
             recent.push(
                 (isGuided ? guided : plain)
@@ -190,7 +193,7 @@ public final class TfPredictor implements Predictor {
     }
     float[] values = SamplingGraph.values(x);
     request.inpaint(row, values);
-    return Optional.of(SamplingGraph.images(info, values));
+    return Optional.of(graph.images(info.channels(), values));
   }
 
   @Override

@@ -183,6 +183,9 @@ class DatasetTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> Dataset.of(1, 2, 1, new byte[1][2]).loss(off, 1, 1))
         .withMessage("the network has 5 classes, the data 0");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> TWO.checkFits(off.info().withConditionChannels(2)))
+        .withMessage("data has no condition, so the network can't have condition channels, got 2");
   }
 
   @Test

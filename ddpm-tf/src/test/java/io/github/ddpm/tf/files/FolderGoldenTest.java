@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.DenoiseRequest;
 import io.github.ddpm.Guidance;
+import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
@@ -24,6 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.ndarray.Shape;
 
 /**
@@ -51,6 +53,25 @@ class FolderGoldenTest {
       return floats(expected.get(name).transposed(0, 2, 3, 1).values());
     }
 
+    /** Calls the network with x and, if the folder has one, the condition after its channels. */
+    float[] predict(float[] x, double timestep) {
+      return predictor.predict(input(x), timestep, labels());
+    }
+
+    float[] input(float[] x) {
+      if (!expected.containsKey("condition")) {
+        return x;
+      }
+      float[] condition = images("condition");
+      int channels = predictor.info().channels();
+      int more = condition.length * channels / x.length;
+      FloatBuffer both = FloatBuffer.allocate(x.length + condition.length);
+      for (int pixel = 0; pixel < x.length / channels; pixel++) {
+        both.put(x, pixel * channels, channels).put(condition, pixel * more, more);
+      }
+      return both.array();
+    }
+
     int[] labels() {
       int[] labels = new int[predictor.info().classes() == 0 ? 0 : 2];
       for (int i = 0; i < labels.length; i++) {
@@ -66,11 +87,18 @@ class FolderGoldenTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"folder-flat", "folder-fp16", "folder-sharded", "folder-learned-variance"})
+  @ValueSource(
+      strings = {
+        "folder-flat",
+        "folder-fp16",
+        "folder-sharded",
+        "folder-learned-variance",
+        "folder-condition"
+      })
   void theForwardPassIsThatOfDiffusers(String name) throws IOException {
     try (Loaded folder = Loaded.of(name)) {
       float timestep = folder.expected().get("timestep").values().get(0);
-      assertThat(folder.predictor().predict(folder.images("sample"), timestep, folder.labels()))
+      assertThat(folder.predict(folder.images("sample"), timestep))
           .containsExactly(folder.images("out"), within(1e-4f));
     }
   }
@@ -84,6 +112,8 @@ class FolderGoldenTest {
     "folder-sharded, DDPMScheduler, ddpm5",
     "folder-learned-variance, DDIMScheduler, ddim5",
     "folder-learned-variance, DDPMScheduler, ddpm5",
+    "folder-condition, DDIMScheduler, ddim5",
+    "folder-condition, DDPMScheduler, ddpm5",
     "unet-adm, DDIMScheduler, ddim5",
     "unet-adm, DDPMScheduler, ddpm5",
     "unet-mish, DDIMScheduler, ddim5",
@@ -140,6 +170,7 @@ class FolderGoldenTest {
               true,
               Optional.empty(),
               Optional.empty(),
+              Optional.empty(),
               progress -> true);
       float[] z = noise(folder);
       float[] x = folder.images("sample");
@@ -171,14 +202,29 @@ class FolderGoldenTest {
     }
   }
 
+  @Test
+  void aConditionIsPartOfSampling() throws IOException {
+    try (Loaded folder = Loaded.of("folder-condition")) {
+      Sampler sampler =
+          Sampler.ddim(0)
+              .spacing(Spacing.leading(5))
+              .clip(Double.POSITIVE_INFINITY)
+              .with(folder.predictor())
+              .startingAt(Images.of(2, 8, 12, 3, folder.images("sample")));
+      Images condition = Images.of(2, 8, 12, 1, folder.images("condition"));
+      assertThat(sampler.condition(condition).sample(2).toArray())
+          .containsExactly(folder.images("ddim5"), within(1e-3f));
+    }
+  }
+
   /** What {@code Predictor.denoise} is documented to do, but with noise that was given. */
   private static float[] step(
       Loaded folder, double clip, Step step, float[] x, float[] z, int offset, double range) {
     float[] variance =
         range > 0
-            ? folder.predictor().predictVariance(x, step.timestep(), folder.labels())
+            ? folder.predictor().predictVariance(folder.input(x), step.timestep(), folder.labels())
             : new float[x.length];
-    float[] out = folder.predictor().predict(x, step.timestep(), folder.labels());
+    float[] out = folder.predict(x, step.timestep());
     float[] next = new float[x.length];
     for (int i = 0; i < x.length; i++) {
       double raw = step.x0FromX() * x[i] + step.x0FromOut() * out[i];
@@ -209,7 +255,8 @@ class FolderGoldenTest {
     "folder-flat, false, false, fixed_large, leading, 0, true, 1",
     "folder-fp16, true, true, fixed_small, leading, 1, false, 1.5",
     "folder-sharded, false, false, fixed_small, leading, 0, true, Infinity",
-    "folder-learned-variance, false, false, learned_range, trailing, 0, true, 1"
+    "folder-learned-variance, false, false, learned_range, trailing, 0, true, 1",
+    "folder-condition, false, false, fixed_small, leading, 0, true, Infinity"
   })
   void thePipelineIsThatOfTheFolderBeforeAndAfterSaving(
       String name,

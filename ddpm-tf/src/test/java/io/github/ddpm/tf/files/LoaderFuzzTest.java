@@ -285,7 +285,7 @@ class LoaderFuzzTest {
     UNetConfig.Picture picture = network.picture();
     try (Graph graph = TensorFlowRuntime.graph()) {
       Ops tf = TensorFlowRuntime.ops(graph);
-      Shape images = Shape.of(-1, picture.height(), picture.width(), picture.channels());
+      Shape images = Shape.of(-1, picture.height(), picture.width(), picture.inChannels());
       new UNet(
               tf,
               network,

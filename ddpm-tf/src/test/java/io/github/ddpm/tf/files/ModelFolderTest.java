@@ -370,6 +370,25 @@ class ModelFolderTest {
   }
 
   @ParameterizedTest
+  @CsvSource({
+    "4, 3, , 3, 1, false", "7, 3, , 3, 4, false", "4, 6, , 3, 1, true", "3, 6, , 3, 0, true",
+    "6, 6, , 6, 0, false", "6, 6, 3, 3, 3, true", "7, 6, 4, 3, 4, true", "7, 6, , 6, 1, false"
+  })
+  void aConditionIsWhatGoesInBeyondTheImage(
+      int in, int out, Integer told, int channels, int conditionChannels, boolean learnedVariance) {
+    UNetConfig config = UNetConfig.small(8, 8, 1);
+    ObjectNode json = UNetJson.write(config, List.of(), "0");
+    assertThat(json.has("_condition_channels")).isFalse();
+    json.put("in_channels", in).put("out_channels", out).put("_condition_channels", told);
+    UNetConfig read = UNetJson.read(json);
+    assertThat(read)
+        .isEqualTo(
+            config.withPicture(
+                new UNetConfig.Picture(8, 8, channels, conditionChannels, learnedVariance, false)));
+    assertThat(UNetJson.read(UNetJson.write(read, List.of(), "0"))).isEqualTo(read);
+  }
+
+  @ParameterizedTest
   @CsvSource(
       delimiter = '|',
       value = {
@@ -379,6 +398,10 @@ class ModelFolderTest {
         "unet/config.json | sample_size | 9 | divisible by 2",
         "unet/config.json | norm_num_groups | 5 | divisible by norm_num_groups 5",
         "unet/config.json | out_channels | 3 | out_channels must equal in_channels 1",
+        "unet/config.json | in_channels | 100000 | condition channels must be in [0, 65536], got 99999",
+        "unet/config.json | _condition_channels | 1 | out_channels must equal in_channels 1 less 1 of a condition, or be twice that for a learned variance, got 1",
+        "unet/config.json | _condition_channels | -1 | out_channels must equal in_channels 1 less -1 of a condition",
+        "unet/config.json | out_channels | -3 | channels must be in [1, 65536], got -3",
         "unet/config.json | class_embed_type | \"identity\" | class_embed_type identity is not supported: it takes vectors, and labels are whole numbers",
         "unet/config.json | class_embed_type | \"projection\" | class_embed_type must be timestep or null, got projection",
         "unet/config.json | attention_head_dim | 13 | attention_head_dim must be at most the 12 channels of a block with attention, got 13",

@@ -47,18 +47,29 @@ class TfPredictorTest {
   class WithAVariance extends PredictorContract {
     @Override
     protected Predictor predictor() {
-      UNetConfig config = UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16).withClasses(10);
       return random(
-          new UNetConfig(
-              new UNetConfig.Picture(8, 8, 1, true),
-              config.levels(),
-              config.attention(),
-              config.middle(),
-              config.normalization(),
-              config.activation(),
-              config.conditioning(),
-              config.dropout(),
-              config.labels()),
+          UNetConfig.small(8, 8, 1)
+              .withBlockOutChannels(8, 16)
+              .withClasses(10)
+              .withPicture(new UNetConfig.Picture(8, 8, 1, true)),
+          Precision.FLOAT32);
+    }
+
+    @Override
+    protected boolean learnsVariance() {
+      return true;
+    }
+  }
+
+  @Nested
+  class WithACondition extends PredictorContract {
+    @Override
+    protected Predictor predictor() {
+      return random(
+          UNetConfig.small(4, 8, 3)
+              .withBlockOutChannels(8, 16)
+              .withClasses(10)
+              .withPicture(new UNetConfig.Picture(4, 8, 3, 2, true, true)),
           Precision.FLOAT32);
     }
 

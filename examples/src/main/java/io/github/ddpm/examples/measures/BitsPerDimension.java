@@ -40,6 +40,10 @@ public final class BitsPerDimension {
     ModelInfo info = model.info();
     int last = info.schedule().timesteps() - 1;
     checkArgument(last >= 1, "the bound needs at least 2 timesteps, got %s", last + 1);
+    checkArgument(
+        info.conditionChannels() == 0,
+        "the bound is of pictures alone, so the model can't have condition channels, got %s",
+        info.conditionChannels());
     this.model = model;
     this.rows =
         NoiseScheduler.ddpm()

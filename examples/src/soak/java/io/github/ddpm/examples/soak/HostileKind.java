@@ -232,7 +232,7 @@ enum HostileKind {
 
   private static void load(Path folder) throws IOException {
     try (Predictor model = Predictor.load(folder, Precision.FLOAT32)) {
-      int size = model.info().imageSize();
+      int size = model.info().inputSize();
       int[] labels = new int[model.info().classes() > 0 ? 1 : 0];
       if (size < 1 << 20) {
         model.predict(new float[size], 0, labels);

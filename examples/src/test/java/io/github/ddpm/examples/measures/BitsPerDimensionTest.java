@@ -42,6 +42,17 @@ class BitsPerDimensionTest {
             () -> BitsPerDimension.of(new OffBy(), pictures().slice(0, 1), new int[] {3}, 0))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessage("at least 2 pictures are needed, got 1");
+    Predictor conditioned =
+        new OffBy() {
+          @Override
+          public ModelInfo info() {
+            return super.info().withConditionChannels(1);
+          }
+        };
+    assertThatThrownBy(() -> BitsPerDimension.of(conditioned, pictures(), new int[] {3, 4, 3}, 0))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage(
+            "the bound is of pictures alone, so the model can't have condition channels, got 1");
   }
 
   /** KL(q(x_2 | x0) ‖ N(0, 1)) of a gray and a black pixel. */
@@ -74,7 +85,7 @@ class BitsPerDimensionTest {
   }
 
   /** Knows the pictures, but for the error. */
-  private static final class OffBy implements Predictor {
+  private static class OffBy implements Predictor {
     @Override
     public ModelInfo info() {
       return new ModelInfo(
