@@ -18,8 +18,7 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
  * a {@link GradientSource}. A step's batch has parts, of {@link TrainingOptions#microBatch} images
  * each, and the gradient of a part is a function of the weights, the number of the attempt at a
  * step, and the number of the part: whoever computes it, and however often, it is the same, bit for
- * bit on machines of the same {@link io.github.ddpm.tf.graph.TensorFlowRuntime#instructions
- * instructions}.
+ * bit on the same kind of machine.
  *
  * <p>Any number of threads may use one; whoever opens one closes it.
  */

@@ -43,8 +43,10 @@ import java.util.function.Predicate;
  * }</pre>
  *
  * <p>All randomness is a function of the seed and the number of steps, taken or skipped, so
- * training that was saved and resumed gives the weights of training in one go, bit for bit on the
- * same machine. A trainer is not thread-safe; whoever opens one closes it.
+ * training that was saved and resumed gives the weights of training in one go: bit for bit on the
+ * same kind of machine, with any number of threads (TensorFlow's own operations, where ours don't
+ * run, add in an order that depends on these too). A trainer is not thread-safe; whoever opens one
+ * closes it.
  */
 public final class Trainer implements AutoCloseable {
   private final ModelConfig model;
@@ -340,8 +342,7 @@ public final class Trainer implements AutoCloseable {
   /**
    * Has the gradients of the steps that {@code train} takes from now on computed elsewhere. Here
    * they are added up, in the order of the parts, so the weights are those of a training that
-   * computes them itself, bit for bit on machines with the same {@linkplain
-   * io.github.ddpm.tf.graph.TensorFlowRuntime#instructions instructions}.
+   * computes them itself, bit for bit on the same kind of machine.
    *
    * @param source that computes them; empty for this process
    * @throws IllegalArgumentException if a batch has only one part: {@link

@@ -104,8 +104,8 @@ public final class TensorFlowRuntime {
 
   /**
    * Returns what our own operations compute with: one of {@code base}, {@code avx2}, {@code avx512}
-   * and {@code avx512bf16}, or {@code tensorflow} where they don't run. The same weights and images
-   * give the same bits on all machines that answer the same here, but for {@code tensorflow}.
+   * and {@code avx512bf16}, or {@code tensorflow} where they don't run. Machines that answer
+   * differently here differ in the last bits of what they compute.
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
