@@ -1,5 +1,5 @@
-// Group normalization for one instruction set. All loops run over long rows of plain arrays and are left to the
-// compiler to vectorize. Sums go through float for a few rows, then double; their order depends on the
+// Group normalization for one instruction set. All loops run over rows of plain arrays, long ones where
+// all channels are walked together, and are left to the compiler to vectorize. Sums go through float for a few rows, then double; their order depends on the
 // shape alone, so that results are repeatable.
 #ifndef DDPM_GROUP_NORM_KERNELS_H_
 #define DDPM_GROUP_NORM_KERNELS_H_

@@ -3,13 +3,13 @@ package io.github.ddpm.spark;
 import com.google.common.base.Splitter;
 
 /** What Spark says of tasks that failed. */
-final class Failures {
+public final class Failures {
   private static final String LAST = "most recent failure: ";
 
   private Failures() {}
 
   /** Returns why a job failed, in a line: what a task threw, or what happened to it. */
-  static String reason(Throwable e) {
+  public static String reason(Throwable e) {
     Throwable cause = e;
     while (cause.getCause() != null) {
       cause = cause.getCause();

@@ -42,7 +42,7 @@ record GradientTask(String key, String training, Function0<Dataset> data) implem
     return part ->
         OPENED.use(
             key,
-            () -> new Opened(GradientWorker.open(training), data.call()),
+            this::open,
             opened -> {
               PartGradient gradient =
                   opened
@@ -54,6 +54,12 @@ record GradientTask(String key, String training, Function0<Dataset> data) implem
                   SparkEnv.get().blockManager().blockManagerId().host(),
                   TensorFlowRuntime.instructions());
             });
+  }
+
+  /** Opens the data first: they fail more often, and need not be closed. */
+  private Opened open() throws Exception {
+    Dataset opened = data.call();
+    return new Opened(GradientWorker.open(training), opened);
   }
 
   static byte[] bytes(ByteBuffer buffer) {

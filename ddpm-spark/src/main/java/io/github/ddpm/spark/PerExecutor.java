@@ -1,6 +1,6 @@
 package io.github.ddpm.spark;
 
-import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.spark.SparkEnv;
@@ -13,6 +13,8 @@ import org.apache.spark.api.java.function.Function0;
  * the last one is never closed.
  */
 final class PerExecutor<T extends AutoCloseable> {
+  private static final System.Logger LOG = System.getLogger(PerExecutor.class.getName());
+
   private static final String THREADS = "io.github.ddpm.tf.threads";
 
   private final Map<String, Shared<T>> all = new HashMap<>();
@@ -43,15 +45,13 @@ final class PerExecutor<T extends AutoCloseable> {
     }
   }
 
-  private synchronized Shared<T> enter(String key) throws Exception {
+  private synchronized Shared<T> enter(String key) {
     useOwnCores();
     for (String other : all.keySet().toArray(new String[0])) {
       Shared<T> unused = all.get(other);
       if (!other.equals(key) && unused.users == 0) {
         all.remove(other);
-        if (unused.value != null) {
-          unused.value.close();
-        }
+        close(unused);
       }
     }
     Shared<T> shared = all.computeIfAbsent(key, absent -> new Shared<>());
@@ -59,12 +59,23 @@ final class PerExecutor<T extends AutoCloseable> {
     return shared;
   }
 
+  /** Whoever comes next can't help it if this fails. */
+  private void close(Shared<T> unused) {
+    try {
+      if (unused.value != null) {
+        unused.value.close();
+      }
+    } catch (Exception e) {
+      LOG.log(Level.WARNING, "what tasks shared can't be closed", e);
+    }
+  }
+
   private synchronized void leave(Shared<T> shared) {
     shared.users--;
   }
 
   /** Several executors may be on one machine: each computes with the cores that Spark gave it. */
-  private static void useOwnCores() throws IOException {
+  private static void useOwnCores() {
     SparkEnv env = SparkEnv.get();
     int cores = env == null ? 0 : env.conf().getInt("spark.executor.cores", 0);
     if (cores > 0 && System.getProperty(THREADS) == null) {

@@ -2,6 +2,8 @@ package io.github.ddpm.spark;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import com.google.common.base.Throwables;
+import com.google.common.primitives.Ints;
 import io.github.ddpm.DenoiseRequest;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
@@ -11,7 +13,9 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.ArrayList;
+import java.util.Iterator;
 import java.util.List;
+import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import org.apache.spark.api.java.function.Function;
 import org.apache.spark.sql.Row;
@@ -21,9 +25,26 @@ import org.apache.spark.sql.RowFactory;
 record SamplingTask(SparkModel model, Function<Predictor, Sampler> sampler)
     implements Serializable {
 
-  /** Draws pictures from an index on. */
-  List<Row> draw(long first, int count) throws Exception {
-    return model.use(predictor -> rows(new Watched(predictor), first, count));
+  /** So many are drawn together, and then given away. */
+  private static final int TOGETHER = 64;
+
+  /** Draws pictures from an index on, as they are asked for. */
+  Iterator<Row> draw(long first, int count) {
+    return IntStream.range(0, (count - 1) / TOGETHER + 1)
+        .map(k -> k * TOGETHER)
+        .boxed()
+        .flatMap(k -> some(first + k, Math.min(TOGETHER, count - k)).stream())
+        .iterator();
+  }
+
+  private List<Row> some(long first, int count) {
+    try {
+      return model.use(predictor -> rows(new Watched(predictor), first, count));
+    } catch (Exception e) {
+      // Spark's functions may throw all.
+      Throwables.throwIfUnchecked(e);
+      throw new IllegalStateException(e.getMessage(), e);
+    }
   }
 
   private List<Row> rows(Watched watched, long first, int count) throws Exception {
@@ -32,11 +53,11 @@ record SamplingTask(SparkModel model, Function<Predictor, Sampler> sampler)
         from.noise(1).equals(from.noise(1)),
         "the sampler needs a seed, or what is drawn again is something else: call seed(…)");
     Images images = from.sample(count);
+    int[] labels = Ints.concat(watched.labels.toArray(new int[0][]));
     List<Row> rows = new ArrayList<>(count);
     for (int i = 0; i < count; i++) {
       rows.add(
-          RowFactory.create(
-              first + i, watched.labels.length == 0 ? null : watched.labels[i], png(images, i)));
+          RowFactory.create(first + i, labels.length == count ? labels[i] : null, png(images, i)));
     }
     return rows;
   }
@@ -47,10 +68,10 @@ record SamplingTask(SparkModel model, Function<Predictor, Sampler> sampler)
     return png.toByteArray();
   }
 
-  /** A model that keeps the labels that it was last asked for. */
+  /** A model that keeps the labels that it is asked for. */
   private static final class Watched implements Predictor {
     private final Predictor model;
-    private int[] labels = new int[0];
+    private final List<int[]> labels = new ArrayList<>();
 
     Watched(Predictor model) {
       this.model = model;
@@ -67,8 +88,13 @@ record SamplingTask(SparkModel model, Function<Predictor, Sampler> sampler)
     }
 
     @Override
+    public float[] predictVariance(float[] x, double timestep, int... labelsOfX) {
+      return model.predictVariance(x, timestep, labelsOfX);
+    }
+
+    @Override
     public Images denoise(DenoiseRequest request) {
-      labels = request.labels(info());
+      labels.add(request.labels(info()));
       return model.denoise(request);
     }
 

@@ -4,7 +4,6 @@ import io.github.ddpm.tf.data.Dataset;
 import java.io.Serializable;
 import java.nio.FloatBuffer;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.api.java.function.Function0;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 
@@ -13,15 +12,9 @@ import org.apache.spark.sql.SparkSession;
 record SentDataset(int height, int width, int channels, byte[][] images, int classes, int[] labels)
     implements Serializable {
 
-  /**
-   * Sends pictures to all executors that will ask for them.
-   *
-   * @return what opens them there
-   */
-  static Function0<Dataset> send(SparkSession spark, Dataset data) {
-    Broadcast<SentDataset> sent =
-        JavaSparkContext.fromSparkContext(spark.sparkContext()).broadcast(of(data));
-    return () -> sent.value().open();
+  /** Sends pictures to all executors that will ask for them. */
+  static Broadcast<SentDataset> send(SparkSession spark, Dataset data) {
+    return JavaSparkContext.fromSparkContext(spark.sparkContext()).broadcast(of(data));
   }
 
   private static SentDataset of(Dataset data) {
@@ -52,7 +45,7 @@ record SentDataset(int height, int width, int channels, byte[][] images, int cla
     return bytes;
   }
 
-  private Dataset open() {
+  Dataset open() {
     return classes == 0
         ? Dataset.of(height, width, channels, images)
         : Dataset.of(height, width, channels, images, classes, labels);

@@ -2,8 +2,6 @@ package io.github.ddpm.spark;
 
 import static java.util.Objects.requireNonNull;
 
-import com.google.common.hash.Hasher;
-import com.google.common.hash.Hashing;
 import com.google.common.io.MoreFiles;
 import com.google.common.io.RecursiveDeleteOption;
 import io.github.ddpm.Precision;
@@ -12,14 +10,16 @@ import io.github.ddpm.tf.ModelFiles;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import java.io.IOException;
 import java.io.Serializable;
+import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.UUID;
 import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaSparkContext;
-import org.apache.spark.api.java.function.Function0;
+import org.apache.spark.api.java.function.Function;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 
@@ -30,35 +30,45 @@ import org.apache.spark.sql.SparkSession;
 public final class SparkModel implements Serializable {
   private static final long serialVersionUID = 1;
 
+  private static final System.Logger LOG = System.getLogger(SparkModel.class.getName());
+
   private static final PerExecutor<Predictor> LOADED = new PerExecutor<>();
 
   private final String key;
-  private final Function0<Predictor> opener;
+  private final Function<Precision, Predictor> opener;
   private final Precision precision;
   private final String instructions;
 
-  private SparkModel(String key, Function0<Predictor> opener, Precision precision) {
+  private SparkModel(String key, Function<Precision, Predictor> opener, Precision precision) {
     this.key = key;
     this.opener = opener;
     this.precision = precision;
     this.instructions = TensorFlowRuntime.instructions();
   }
 
-  /** Returns the model that comes with the library. */
-  public static SparkModel pretrained() {
-    Precision precision = TensorFlowRuntime.fastestPrecision();
-    return new SparkModel("pretrained", () -> Predictor.pretrained("digits", precision), precision);
+  private SparkModel(Function<Precision, Predictor> opener) {
+    // A folder of the same name may have other weights by the next time.
+    this(UUID.randomUUID().toString(), opener, TensorFlowRuntime.fastestPrecision());
   }
 
   /**
-   * Returns a model in a folder that all executors see.
+   * Returns a model that comes with the library.
+   *
+   * @param name as {@link Predictor#pretrained(String)} takes it
+   */
+  public static SparkModel pretrained(String name) {
+    requireNonNull(name, "name");
+    return new SparkModel(precision -> Predictor.pretrained(name, precision));
+  }
+
+  /**
+   * Returns a model in a folder that all executors see, and that stays as it is while they draw.
    *
    * @param folder as {@link Predictor#load} takes it
    */
   public static SparkModel shared(String folder) {
     requireNonNull(folder, "folder");
-    Precision precision = TensorFlowRuntime.fastestPrecision();
-    return new SparkModel(folder, () -> Predictor.load(Path.of(folder), precision), precision);
+    return new SparkModel(precision -> Predictor.load(Path.of(folder), precision));
   }
 
   /**
@@ -68,13 +78,14 @@ public final class SparkModel implements Serializable {
    * @throws IOException if the model can't be read; the message names the file
    */
   public static SparkModel send(SparkSession spark, Path folder) throws IOException {
-    Precision precision = TensorFlowRuntime.fastestPrecision();
-    Map<String, byte[]> files = files(folder);
-    Hasher hasher = Hashing.sha256().newHasher();
-    files.forEach((name, bytes) -> hasher.putUnencodedChars(name).putBytes(bytes));
     Broadcast<Map<String, byte[]>> sent =
-        JavaSparkContext.fromSparkContext(spark.sparkContext()).broadcast(files);
-    return new SparkModel(hasher.hash().toString(), () -> load(sent.value(), precision), precision);
+        JavaSparkContext.fromSparkContext(spark.sparkContext()).broadcast(files(folder));
+    return new SparkModel(precision -> load(sent.value(), precision));
+  }
+
+  /** Returns this model in another precision than the one that is fastest on the driver. */
+  public SparkModel withPrecision(Precision other) {
+    return new SparkModel(key, opener, other);
   }
 
   /** Reads the files of a model, as this library writes it. */
@@ -112,18 +123,21 @@ public final class SparkModel implements Serializable {
   }
 
   /** Does something with the model, on an executor. */
-  <R> R use(org.apache.spark.api.java.function.Function<Predictor, R> work) throws Exception {
-    return LOADED.use(
-        key + precision,
-        () -> {
-          String here = TensorFlowRuntime.instructions();
-          if (precision != Precision.FLOAT32 && !here.equals(instructions)) {
-            throw new IllegalStateException(
-                "this executor computes with %s, the driver with %s: pictures would differ"
-                    .formatted(here, instructions));
-          }
-          return opener.call();
-        },
-        work);
+  <R> R use(Function<Predictor, R> work) throws Exception {
+    return LOADED.use(key + precision, this::open, work);
+  }
+
+  private Predictor open() throws Exception {
+    String here = TensorFlowRuntime.instructions();
+    if (!here.equals(instructions)) {
+      String difference =
+          "this executor computes with %s, the driver with %s".formatted(here, instructions);
+      if (precision != Precision.FLOAT32) {
+        throw new IllegalStateException(
+            difference + ": draw in float32, in which they differ in the last bits only");
+      }
+      LOG.log(Level.WARNING, difference);
+    }
+    return opener.call(precision);
   }
 }

@@ -19,7 +19,7 @@ import org.apache.spark.sql.types.StructType;
  *
  * <pre>{@code
  * Dataset<Row> digits = SparkSampling.sample(
- *     spark, SparkModel.pretrained(), model -> Sampler.dpmSolver().steps(10).seed(1).with(model), 1_000_000);
+ *     spark, SparkModel.pretrained("digits"), model -> Sampler.dpmSolver().steps(10).seed(1).with(model), 1_000_000);
  * digits.write().parquet("s3a://bucket/digits");
  * }</pre>
  *
@@ -48,21 +48,38 @@ public final class SparkSampling {
    *     seed}, and the pictures are those from {@code first(0)} on
    * @param count how many pictures, at least 1
    * @return rows of {@link #SCHEMA}, in the order of their indices
+   * @throws IllegalArgumentException if there are more than 2^31 - 1 tasks of 512 pictures
    */
   public static Dataset<Row> sample(
       SparkSession spark, SparkModel model, Function<Predictor, Sampler> sampler, long count) {
+    return sample(spark, model, sampler, count, PICTURES_OF_A_TASK);
+  }
+
+  /**
+   * Does the same with tasks of another size than 512 pictures: smaller ones spread large pictures
+   * over more executors.
+   *
+   * @param picturesOfATask at least 1; what an executor that dies had not finished is drawn again
+   */
+  public static Dataset<Row> sample(
+      SparkSession spark,
+      SparkModel model,
+      Function<Predictor, Sampler> sampler,
+      long count,
+      int picturesOfATask) {
     checkArgument(count >= 1, "count must be at least 1, got %s", count);
+    checkArgument(
+        picturesOfATask >= 1, "a task must have at least 1 picture, got %s", picturesOfATask);
     JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
-    long tasks = (count + PICTURES_OF_A_TASK - 1) / PICTURES_OF_A_TASK;
-    List<Long> starts =
-        LongStream.range(0, tasks).map(k -> k * PICTURES_OF_A_TASK).boxed().toList();
+    long tasks = (count - 1) / picturesOfATask + 1;
+    checkArgument(
+        tasks <= Integer.MAX_VALUE, "there must be at most 2^31 - 1 tasks, got %s", tasks);
+    List<Long> starts = LongStream.range(0, tasks).map(k -> k * picturesOfATask).boxed().toList();
     SamplingTask task = new SamplingTask(model, sampler);
     return spark.createDataFrame(
         context
             .parallelize(starts, Math.toIntExact(tasks))
-            .flatMap(
-                start ->
-                    task.draw(start, (int) Math.min(PICTURES_OF_A_TASK, count - start)).iterator()),
+            .flatMap(start -> task.draw(start, (int) Math.min(picturesOfATask, count - start))),
         SCHEMA);
   }
 }

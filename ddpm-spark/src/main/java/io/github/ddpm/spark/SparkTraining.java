@@ -3,7 +3,6 @@ package io.github.ddpm.spark;
 import static com.google.common.base.Preconditions.checkState;
 
 import io.github.ddpm.Precision;
-import io.github.ddpm.tf.GradientSource;
 import io.github.ddpm.tf.PartGradient;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingProgress;
@@ -55,12 +54,20 @@ public final class SparkTraining implements AutoCloseable {
   /** What executors compute with, of those that have been told of. */
   private final Set<String> instructions = new HashSet<>();
 
-  private SparkTraining(SparkSession session, Trainer trainer, Function0<Dataset> data) {
+  /** The pictures, if they were sent. */
+  private final Optional<Broadcast<SentDataset>> sentData;
+
+  private SparkTraining(
+      SparkSession session,
+      Trainer trainer,
+      Function0<Dataset> data,
+      Optional<Broadcast<SentDataset>> sentData) {
+    this.sentData = sentData;
     this.spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     this.trainer = trainer;
     this.task = new GradientTask(group, trainer.description(), data);
     instructions.add(TensorFlowRuntime.instructions());
-    trainer.computeGradientsBy(Optional.of((GradientSource) this::compute));
+    trainer.computeGradientsBy(this::compute);
   }
 
   /**
@@ -83,19 +90,22 @@ public final class SparkTraining implements AutoCloseable {
   }
 
   /**
-   * Has the steps that the trainer takes, by whichever of its methods, computed by the executors
-   * until this is closed.
+   * Has the steps that the trainer's {@code train} takes computed by the executors until this is
+   * closed. What an executor has opened for that stays there until it is given other work of this
+   * class, or ends.
    *
    * @param data which is sent to each executor once; it must fit into the memory of each
    * @throws IllegalArgumentException as for {@link #train}
    */
   public static SparkTraining spread(SparkSession spark, Trainer trainer, Dataset data) {
-    return new SparkTraining(spark, trainer, SentDataset.send(spark, data));
+    Broadcast<SentDataset> sent = SentDataset.send(spark, data);
+    return new SparkTraining(spark, trainer, () -> sent.value().open(), Optional.of(sent));
   }
 
   /**
-   * Has the steps that the trainer takes, by whichever of its methods, computed by the executors
-   * until this is closed.
+   * Has the steps that the trainer's {@code train} takes computed by the executors until this is
+   * closed. What an executor has opened for that stays there until it is given other work of this
+   * class, or ends.
    *
    * @param data opens on each executor what the trainer trains on, for instance {@code () ->
    *     ImageFolder.load(folder, …)} with a folder that they all see: the same pictures, or the
@@ -103,29 +113,34 @@ public final class SparkTraining implements AutoCloseable {
    * @throws IllegalArgumentException if a batch has only one part
    */
   public static SparkTraining spread(SparkSession spark, Trainer trainer, Function0<Dataset> data) {
-    return new SparkTraining(spark, trainer, data);
+    return new SparkTraining(spark, trainer, data, Optional.empty());
   }
 
   private List<PartGradient> compute(ByteBuffer weights, long attempt, int parts) {
-    Broadcast<byte[]> sent = spark.broadcast(GradientTask.bytes(weights));
+    List<PartGradient> gradients = new ArrayList<>();
+    for (GradientTask.Reply reply : replies(GradientTask.bytes(weights), attempt, parts)) {
+      check(reply);
+      gradients.add(new PartGradient(reply.loss(), ByteBuffer.wrap(reply.gradient())));
+    }
+    return gradients;
+  }
+
+  private List<GradientTask.Reply> replies(byte[] weights, long attempt, int parts) {
+    Broadcast<byte[]> sent = null;
     try {
+      sent = spark.broadcast(weights);
       spark.setJobGroup(group, "step " + attempt, true);
-      List<GradientTask.Reply> replies =
-          spark
-              .parallelize(IntStream.range(0, parts).boxed().toList(), parts)
-              .map(task.of(sent, attempt))
-              .collect();
-      List<PartGradient> gradients = new ArrayList<>();
-      for (GradientTask.Reply reply : replies) {
-        check(reply);
-        gradients.add(new PartGradient(reply.loss(), ByteBuffer.wrap(reply.gradient())));
-      }
-      return gradients;
+      return spark
+          .parallelize(IntStream.range(0, parts).boxed().toList(), parts)
+          .map(task.of(sent, attempt))
+          .collect();
     } catch (Exception e) {
       throw failed(e, attempt);
     } finally {
       spark.clearJobGroup();
-      sent.destroy();
+      if (sent != null) {
+        sent.destroy();
+      }
     }
   }
 
@@ -139,15 +154,13 @@ public final class SparkTraining implements AutoCloseable {
       canceled.initCause(e);
       return canceled;
     }
-    return e instanceof IllegalStateException own && e.getCause() == null
-        ? own
-        : new IllegalStateException(
-            "the cluster can't compute a gradient of step "
-                + (attempt + 1)
-                + ": "
-                + Failures.reason(e)
-                + "; the weights are those of the step before",
-            e);
+    return new IllegalStateException(
+        "the cluster can't compute a gradient of step "
+            + (attempt + 1)
+            + ": "
+            + Failures.reason(e)
+            + "; the weights are those of the step before",
+        e);
   }
 
   /** Tells once of executors whose sums are other ones. */
@@ -165,9 +178,10 @@ public final class SparkTraining implements AutoCloseable {
     }
   }
 
-  /** Has the trainer compute gradients itself again. Closing twice does nothing. */
+  /** Has the trainer compute gradients itself again. */
   @Override
   public void close() {
-    trainer.computeGradientsBy(Optional.empty());
+    trainer.computeGradients();
+    sentData.ifPresent(Broadcast::destroy);
   }
 }

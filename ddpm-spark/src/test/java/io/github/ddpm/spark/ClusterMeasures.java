@@ -20,7 +20,6 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
-import java.util.Optional;
 import java.util.Random;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
@@ -110,15 +109,14 @@ class ClusterMeasures {
         trainer.setTotalSteps(1000);
         int[] bytes = new int[1];
         trainer.computeGradientsBy(
-            Optional.of(
-                (weights, attempt, parts) -> {
-                  bytes[0] = weights.remaining();
-                  return zeros(weights, parts);
-                }));
+            (weights, attempt, parts) -> {
+              bytes[0] = weights.remaining();
+              return zeros(weights, parts);
+            });
         String sum = time(i -> steps(trainer, data, 1));
         print("%.1f million weights", bytes[0] / 4e6);
         print("  weights out, gradients summed, step taken  %s", sum);
-        trainer.computeGradientsBy(Optional.empty());
+        trainer.computeGradients();
         print(
             "  the step in one process                    %s", time(i -> steps(trainer, data, 1)));
         SparkTraining cluster = SparkTraining.spread(spark, trainer, data);
@@ -133,7 +131,7 @@ class ClusterMeasures {
             "  the same, with the weights sent            %s",
             time(i -> job(context, 0, new byte[bytes[0]])));
         print(
-            "  the same, and a gradient back from each    %s",
+            "  the same, and a gradient back from both   %s",
             time(i -> job(context, bytes[0], new byte[bytes[0]])));
       }
     }

@@ -20,6 +20,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
@@ -75,12 +76,8 @@ class ClusterTest {
     assertSameTraining("spread", "here");
   }
 
-  /**
-   * The driver's process is another one after a crash: a trainer of its own has only what was
-   * saved.
-   */
   @Test
-  void aTrainingGoesOnAfterTheDriverDied() throws IOException {
+  void aTrainingIsResumedOnTheCluster() throws IOException {
     try (Trainer trainer = trainer()) {
       trainer.train(PICTURES, progress -> true);
       trainer.save(folder.resolve("here"));
@@ -112,7 +109,7 @@ class ClusterTest {
     CompletableFuture<Boolean> killed = killedOnceAPartIsWritten(files);
     SparkSampling.sample(
             spark,
-            SparkModel.pretrained(),
+            SparkModel.pretrained("digits"),
             model -> Sampler.dpmSolver().steps(2).labels(3, 1, 4).seed(7).with(model),
             count)
         .write()
@@ -181,7 +178,7 @@ class ClusterTest {
     assertThatThrownBy(
             () ->
                 SparkSampling.sample(
-                        spark, SparkModel.pretrained(), own -> Sampler.ddim(0).steps(2), 1)
+                        spark, SparkModel.pretrained("digits"), own -> Sampler.ddim(0).steps(2), 1)
                     .first())
         .hasStackTraceContaining("the sampler needs a seed");
     try (Trainer trainer = trainer();
@@ -200,6 +197,38 @@ class ClusterTest {
                   + missing
                   + "; the weights are those of the step before");
       assertThat(trainer.stepsTaken()).isZero();
+    }
+  }
+
+  /** An executor that takes too long must not keep a signal waiting. */
+  @Test
+  void anInterruptEndsTheStepAtWork() {
+    Thread training = Thread.currentThread();
+    try (Trainer trainer = trainer()) {
+      SparkTraining cluster =
+          SparkTraining.spread(
+              spark,
+              trainer,
+              () -> {
+                Thread.sleep(60_000);
+                return pictures();
+              });
+      CompletableFuture<Void> interrupt =
+          CompletableFuture.runAsync(
+              () -> {
+                LocalCluster.sleep(2000);
+                training.interrupt();
+              });
+      long start = System.nanoTime();
+      assertThatThrownBy(() -> trainer.train(PICTURES, progress -> true))
+          .isInstanceOf(CancellationException.class)
+          .hasMessage("training was interrupted in step 1");
+      assertThat(Thread.interrupted()).as("is kept").isTrue();
+      assertThat(System.nanoTime() - start).isLessThan(30_000_000_000L);
+      assertThat(interrupt).isCompleted();
+      cluster.close();
+      trainer.train(PICTURES, progress -> true);
+      assertThat(trainer.stepsTaken()).isEqualTo(6);
     }
   }
 

@@ -12,6 +12,7 @@ final class Batches implements AutoCloseable {
   private final Dataset data;
   private final TrainingOptions options;
   private final boolean labeled;
+  private final boolean shown;
   private long position;
 
   /** The next batch, if somebody makes it already. */
@@ -21,17 +22,19 @@ final class Batches implements AutoCloseable {
    * Starts making the first batch.
    *
    * @param labeled whether the network has labels
+   * @param shown whether the pictures are wanted: whoever computes elsewhere reads them there
    * @param position batches that came before
    */
-  Batches(Dataset data, TrainingOptions options, boolean labeled, long position) {
+  Batches(Dataset data, TrainingOptions options, boolean labeled, boolean shown, long position) {
     this.data = data;
     this.options = options;
     this.labeled = labeled;
+    this.shown = shown;
     this.position = position;
     this.next = Optional.of(make());
   }
 
-  /** Pictures [n, height, width, channels], and the label of each, if the network has labels. */
+  /** Pictures [n, height, width, channels] or none, and the labels, if the network has any. */
   @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
   record Batch(FloatBuffer images, int[] labels) {}
 
@@ -63,6 +66,9 @@ final class Batches implements AutoCloseable {
   private CompletableFuture<Batch> make() {
     int[] indices = data.batch(position * options.batchSize(), options.batchSize(), options.seed());
     return CompletableFuture.supplyAsync(
-        () -> new Batch(data.floats(indices), labeled ? data.labels(indices) : new int[0]));
+        () ->
+            new Batch(
+                shown ? data.floats(indices) : FloatBuffer.allocate(0),
+                labeled ? data.labels(indices) : new int[0]));
   }
 }

@@ -17,7 +17,7 @@ public interface GradientSource {
    *     which nobody changes
    * @param attempt number of steps taken or skipped before, for the workers
    * @param parts how many parts the batch has, numbered from 0
-   * @return one for each part, in their order
+   * @return one for each part, in their order, each with as many bytes as the weights
    */
   List<PartGradient> compute(ByteBuffer weights, long attempt, int parts);
 }

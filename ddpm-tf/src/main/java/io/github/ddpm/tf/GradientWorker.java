@@ -37,6 +37,7 @@ public final class GradientWorker implements AutoCloseable {
 
   private GradientWorker(TrainingStart start) throws IOException {
     this.options = start.state().options();
+    options.checkHasParts();
     this.layout = start.layout();
     this.graph = new TrainingGraph(start.model(), options, start.teacher(), layout);
   }
@@ -48,8 +49,8 @@ public final class GradientWorker implements AutoCloseable {
    *     for the trainer
    * @throws IOException if a model that teaches can't be read; the message names the file and what
    *     is wrong
-   * @throws IllegalArgumentException if the description is none, or is of another version of this
-   *     library
+   * @throws IllegalArgumentException if the description is none, is of another version of this
+   *     library, or of a training whose batch has only one part
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
    */

@@ -124,7 +124,8 @@ final class Steps {
     Pace pace = new Pace();
     boolean goOn = true;
     int skippedInARow = 0;
-    try (Batches batches = new Batches(data, options, info.classes() > 0, taken + skipped)) {
+    try (Batches batches =
+        new Batches(data, options, info.classes() > 0, elsewhere.isEmpty(), taken + skipped)) {
       while (goOn && isOneLeft()) {
         checkNotInterrupted();
         pace.starts();

@@ -344,17 +344,18 @@ public final class Trainer implements AutoCloseable {
    * they are added up, in the order of the parts, so the weights are those of a training that
    * computes them itself, bit for bit on the same kind of machine.
    *
-   * @param source that computes them; empty for this process
+   * @param source that computes them
    * @throws IllegalArgumentException if a batch has only one part: {@link
    *     TrainingOptions#microBatch} must be less than the batch size, and not 0
    */
-  public void computeGradientsBy(Optional<GradientSource> source) {
-    checkArgument(
-        source.isEmpty() || options.parts().size() > 1,
-        "gradients are computed elsewhere by parts of a batch: microBatch must be in [1, %s], got %s",
-        options.batchSize() - 1,
-        options.microBatch());
-    steps.computeGradientsBy(source);
+  public void computeGradientsBy(GradientSource source) {
+    options.checkHasParts();
+    steps.computeGradientsBy(Optional.of(source));
+  }
+
+  /** Computes the gradients of all steps from now on here, as a trainer does at first. */
+  public void computeGradients() {
+    steps.computeGradientsBy(Optional.empty());
   }
 
   /**

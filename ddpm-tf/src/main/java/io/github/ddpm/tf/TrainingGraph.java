@@ -316,6 +316,13 @@ final class TrainingGraph implements AutoCloseable {
         "there must be a gradient for each of %s parts, got %s",
         parts.size(),
         gradients.size());
+    for (PartGradient each : gradients) {
+      checkArgument(
+          each.gradient().remaining() == (long) Float.BYTES * layout.size(),
+          "a gradient must have %s numbers of 4 bytes, got %s bytes",
+          layout.size(),
+          each.gradient().remaining());
+    }
     Accumulation accumulated = accumulation.orElseThrow();
     double sum = 0;
     double length = Double.NaN;

@@ -149,6 +149,15 @@ public record TrainingOptions(
     return Part.of(batchSize, microBatch);
   }
 
+  /** Refuses options whose gradients can't be computed elsewhere. */
+  void checkHasParts() {
+    checkArgument(
+        parts().size() > 1,
+        "gradients are computed elsewhere by parts of a batch: microBatch must be in [1, %s], got %s",
+        batchSize - 1,
+        microBatch);
+  }
+
   /** Returns these options with another batch size. */
   public TrainingOptions withBatchSize(int images) {
     return new TrainingOptions(

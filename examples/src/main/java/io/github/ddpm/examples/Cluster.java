@@ -1,5 +1,6 @@
 package io.github.ddpm.examples;
 
+import io.github.ddpm.Precision;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
@@ -30,18 +31,20 @@ public interface Cluster extends AutoCloseable {
         .open(master);
   }
 
-  /** Has the steps that a trainer takes until this is closed computed on the cluster. */
+  /** Has the steps that a trainer's {@code train} takes until this is closed computed there. */
   void spread(Trainer trainer, Dataset data);
 
   /**
    * Draws pictures into a folder of Parquet files.
    *
-   * @param model folder that the executors are sent; empty for the model in the library
+   * @param model as {@code --model} has it
+   * @param precision none for the one that is fastest on this machine
    * @param arguments of the {@link GenerateImages} that each executor draws as, with a seed
-   * @throws IOException if the model can't be read
+   * @throws IOException if the model can't be read, or the folder is there
    * @throws IllegalStateException if the cluster fails; the message says why
    */
-  void draw(Optional<Path> model, String[] arguments, long count, Path out) throws IOException;
+  void draw(Path model, Optional<Precision> precision, String[] arguments, long count, Path out)
+      throws IOException;
 
   @Override
   void close();

@@ -77,7 +77,7 @@ final class Commands {
    */
   static Predictor open(Path model, Precision precision) throws IOException {
     if (isInLibrary(model)) {
-      String name = model == null ? NAMES.get(0) : model.toString();
+      String name = nameInLibrary(model);
       return precision == null ? Predictor.pretrained(name) : Predictor.pretrained(name, precision);
     }
     checkThere(model, ", or " + LIBRARY);
@@ -87,6 +87,11 @@ final class Commands {
   /** Tells whether {@code --model} names none, or one in the library. */
   static boolean isInLibrary(Path model) {
     return model == null || (NAMES.contains(model.toString()) && !Files.exists(model));
+  }
+
+  /** Returns the name of one in the library. */
+  static String nameInLibrary(Path model) {
+    return model == null ? NAMES.get(0) : model.toString();
   }
 
   /**
@@ -103,7 +108,7 @@ final class Commands {
         : Predictor.load(model, schedule, prediction, precision);
   }
 
-  private static void checkThere(Path model, String otherwise) {
+  static void checkThere(Path model, String otherwise) {
     if (!Files.exists(model)) {
       throw new IllegalArgumentException(
           "--model must be a folder" + otherwise + ", got " + model + ": no such folder");

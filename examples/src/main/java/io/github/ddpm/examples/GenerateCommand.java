@@ -105,6 +105,11 @@ abstract class GenerateCommand implements Callable<Integer> {
     return seed == null ? new SecureRandom().nextLong() : seed;
   }
 
+  /** Returns the precision that was asked for, if any was. */
+  final Optional<Precision> precision() {
+    return Optional.ofNullable(precision);
+  }
+
   final int count() {
     return count;
   }
@@ -134,13 +139,18 @@ abstract class GenerateCommand implements Callable<Integer> {
     if (!isArray() && !out.toString().endsWith(".png")) {
       throw new IllegalArgumentException("--out must end in .png or .npy, got " + out);
     }
+    checkRequest();
+    Commands.checkWritable(out.toAbsolutePath().getParent());
+  }
+
+  /** Refuses what no picture can be drawn for. */
+  final void checkRequest() {
     if (nullLabel && labels.length > 0) {
       throw new IllegalArgumentException("--null-label is for pictures without --labels");
     }
     if (count < 1) {
       throw new IllegalArgumentException("--count must be at least 1, got " + count);
     }
-    Commands.checkWritable(out.toAbsolutePath().getParent());
   }
 
   private void checkChannels(int channels) {

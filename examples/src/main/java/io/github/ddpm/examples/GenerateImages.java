@@ -101,20 +101,14 @@ public final class GenerateImages extends GenerateCommand {
       throw new IllegalArgumentException(
           "--spark is for whole models, without --schedule and --condition");
     }
-    if (count() < 1) {
-      throw new IllegalArgumentException("--count must be at least 1, got " + count());
-    }
+    checkRequest();
     named();
     long seed = seedToUse();
     long start = System.nanoTime();
     try (Cluster cluster = Cluster.open(spark)) {
       List<String> arguments = new ArrayList<>(spec.commandLine().getParseResult().originalArgs());
       arguments.addAll(List.of("--seed", String.valueOf(seed)));
-      cluster.draw(
-          Commands.isInLibrary(model) ? Optional.empty() : Optional.of(model),
-          arguments.toArray(new String[0]),
-          count(),
-          out());
+      cluster.draw(model, precision(), arguments.toArray(new String[0]), count(), out());
     }
     report(seed, start);
     return 0;

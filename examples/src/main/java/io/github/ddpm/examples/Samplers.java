@@ -30,7 +30,12 @@ final class Samplers {
           new Named("unipc", "UniPC", NoiseScheduler.uniPc()),
           new Named("unipc-3", "UniPC of order 3", NoiseScheduler.uniPc(3)),
           new Named("deis", "DEIS", NoiseScheduler.deis()),
-          new Named("lms", "LMS", NoiseScheduler.lms()));
+          new Named("lms", "LMS", NoiseScheduler.lms()),
+          new Named("plms", "PLMS", NoiseScheduler.plms()),
+          new Named(
+              "dpm-solver-singlestep",
+              "DPM-Solver++, singlestep",
+              NoiseScheduler.dpmSolverSinglestep()));
 
   private static final Named DDIM = ALL.get(0);
 

@@ -65,7 +65,9 @@ public final class SolverStudy implements Callable<Integer> {
     new Color(0xe377c2),
     new Color(0x7b4ab5),
     new Color(0x17a5b5),
-    new Color(0x6b4423)
+    new Color(0x6b4423),
+    new Color(0x8aa8d8),
+    new Color(0x2b2b2b)
   };
 
   @Mixin private final MnistOption data = new MnistOption();

@@ -1,5 +1,7 @@
 package io.github.ddpm.examples;
 
+import io.github.ddpm.Precision;
+import io.github.ddpm.spark.Failures;
 import io.github.ddpm.spark.SparkModel;
 import io.github.ddpm.spark.SparkSampling;
 import io.github.ddpm.spark.SparkTraining;
@@ -8,8 +10,9 @@ import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
-import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Help.Ansi;
 
@@ -20,6 +23,11 @@ public final class SparkCluster implements Cluster.Provider {
 
   @Override
   public Cluster open(String master) {
+    if (!master.startsWith("local")) {
+      throw new IllegalArgumentException(
+          "--spark must be local[threads] or local-cluster[executors,cores,megabytes], got %s: executors elsewhere don't have these mains; docs/cluster.md says how a program of your own runs there"
+              .formatted(master));
+    }
     SparkSession.Builder builder =
         SparkSession.builder()
             .appName("ddpm")
@@ -34,28 +42,50 @@ public final class SparkCluster implements Cluster.Provider {
     return new Opened(builder.getOrCreate());
   }
 
-  private record Opened(SparkSession spark) implements Cluster {
-    @Override
-    public void spread(Trainer trainer, Dataset data) {
-      SparkTraining.spread(spark, trainer, data);
+  private static final class Opened implements Cluster {
+    private final SparkSession spark;
+    private final List<SparkTraining> trainings = new ArrayList<>();
+
+    Opened(SparkSession spark) {
+      this.spark = spark;
     }
 
     @Override
-    public void draw(Optional<Path> model, String[] arguments, long count, Path out)
+    public void spread(Trainer trainer, Dataset data) {
+      trainings.add(SparkTraining.spread(spark, trainer, data));
+    }
+
+    @Override
+    public void draw(
+        Path model, Optional<Precision> precision, String[] arguments, long count, Path out)
         throws IOException {
       if (Files.exists(out)) {
         throw new IOException(out + " is there already; choose another --out");
       }
-      SparkModel sent =
-          model.isPresent() ? SparkModel.send(spark, model.get()) : SparkModel.pretrained();
-      org.apache.spark.sql.Dataset<Row> pictures =
-          SparkSampling.sample(
-              spark, sent, loaded -> GenerateImages.sampler(loaded, arguments), count);
-      pictures.write().parquet(out.toUri().toString());
+      SparkModel fastest = model(model);
+      SparkModel asked = precision.map(fastest::withPrecision).orElse(fastest);
+      try {
+        SparkSampling.sample(
+                spark, asked, loaded -> GenerateImages.sampler(loaded, arguments), count)
+            .write()
+            .parquet(out.toUri().toString());
+      } catch (Exception e) {
+        // Spark's checked exceptions are not declared.
+        throw new IllegalStateException("the cluster can't draw: " + Failures.reason(e), e);
+      }
+    }
+
+    private SparkModel model(Path model) throws IOException {
+      if (Commands.isInLibrary(model)) {
+        return SparkModel.pretrained(Commands.nameInLibrary(model));
+      }
+      Commands.checkThere(model, ", or " + Commands.LIBRARY);
+      return SparkModel.send(spark, model);
     }
 
     @Override
     public void close() {
+      trainings.forEach(SparkTraining::close);
       spark.stop();
     }
   }

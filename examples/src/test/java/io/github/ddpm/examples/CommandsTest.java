@@ -153,8 +153,8 @@ class CommandsTest {
         run(new GenerateImages(), "--model", model(), "--spacing-exponent=0.5", "--out=" + out),
         "--spacing-exponent spaces --steps, which is missing");
     assertError(
-        run(new GenerateImages(), "--model", model(), "--sampler=plms", "--out=" + out),
-        "--sampler must be one of own, ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, got plms");
+        run(new GenerateImages(), "--model", model(), "--sampler=pndm", "--out=" + out),
+        "--sampler must be one of own, ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, plms, dpm-solver-singlestep, got pndm");
     assertError(run(new GenerateImages(), "--out=" + out), "--model");
   }
 
@@ -351,7 +351,7 @@ class CommandsTest {
         "--labels 10 | labels must be in [0, 9], got 10",
         "--guidance 2 | guidance needs labels",
         "--null-label --labels 3 | --null-label is for pictures without --labels",
-        "--sampler plms | --sampler must be one of ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, got plms",
+        "--sampler pndm | --sampler must be one of ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, plms, dpm-solver-singlestep, got pndm",
         "--sampler ddpm --eta 0.5 | --eta is for --sampler ddim",
         "--sampler dpm-solver --eta 0 | --eta is for --sampler ddim",
         "--sampler dpm-solver-3 --steps 2 | the solver needs at least 3 steps, got 2",

@@ -144,7 +144,7 @@ class KernelsTest {
           LauncherDiscoveryRequestBuilder.request()
               .selectors(selectClass("io.github.ddpm.tf.UNetGoldenTest"))
               .build(),
-          15);
+          12);
     }
   }
 
