@@ -2,6 +2,7 @@ package io.github.ddpm.spark;
 
 import static com.google.common.base.Preconditions.checkState;
 
+import com.google.common.base.Throwables;
 import io.github.ddpm.Precision;
 import io.github.ddpm.tf.PartGradient;
 import io.github.ddpm.tf.Trainer;
@@ -137,16 +138,23 @@ public final class SparkTraining implements AutoCloseable {
     } catch (Exception e) {
       throw failed(e, attempt);
     } finally {
+      // To destroy it takes a wait, which an interrupt would end.
+      boolean interrupted = Thread.interrupted();
       spark.clearJobGroup();
       if (sent != null) {
         sent.destroy();
+      }
+      if (interrupted) {
+        Thread.currentThread().interrupt();
       }
     }
   }
 
   /** Spark's checked exceptions are not declared, as Scala has none. */
   private RuntimeException failed(Exception e, long attempt) {
-    if (e instanceof InterruptedException || Thread.currentThread().isInterrupted()) {
+    boolean interrupted =
+        Throwables.getCausalChain(e).stream().anyMatch(InterruptedException.class::isInstance);
+    if (Thread.interrupted() || interrupted) {
       spark.cancelJobGroup(group);
       Thread.currentThread().interrupt();
       CancellationException canceled =
