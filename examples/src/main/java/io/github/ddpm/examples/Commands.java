@@ -41,8 +41,7 @@ final class Commands {
    * @return the exit code
    */
   static int run(Callable<Integer> command, String... args) {
-    return new CommandLine(command)
-        .setCaseInsensitiveEnumValuesAllowed(true)
+    return line(command)
         .setParameterExceptionHandler((e, given) -> complain(e))
         .setExecutionExceptionHandler(
             (e, line, result) -> {
@@ -55,6 +54,11 @@ final class Commands {
               throw e;
             })
         .execute(args);
+  }
+
+  /** Returns what reads a command's arguments. */
+  static CommandLine line(Callable<Integer> command) {
+    return new CommandLine(command).setCaseInsensitiveEnumValuesAllowed(true);
   }
 
   /** Formats numbers alike in every country. */

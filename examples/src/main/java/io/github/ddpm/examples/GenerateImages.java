@@ -10,7 +10,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -121,7 +120,7 @@ public final class GenerateImages extends GenerateCommand {
    */
   static Sampler sampler(Predictor predictor, String... arguments) {
     GenerateImages command = new GenerateImages();
-    new CommandLine(command).setOverwrittenOptionsAllowed(true).parseArgs(arguments);
+    Commands.line(command).setOverwrittenOptionsAllowed(true).parseArgs(arguments);
     return command.sampler(predictor, command.named(), command.steps, command.seedToUse());
   }
 

@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.google.common.io.BaseEncoding;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
+import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.graph.UNetConfig;
@@ -75,6 +77,17 @@ class CommandsTest {
         labels.writeByte(i % 10);
       }
     }
+  }
+
+  /** What --spark sends executors: the last of equal options counts, as the seed is added. */
+  @Test
+  void anExecutorReadsTheCommandLineAsTheDriverDoes() {
+    Predictor model = Predictor.pretrained("digits", Precision.FLOAT32);
+    Images noise =
+        GenerateImages.sampler(
+                model, "--model=digits", "--precision=float32", "--seed=1", "--seed=5")
+            .noise(1);
+    assertThat(noise).isEqualTo(Sampler.ddim(0).seed(5).with(model).noise(1));
   }
 
   @Test
