@@ -6,9 +6,9 @@ import com.google.common.base.Throwables;
 import com.google.common.primitives.Ints;
 import io.github.ddpm.DenoiseRequest;
 import io.github.ddpm.Images;
-import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import io.github.ddpm.spi.ForwardingPredictor;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.Serializable;
@@ -69,41 +69,17 @@ record SamplingTask(SparkModel model, Function<Predictor, Sampler> sampler)
   }
 
   /** A model that keeps the labels that it is asked for. */
-  private static final class Watched implements Predictor {
-    private final Predictor model;
+  private static final class Watched extends ForwardingPredictor {
     private final List<int[]> labels = new ArrayList<>();
 
     Watched(Predictor model) {
-      this.model = model;
-    }
-
-    @Override
-    public ModelInfo info() {
-      return model.info();
-    }
-
-    @Override
-    public float[] predict(float[] x, double timestep, int... labelsOfX) {
-      return model.predict(x, timestep, labelsOfX);
-    }
-
-    @Override
-    public float[] predictVariance(float[] x, double timestep, int... labelsOfX) {
-      return model.predictVariance(x, timestep, labelsOfX);
+      super(model);
     }
 
     @Override
     public Images denoise(DenoiseRequest request) {
       labels.add(request.labels(info()));
-      return model.denoise(request);
+      return super.denoise(request);
     }
-
-    @Override
-    public Sampler sampler() {
-      return model.sampler().with(this);
-    }
-
-    @Override
-    public void close() {}
   }
 }

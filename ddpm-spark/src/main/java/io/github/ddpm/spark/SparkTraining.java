@@ -166,7 +166,7 @@ public final class SparkTraining implements AutoCloseable {
         "the cluster can't compute a gradient of step "
             + (attempt + 1)
             + ": "
-            + Failures.reason(e)
+            + SparkFailures.reason(e)
             + "; the weights are those of the step before",
         e);
   }

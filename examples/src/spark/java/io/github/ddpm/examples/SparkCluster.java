@@ -1,7 +1,7 @@
 package io.github.ddpm.examples;
 
 import io.github.ddpm.Precision;
-import io.github.ddpm.spark.Failures;
+import io.github.ddpm.spark.SparkFailures;
 import io.github.ddpm.spark.SparkModel;
 import io.github.ddpm.spark.SparkSampling;
 import io.github.ddpm.spark.SparkTraining;
@@ -71,7 +71,7 @@ public final class SparkCluster implements Cluster.Provider {
             .parquet(out.toUri().toString());
       } catch (Exception e) {
         // Spark's checked exceptions are not declared.
-        throw new IllegalStateException("the cluster can't draw: " + Failures.reason(e), e);
+        throw new IllegalStateException("the cluster can't draw: " + SparkFailures.reason(e), e);
       }
     }
 

@@ -5,14 +5,11 @@ import static com.google.common.base.Preconditions.checkArgument;
 import com.google.common.io.MoreFiles;
 import com.google.common.io.RecursiveDeleteOption;
 import io.github.ddpm.BetaSchedule;
-import io.github.ddpm.DenoiseRequest;
-import io.github.ddpm.Images;
-import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
-import io.github.ddpm.Sampler;
 import io.github.ddpm.spi.Excerpt;
+import io.github.ddpm.spi.ForwardingPredictor;
 import io.github.ddpm.spi.PredictorProvider;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
@@ -94,7 +91,8 @@ public final class TfPredictorProvider implements PredictorProvider {
       Function<String, InputStream> resources, String name, Precision precision) {
     String root = "io/github/ddpm/tf/pretrained/" + name;
     try {
-      return new Shared(openResource(resources, root, precision));
+      // All who ask for it share it, so nobody may close it.
+      return new ForwardingPredictor(openResource(resources, root, precision));
     } catch (IOException e) {
       throw new IllegalStateException(
           "can't load the model that comes with ddpm-tf: " + e.getMessage(), e);
@@ -143,36 +141,5 @@ public final class TfPredictorProvider implements PredictorProvider {
       // Whoever reads the message knows the resource, not its copy.
       throw new IOException(String.valueOf(e.getMessage()).replace(copy.toString(), root), e);
     }
-  }
-
-  /** A model that all who ask for it share, so nobody may close it. */
-  private record Shared(Predictor model) implements Predictor {
-    @Override
-    public ModelInfo info() {
-      return model.info();
-    }
-
-    @Override
-    public float[] predict(float[] x, double timestep, int... labels) {
-      return model.predict(x, timestep, labels);
-    }
-
-    @Override
-    public float[] predictVariance(float[] x, double timestep, int... labels) {
-      return model.predictVariance(x, timestep, labels);
-    }
-
-    @Override
-    public Images denoise(DenoiseRequest request) {
-      return model.denoise(request);
-    }
-
-    @Override
-    public Sampler sampler() {
-      return model.sampler().with(this);
-    }
-
-    @Override
-    public void close() {}
   }
 }

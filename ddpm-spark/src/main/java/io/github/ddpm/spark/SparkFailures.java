@@ -3,10 +3,10 @@ package io.github.ddpm.spark;
 import com.google.common.base.Splitter;
 
 /** What Spark says of tasks that failed. */
-public final class Failures {
+public final class SparkFailures {
   private static final String LAST = "most recent failure: ";
 
-  private Failures() {}
+  private SparkFailures() {}
 
   /** Returns why a job failed, in a line: what a task threw, or what happened to it. */
   public static String reason(Throwable e) {
