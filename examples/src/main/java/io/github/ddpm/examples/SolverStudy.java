@@ -10,6 +10,7 @@ import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.Spacing;
 import io.github.ddpm.examples.measures.DigitClassifier;
+import io.github.ddpm.examples.measures.FrechetDistance;
 import io.github.ddpm.examples.measures.Quality;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
@@ -155,10 +156,12 @@ public final class SolverStudy implements Callable<Integer> {
           if (!Files.exists(file)) {
             System.out.println(format("%s, %d steps", solver.title(), n));
             Images drawn = ProgressDisplay.sample(solver.sampler(n).with(model).seed(seed), count);
-            StudyFiles.write(file, Quality.of(digits.classify(drawn), yardstick.real()));
+            StudyFiles.write(
+                file,
+                FrechetDistance.between(
+                    digits.classify(drawn).features(), yardstick.real().features()));
           }
-          Quality quality = StudyFiles.read(file, Quality.class, "remove it to have it made again");
-          row.put(n, quality.frechet());
+          row.put(n, StudyFiles.read(file, Double.class, "remove it to have it made again"));
         }
       }
     }
@@ -210,8 +213,8 @@ public final class SolverStudy implements Callable<Integer> {
             method, which makes two in each but the last; Euler's method is DDIM. [How fast solvers converge](convergence.md) where the answer is known is another matter.
 
             Heun's method goes from one noise level σ to the next in a straight line and corrects the slope by where it landed. The first levels of this model are
-            hundreds of times apart or more, so a small error there becomes a large one; the gaps of `Spacing.karras` are smaller. The chart leaves out
-            what is more than %d times the least distance.
+            hundreds of times apart or more, so a small error there becomes a large one; the gaps of `Spacing.karras` are smaller. PLMS, which begins with such a
+            correction, has the same trouble. The chart leaves out what is more than %d times the least distance.
 
             | steps |%s
             |---|%s

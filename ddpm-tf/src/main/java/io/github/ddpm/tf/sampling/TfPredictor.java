@@ -15,6 +15,7 @@ import io.github.ddpm.Step;
 import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -32,13 +33,6 @@ import org.tensorflow.types.TFloat32;
  * in TensorFlow's memory from row to row.
  */
 public final class TfPredictor implements Predictor {
-  /**
-   * Pixels that one run works on at most, counting copies for guidance, as long as that is one
-   * image at least: 64 images of 28x28. This bounds the memory for hidden images, whatever the
-   * number of images asked for.
-   */
-  static final int PIXELS_PER_RUN = 64 * 28 * 28;
-
   private final ModelConfig model;
   private final ModelInfo info;
   private final SamplingGraph graph;
@@ -120,7 +114,7 @@ public final class TfPredictor implements Predictor {
         request.count() + " pictures of " + info.height() + "x" + info.width(),
         SamplingMemory.heap(info, request.count()));
     int copies = request.isGuided() ? 2 : 1;
-    int batch = Math.max(1, PIXELS_PER_RUN / (info.height() * info.width() * copies));
+    int batch = Math.max(1, pixelsPerRun() / (info.height() * info.width() * copies));
     float[] images = new float[Math.multiplyExact(request.count(), info.imageSize())];
     for (int from = 0; from < request.count(); from += batch) {
       DenoiseRequest part = request.slice(from, Math.min(request.count(), from + batch));
@@ -128,6 +122,15 @@ public final class TfPredictor implements Predictor {
       System.arraycopy(finished, 0, images, from * info.imageSize(), finished.length);
     }
     return info.images(images);
+  }
+
+  /**
+   * Pixels that one run works on at most, counting copies for guidance, as long as that is one
+   * image at least: 64 images of 28x28, and 512 on a GPU, which fewer don't fill. This bounds the
+   * memory for hidden images, whatever the number of images asked for.
+   */
+  static int pixelsPerRun() {
+    return (TensorFlowRuntime.hasGpu() ? 512 : 64) * 28 * 28;
   }
 
   private float[] run(DenoiseRequest request) {

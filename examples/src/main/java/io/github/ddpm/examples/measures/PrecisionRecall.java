@@ -48,7 +48,10 @@ public record PrecisionRecall(double precision, double recall) {
           for (int j = 0; j < products.length; j++) {
             double distance = lengths[i] + realLengths[j] - 2 * products[j];
             covered[i] |= distance <= realRadii[j];
-            realCovered[j] |= distance <= radii[i];
+            // Rows of several threads come by: a false must never be written over a true.
+            if (distance <= radii[i]) {
+              realCovered[j] = true;
+            }
           }
         });
     return new PrecisionRecall(share(covered), share(realCovered));

@@ -39,6 +39,19 @@ class PrecisionRecallTest {
   }
 
   @Test
+  void halfOfTheSetFarAwayIsNotCovered() {
+    DMatrixRMaj set = new DMatrixRMaj(600, 4);
+    Random random = new Random(2);
+    Arrays.setAll(set.data, i -> random.nextGaussian());
+    DMatrixRMaj half = set.copy();
+    for (int i = 0; i < half.data.length / 2; i++) {
+      half.data[i] += 100;
+    }
+    assertThat(PrecisionRecall.of(half, set, 3).precision()).isEqualTo(0.5);
+    assertThat(PrecisionRecall.of(set, half, 3).recall()).isEqualTo(0.5);
+  }
+
+  @Test
   void asManyPicturesAsNeighborsAreTooFew() {
     assertThatThrownBy(() -> PrecisionRecall.of(column(1, 2, 3), column(1, 2, 3, 4), 3))
         .isInstanceOf(IllegalArgumentException.class)
