@@ -67,6 +67,10 @@ public final class Benchmark implements Callable<Integer> {
   private Path out;
 
   private final Map<String, Row> rows = new LinkedHashMap<>();
+
+  /** Why peers are left out. */
+  private final Map<Contender, String> failures = new EnumMap<>(Contender.class);
+
   private final StringBuilder report = new StringBuilder();
 
   private Benchmark() {}
@@ -120,7 +124,7 @@ public final class Benchmark implements Callable<Integer> {
         share(workers.values());
       }
     } finally {
-      workers.values().forEach(WorkerProcess::close);
+      workers.values().forEach(this::close);
     }
     if (wanted("start")) {
       coldStart();
@@ -128,6 +132,10 @@ public final class Benchmark implements Callable<Integer> {
     if (wanted("memory")) {
       memory("training, batch 128", "train 128 0");
       memory("DDIM-50, n = 64", "sample 64 0");
+    }
+    for (String failure : failures.values()) {
+      line("Left out: %s.", failure);
+      line("");
     }
     table();
     bars();
@@ -137,6 +145,12 @@ public final class Benchmark implements Callable<Integer> {
     Files.writeString(out.resolve("report.md"), report);
     System.out.print(report);
     return 0;
+  }
+
+  /** Closes a process, and remembers why it was left out. */
+  private void close(WorkerProcess worker) {
+    worker.failure().ifPresent(failure -> failures.putIfAbsent(worker.contender(), failure));
+    worker.close();
   }
 
   private boolean wanted(String part) {
@@ -201,10 +215,15 @@ public final class Benchmark implements Callable<Integer> {
       if (worker == reference || theirForward.isEmpty()) {
         continue;
       }
+      Optional<String> theirLoss = worker.ask("loss", 16);
+      Optional<float[]> theirImages = worker.askFloats("images", 4);
+      if (theirLoss.isEmpty() || theirImages.isEmpty()) {
+        continue;
+      }
       double[] differences = {
         difference(forward, theirForward.get()),
-        Math.abs(loss - Double.parseDouble(worker.ask("loss", 16).orElseThrow())),
-        difference(images, worker.askFloats("images", 4).orElseThrow())
+        Math.abs(loss - Double.parseDouble(theirLoss.get())),
+        difference(images, theirImages.get())
       };
       line(
           "| %s | %.1e | %.1e | %.1e |",
@@ -251,7 +270,7 @@ public final class Benchmark implements Callable<Integer> {
     }
     for (int round = 0; round < rounds; round++) {
       for (WorkerProcess worker : able) {
-        row.add(worker.contender(), worker.ask(command, count, seconds).orElseThrow());
+        worker.ask(command, count, seconds).ifPresent(speed -> row.add(worker.contender(), speed));
       }
       able.removeAll(slow);
     }
@@ -278,10 +297,13 @@ public final class Benchmark implements Callable<Integer> {
     for (int round = 0; round < rounds; round++) {
       for (Contender contender : contenders()) {
         long start = System.nanoTime();
-        try (WorkerProcess worker = new WorkerProcess(contender, out)) {
+        WorkerProcess worker = new WorkerProcess(contender, out);
+        try {
           if (worker.ask("grid", out.resolve(contender.name() + ".png")).isPresent()) {
             row.add(contender, String.valueOf(secondsSince(start)));
           }
+        } finally {
+          close(worker);
         }
       }
     }
@@ -293,12 +315,15 @@ public final class Benchmark implements Callable<Integer> {
     say("memory, " + title);
     Row row = new Row("peak memory, " + title, "MB", false, new EnumMap<>(Contender.class));
     for (Contender contender : contenders()) {
-      try (WorkerProcess worker = new WorkerProcess(contender, out)) {
+      WorkerProcess worker = new WorkerProcess(contender, out);
+      try {
         if (worker.ask(command).isPresent()) {
           worker.ask(command);
           worker.ask(command);
-          row.add(contender, worker.ask("memory").orElseThrow());
+          worker.ask("memory").ifPresent(memory -> row.add(contender, memory));
         }
+      } finally {
+        close(worker);
       }
     }
     rows.put(row.title(), row);

@@ -28,6 +28,7 @@ final class WorkerProcess implements AutoCloseable {
   private final Process process;
   private final PrintWriter commands;
   private final BufferedReader answers;
+  private Optional<String> failure = Optional.empty();
 
   /**
    * Starts one; each has as many threads as there are processors.
@@ -62,11 +63,17 @@ final class WorkerProcess implements AutoCloseable {
     return contender;
   }
 
+  /** Returns why a peer is left out from some point on, in a sentence; empty if it isn't. */
+  Optional<String> failure() {
+    return failure;
+  }
+
   /**
    * Has it obey a command.
    *
-   * @return its answer, or nothing if the contender can't do that
-   * @throws IOException if the process ended
+   * @return its answer, or nothing if the contender can't do that or its process has ended: a peer
+   *     that crashes on this processor is left out, and the others go on
+   * @throws IOException if the process of one of ours ended
    */
   Optional<String> ask(Object... command) throws IOException {
     StringBuilder line = new StringBuilder();
@@ -76,10 +83,21 @@ final class WorkerProcess implements AutoCloseable {
     commands.println(line);
     String answer = answers.readLine();
     if (answer == null) {
-      throw new IOException(
-          contender.title() + " failed at \"" + line + "\"; the reason is at the end of " + log);
+      fail(line.toString());
+      return Optional.empty();
     }
     return answer.startsWith("= ") ? Optional.of(answer.substring(2)) : Optional.empty();
+  }
+
+  private void fail(String command) throws IOException {
+    String reason =
+        "%s ended with status %d at \"%s\"; the reason is at the end of %s"
+            .formatted(contender.title(), process.onExit().join().exitValue(), command, log);
+    if (contender.isOurs()) {
+      throw new IOException(reason);
+    }
+    // What fails after this is of the same cause.
+    failure = failure.or(() -> Optional.of(reason));
   }
 
   /** As above, for a command that is answered with floats. */
