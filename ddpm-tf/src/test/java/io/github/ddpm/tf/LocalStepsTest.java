@@ -172,6 +172,29 @@ class LocalStepsTest {
     }
   }
 
+  @Test
+  void replicasLearnFromModelsToo() throws IOException {
+    for (String model : List.of("model", "guide")) {
+      try (Trainer trainer = trainer(PLAIN.withSeed(model.equals("guide") ? 1 : 0))) {
+        trainer.save(folder.resolve(model));
+      }
+    }
+    for (boolean here : new boolean[] {true, false}) {
+      try (Trainer trainer =
+              Trainer.distill(
+                  folder.resolve("model"), new Autoguidance(folder.resolve("guide"), 2), OPTIONS);
+          GradientWorker worker = GradientWorker.open(trainer.description())) {
+        if (!here) {
+          trainer.trainReplicasBy((round, count) -> trained(worker, round, count, DIGITS));
+        }
+        trainer.setTotalSteps(3);
+        trainer.train(DIGITS, progress -> true);
+        trainer.save(folder.resolve(here ? "here" : "elsewhere"));
+      }
+    }
+    assertSame("elsewhere", "here");
+  }
+
   /**
    * The first moment is linear in the gradient, and the mean of squares is at least the square of
    * the mean.
