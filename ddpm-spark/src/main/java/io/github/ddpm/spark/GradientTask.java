@@ -39,21 +39,16 @@ record GradientTask(String key, String training, Function0<Dataset> data) implem
 
   /** Returns the task of a step. */
   Function<Integer, Reply> of(Broadcast<byte[]> weights, long attempt) {
-    return part ->
-        OPENED.use(
-            key,
-            this::open,
-            opened -> {
-              PartGradient gradient =
-                  opened
-                      .worker()
-                      .compute(ByteBuffer.wrap(weights.value()), attempt, part, opened.data());
-              return new Reply(
-                  gradient.loss(),
-                  bytes(gradient.gradient()),
-                  SparkEnv.get().blockManager().blockManagerId().host(),
-                  TensorFlowRuntime.instructions());
-            });
+    return part -> {
+      Opened opened = OPENED.get(key, this::open);
+      PartGradient gradient =
+          opened.worker().compute(ByteBuffer.wrap(weights.value()), attempt, part, opened.data());
+      return new Reply(
+          gradient.loss(),
+          bytes(gradient.gradient()),
+          SparkEnv.get().blockManager().blockManagerId().host(),
+          TensorFlowRuntime.instructions());
+    };
   }
 
   /** Opens the data first: they fail more often, and need not be closed. */
