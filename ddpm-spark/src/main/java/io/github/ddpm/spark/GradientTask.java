@@ -39,34 +39,24 @@ record GradientTask(String key, String training, Function0<Dataset> data) implem
 
   /** Returns the task of a step. */
   Function<Integer, Reply> of(Broadcast<byte[]> weights, long attempt) {
-    return part ->
-        OPENED.use(
-            key,
-            this::open,
-            opened -> {
-              PartGradient gradient =
-                  opened
-                      .worker()
-                      .compute(ByteBuffer.wrap(weights.value()), attempt, part, opened.data());
-              return new Reply(
-                  gradient.loss(),
-                  Bytes.of(gradient.gradient()),
-                  host(),
-                  TensorFlowRuntime.instructions());
-            });
+    return part -> {
+      Opened opened = OPENED.get(key, this::open);
+      PartGradient gradient =
+          opened.worker().compute(ByteBuffer.wrap(weights.value()), attempt, part, opened.data());
+      return new Reply(
+          gradient.loss(), Bytes.of(gradient.gradient()), host(), TensorFlowRuntime.instructions());
+    };
   }
 
   /** Returns the task of a round, whose numbers are those of the replicas. */
   Function<Integer, SentReplica> of(Broadcast<SentRound> round) {
-    return number ->
-        OPENED.use(
-            key,
-            this::open,
-            opened ->
-                SentReplica.of(
-                    opened.worker().train(round.value().open(), number, opened.data()),
-                    host(),
-                    TensorFlowRuntime.instructions()));
+    return number -> {
+      Opened opened = OPENED.get(key, this::open);
+      return SentReplica.of(
+          opened.worker().train(round.value().open(), number, opened.data()),
+          host(),
+          TensorFlowRuntime.instructions());
+    };
   }
 
   private static String host() {

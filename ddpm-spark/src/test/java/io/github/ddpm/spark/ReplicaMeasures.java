@@ -15,10 +15,8 @@ import java.util.concurrent.atomic.AtomicLong;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.sql.SparkSession;
-import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -32,8 +30,6 @@ class ReplicaMeasures {
   private static final int BATCH = 32;
   private static final int STEPS = 256;
 
-  @TempDir static Path scratch;
-
   private static SparkSession spark;
   private static Dataset digits;
   private static Dataset heldOut;
@@ -45,7 +41,7 @@ class ReplicaMeasures {
     Assumptions.assumeTrue(folder != null, "-Dddpm.mnist says where MNIST is");
     digits = Mnist.train(Path.of(folder));
     heldOut = Mnist.test(Path.of(folder));
-    spark = LocalCluster.start(scratch);
+    spark = LocalCluster.session();
     spark
         .sparkContext()
         .addSparkListener(
@@ -55,13 +51,6 @@ class ReplicaMeasures {
                 sentBack.addAndGet(task.taskMetrics().resultSize());
               }
             });
-  }
-
-  @AfterAll
-  static void stop() {
-    if (spark != null) {
-      spark.stop();
-    }
   }
 
   /** The README's network on MNIST: two parts on two executors, and eight in one process. */

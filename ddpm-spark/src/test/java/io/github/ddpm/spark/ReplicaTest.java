@@ -1,56 +1,32 @@
 package io.github.ddpm.spark;
 
+import static io.github.ddpm.spark.TestTraining.PICTURES;
+import static io.github.ddpm.spark.TestTraining.assertSame;
+import static io.github.ddpm.spark.TestTraining.save;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.github.ddpm.BetaSchedule;
-import io.github.ddpm.PredictionType;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.TrainingProgress;
-import io.github.ddpm.tf.data.Dataset;
-import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import org.apache.spark.sql.SparkSession;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Replicas on a cluster. */
 class ReplicaTest {
-  private static final Dataset PICTURES = pictures();
-
   /** Replicas of 3, 3 and 2 images, in rounds of 3, 3 and 2 steps. */
-  private static final TrainingOptions OPTIONS =
-      TrainingOptions.defaults()
-          .withBatchSize(8)
-          .withMicroBatch(3)
-          .withLocalSteps(3)
-          .withLearningRate(2e-3, 2);
+  private static final TrainingOptions OPTIONS = TestTraining.OPTIONS.withLocalSteps(3);
 
-  @TempDir static Path scratch;
-
-  private static SparkSession spark;
+  private final SparkSession spark = LocalCluster.session();
 
   @TempDir Path folder;
-
-  @BeforeAll
-  static void start() throws IOException {
-    spark = LocalCluster.start(scratch);
-  }
-
-  @AfterAll
-  static void stop() {
-    spark.stop();
-  }
 
   /** One that is saved on the cluster, between two rounds, may be resumed on one machine. */
   @Test
@@ -80,12 +56,12 @@ class ReplicaTest {
     assertThat(spread)
         .extracting(TrainingProgress::loss)
         .containsExactlyElementsOf(here.stream().map(TrainingProgress::loss).toList());
-    assertSame("spread", "here");
+    assertSame(folder.resolve("spread"), folder.resolve("here"));
     try (Trainer trainer = Trainer.resume(folder.resolve("between"))) {
       trainer.train(PICTURES, progress -> true);
       trainer.save(folder.resolve("between"));
     }
-    assertSame("between", "here");
+    assertSame(folder.resolve("between"), folder.resolve("here"));
   }
 
   @Test
@@ -111,7 +87,7 @@ class ReplicaTest {
               trainer,
               () -> {
                 Thread.sleep(60_000);
-                return pictures();
+                return TestTraining.pictures();
               });
       CompletableFuture<Void> interrupt =
           CompletableFuture.runAsync(
@@ -129,44 +105,9 @@ class ReplicaTest {
     }
   }
 
-  private static void save(Trainer trainer, Path to) {
-    try {
-      trainer.save(to);
-    } catch (IOException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
   private static Trainer trainer() {
-    Trainer trainer =
-        Trainer.create(
-            UNetConfig.small(16, 16, 1).withBlockOutChannels(8, 16).withClasses(10),
-            BetaSchedule.cosine(),
-            PredictionType.V_PREDICTION,
-            OPTIONS);
+    Trainer trainer = TestTraining.trainer(OPTIONS);
     trainer.setTotalSteps(8);
     return trainer;
-  }
-
-  private static Dataset pictures() {
-    Random random = new Random(1);
-    byte[][] images = new byte[40][16 * 16];
-    int[] labels = new int[images.length];
-    for (int i = 0; i < images.length; i++) {
-      random.nextBytes(images[i]);
-      labels[i] = i % 10;
-    }
-    return Dataset.of(16, 16, 1, images, 10, labels);
-  }
-
-  private void assertSame(String one, String other) throws IOException {
-    for (String file : List.of("weights", "ema", "adam_m", "adam_v")) {
-      Path training = Path.of("training", file + ".safetensors");
-      assertThat(
-              Files.mismatch(
-                  folder.resolve(one).resolve(training), folder.resolve(other).resolve(training)))
-          .as(file)
-          .isEqualTo(-1);
-    }
   }
 }
