@@ -4,8 +4,8 @@ import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkElementIndex;
 import static com.google.common.base.Preconditions.checkPositionIndexes;
 
-import com.google.common.base.Strings;
 import com.google.common.math.LongMath;
+import io.github.ddpm.spi.Npy;
 import java.awt.Dimension;
 import java.awt.Transparency;
 import java.awt.color.ColorSpace;
@@ -16,16 +16,12 @@ import java.awt.image.DataBuffer;
 import java.awt.image.Raster;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
-import java.util.Locale;
 import java.util.UUID;
 import javax.imageio.ImageIO;
 
@@ -42,9 +38,6 @@ public final class Images {
 
   /** A picture has at most so many channels: RGB and alpha. */
   public static final int MAX_CHANNELS = 4;
-
-  /** Floats that are written at a time. */
-  private static final int CHUNK = 1 << 13;
 
   private final int count;
   private final int height;
@@ -321,38 +314,11 @@ public final class Images {
    * @param file replaced if it exists
    */
   public void writeNpy(Path file) throws IOException {
-    String shape =
-        String.format(
-            Locale.ROOT,
-            "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d, %d, %d), }",
-            count,
-            height,
-            width,
-            channels);
-    // Magic, version and length are 10 bytes; the whole header is a multiple of 64 and ends in a
-    // newline.
-    int length = (10 + shape.length() + 1 + 63) / 64 * 64 - 10;
-    ByteBuffer header = ByteBuffer.allocate(10 + length).order(ByteOrder.LITTLE_ENDIAN);
-    header
-        .put((byte) 0x93)
-        .put("NUMPY".getBytes(StandardCharsets.US_ASCII))
-        .put((byte) 1)
-        .put((byte) 0);
-    header.putShort((short) length);
-    header.put((Strings.padEnd(shape, length - 1, ' ') + "\n").getBytes(StandardCharsets.US_ASCII));
     replace(
         file,
         out -> {
-          out.write(header.array());
-          ByteBuffer chunk =
-              ByteBuffer.allocate(CHUNK * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-          FloatBuffer rest = values();
-          while (rest.hasRemaining()) {
-            int next = Math.min(CHUNK, rest.remaining());
-            chunk.asFloatBuffer().put(rest.slice().limit(next));
-            out.write(chunk.array(), 0, next * Float.BYTES);
-            rest.position(rest.position() + next);
-          }
+          out.write(Npy.header(count, height, width, channels));
+          Npy.write(values(), out);
         });
   }
 

@@ -12,7 +12,7 @@ import org.apache.spark.api.java.function.Function0;
 import org.apache.spark.broadcast.Broadcast;
 
 /**
- * The task that computes the gradient of one part.
+ * The task that computes the gradient of one part, or trains one replica.
  *
  * @param key of the training
  * @param training as {@link io.github.ddpm.tf.Trainer#description} has it
@@ -39,32 +39,33 @@ record GradientTask(String key, String training, Function0<Dataset> data) implem
 
   /** Returns the task of a step. */
   Function<Integer, Reply> of(Broadcast<byte[]> weights, long attempt) {
-    return part ->
-        OPENED.use(
-            key,
-            this::open,
-            opened -> {
-              PartGradient gradient =
-                  opened
-                      .worker()
-                      .compute(ByteBuffer.wrap(weights.value()), attempt, part, opened.data());
-              return new Reply(
-                  gradient.loss(),
-                  bytes(gradient.gradient()),
-                  SparkEnv.get().blockManager().blockManagerId().host(),
-                  TensorFlowRuntime.instructions());
-            });
+    return part -> {
+      Opened opened = OPENED.get(key, this::open);
+      PartGradient gradient =
+          opened.worker().compute(ByteBuffer.wrap(weights.value()), attempt, part, opened.data());
+      return new Reply(
+          gradient.loss(), Bytes.of(gradient.gradient()), host(), TensorFlowRuntime.instructions());
+    };
+  }
+
+  /** Returns the task of a round, whose numbers are those of the replicas. */
+  Function<Integer, SentReplica> of(Broadcast<SentRound> round) {
+    return number -> {
+      Opened opened = OPENED.get(key, this::open);
+      return SentReplica.of(
+          opened.worker().train(round.value().open(), number, opened.data()),
+          host(),
+          TensorFlowRuntime.instructions());
+    };
+  }
+
+  private static String host() {
+    return SparkEnv.get().blockManager().blockManagerId().host();
   }
 
   /** Opens the data first: they fail more often, and need not be closed. */
   private Opened open() throws Exception {
     Dataset opened = data.call();
     return new Opened(GradientWorker.open(training), opened);
-  }
-
-  static byte[] bytes(ByteBuffer buffer) {
-    byte[] bytes = new byte[buffer.remaining()];
-    buffer.duplicate().get(bytes);
-    return bytes;
   }
 }

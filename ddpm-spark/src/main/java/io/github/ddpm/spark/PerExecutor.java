@@ -4,8 +4,9 @@ import java.lang.System.Logger.Level;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.spark.SparkEnv;
-import org.apache.spark.api.java.function.Function;
+import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.function.Function0;
+import org.apache.spark.util.TaskCompletionListener;
 
 /**
  * What the tasks of an executor share, such as a model: opened by the first that asks for it, and
@@ -32,17 +33,15 @@ final class PerExecutor<T extends AutoCloseable> {
   }
 
   /**
-   * Does something with what the key stands for.
+   * Returns what the key stands for, to be used until the task ends that asks for it.
    *
    * @param opener opens it if nobody has
    */
-  <R> R use(String key, Function0<T> opener, Function<T, R> work) throws Exception {
+  T get(String key, Function0<T> opener) throws Exception {
     Shared<T> shared = enter(key);
-    try {
-      return work.call(shared.open(opener));
-    } finally {
-      leave(shared);
-    }
+    TaskCompletionListener ended = task -> leave(shared);
+    TaskContext.get().addTaskCompletionListener(ended);
+    return shared.open(opener);
   }
 
   private synchronized Shared<T> enter(String key) {

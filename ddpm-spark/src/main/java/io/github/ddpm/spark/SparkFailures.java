@@ -1,6 +1,8 @@
 package io.github.ddpm.spark;
 
 import com.google.common.base.Splitter;
+import com.google.common.base.Throwables;
+import java.util.List;
 
 /** What Spark says of tasks that failed. */
 public final class SparkFailures {
@@ -10,13 +12,22 @@ public final class SparkFailures {
 
   /** Returns why a job failed, in a line: what a task threw, or what happened to it. */
   public static String reason(Throwable e) {
-    Throwable cause = e;
-    while (cause.getCause() != null) {
-      cause = cause.getCause();
-    }
+    List<Throwable> chain = Throwables.getCausalChain(e);
+    Throwable cause =
+        chain.stream()
+            .filter(SparkFailures::saysMore)
+            .findFirst()
+            .orElse(chain.get(chain.size() - 1));
     String message = cause.getMessage() == null ? cause.toString() : cause.getMessage();
     int last = message.indexOf(LAST);
     String reason = last < 0 ? message : message.substring(last + LAST.length());
     return Splitter.on('\n').split(reason).iterator().next();
+  }
+
+  /** Tells whether something says more than what caused it: Spark says where, not why. */
+  private static boolean saysMore(Throwable e) {
+    return e.getMessage() != null
+        && !e.getClass().getName().startsWith("org.apache.spark.")
+        && (e.getCause() == null || !e.getMessage().equals(e.getCause().toString()));
   }
 }

@@ -122,12 +122,12 @@ public final class SparkModel implements Serializable {
     }
   }
 
-  /** Does something with the model, on an executor. */
-  <R> R use(Function<Predictor, R> work) throws Exception {
-    return LOADED.use(key + precision, this::open, work);
+  /** Returns the model on an executor, to be used until the task ends. */
+  Predictor open() throws Exception {
+    return LOADED.get(key + precision, this::load);
   }
 
-  private Predictor open() throws Exception {
+  private Predictor load() throws Exception {
     String here = TensorFlowRuntime.instructions();
     if (!here.equals(instructions)) {
       String difference =

@@ -2,17 +2,27 @@ package io.github.ddpm.spark;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import com.google.common.collect.Iterators;
+import io.github.ddpm.Images;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.LongStream;
+import javax.imageio.ImageIO;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Row;
+import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.SparkSession;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
+import scala.Tuple2;
 
 /**
  * Draws pictures on the executors of a cluster.
@@ -67,19 +77,102 @@ public final class SparkSampling {
       Function<Predictor, Sampler> sampler,
       long count,
       int picturesOfATask) {
+    SamplingTask task = new SamplingTask(model, sampler);
+    return spark.createDataFrame(
+        starts(spark, count, picturesOfATask)
+            .flatMap(
+                start ->
+                    Iterators.concat(
+                        Iterators.transform(
+                            task.draw(start, size(start, count, picturesOfATask)),
+                            drawn -> rows(drawn).iterator()))),
+        SCHEMA);
+  }
+
+  /**
+   * Draws pictures into files of NumPy, {@code part-r-00000.npy} and so on, which together have
+   * what {@link io.github.ddpm.Images#writeNpy} writes: float32 [n, height, width, channels], 512
+   * pictures each and less in the last. Each is there once, whole and in its place, or none is; at
+   * last there is a file {@code _SUCCESS} beside them.
+   *
+   * @param model as for {@link #sample(SparkSession, SparkModel, Function, long)}
+   * @param sampler as there
+   * @param count as there
+   * @param folder which isn't there yet, in any file system that Spark writes to
+   */
+  public static void writeNpy(
+      SparkSession spark,
+      SparkModel model,
+      Function<Predictor, Sampler> sampler,
+      long count,
+      String folder) {
+    writeNpy(spark, model, sampler, count, PICTURES_OF_A_TASK, folder);
+  }
+
+  /**
+   * Does the same with files of another size than 512 pictures.
+   *
+   * @param picturesOfAFile at least 1; a file is drawn by one task
+   */
+  public static void writeNpy(
+      SparkSession spark,
+      SparkModel model,
+      Function<Predictor, Sampler> sampler,
+      long count,
+      int picturesOfAFile,
+      String folder) {
+    SamplingTask task = new SamplingTask(model, sampler);
+    starts(spark, count, picturesOfAFile)
+        .flatMapToPair(
+            start -> {
+              int size = size(start, count, picturesOfAFile);
+              return Iterators.transform(
+                  task.draw(start, size), drawn -> new Tuple2<>(size, drawn.images()));
+            })
+        .saveAsNewAPIHadoopFile(
+            folder,
+            Integer.class,
+            Images.class,
+            NpyFormat.class,
+            spark.sparkContext().hadoopConfiguration());
+  }
+
+  /** Returns the first index of each task. */
+  private static JavaRDD<Long> starts(SparkSession spark, long count, int picturesOfATask) {
     checkArgument(count >= 1, "count must be at least 1, got %s", count);
     checkArgument(
         picturesOfATask >= 1, "a task must have at least 1 picture, got %s", picturesOfATask);
-    JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
     long tasks = (count - 1) / picturesOfATask + 1;
     checkArgument(
         tasks <= Integer.MAX_VALUE, "there must be at most 2^31 - 1 tasks, got %s", tasks);
     List<Long> starts = LongStream.range(0, tasks).map(k -> k * picturesOfATask).boxed().toList();
-    SamplingTask task = new SamplingTask(model, sampler);
-    return spark.createDataFrame(
-        context
-            .parallelize(starts, Math.toIntExact(tasks))
-            .flatMap(start -> task.draw(start, (int) Math.min(picturesOfATask, count - start))),
-        SCHEMA);
+    return JavaSparkContext.fromSparkContext(spark.sparkContext())
+        .parallelize(starts, Math.toIntExact(tasks));
+  }
+
+  private static int size(long start, long count, int picturesOfATask) {
+    return (int) Math.min(picturesOfATask, count - start);
+  }
+
+  private static List<Row> rows(SamplingTask.Drawn drawn) {
+    List<Row> rows = new ArrayList<>();
+    for (int i = 0; i < drawn.images().count(); i++) {
+      rows.add(
+          RowFactory.create(
+              drawn.first() + i,
+              drawn.labels().length == 0 ? null : drawn.labels()[i],
+              png(drawn.images(), i)));
+    }
+    return rows;
+  }
+
+  private static byte[] png(Images images, int index) {
+    ByteArrayOutputStream png = new ByteArrayOutputStream();
+    try {
+      ImageIO.write(images.toBufferedImage(index), "png", png);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return png.toByteArray();
   }
 }

@@ -5,6 +5,8 @@ import static com.google.common.base.Preconditions.checkState;
 import com.google.common.base.Throwables;
 import io.github.ddpm.Precision;
 import io.github.ddpm.tf.PartGradient;
+import io.github.ddpm.tf.Replica;
+import io.github.ddpm.tf.Round;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingProgress;
 import io.github.ddpm.tf.data.Dataset;
@@ -18,6 +20,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CancellationException;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -43,6 +46,9 @@ import org.apache.spark.sql.SparkSession;
  * Trainer#resume} goes on from the last {@link Trainer#save}.
  *
  * <p>A step sends the weights to each executor and as much back from each part, 4 bytes a weight.
+ * Where that takes too long, {@link io.github.ddpm.tf.TrainingOptions#withLocalSteps} has the parts
+ * trained by replicas, which send 12 bytes a weight both ways, but only once a round of steps; each
+ * round is a job then.
  */
 public final class SparkTraining implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(SparkTraining.class.getName());
@@ -68,7 +74,11 @@ public final class SparkTraining implements AutoCloseable {
     this.trainer = trainer;
     this.task = new GradientTask(group, trainer.description(), data);
     instructions.add(TensorFlowRuntime.instructions());
-    trainer.computeGradientsBy(this::compute);
+    if (trainer.options().localSteps() > 0) {
+      trainer.trainReplicasBy(this::train);
+    } else {
+      trainer.computeGradientsBy(this::compute);
+    }
   }
 
   /**
@@ -119,24 +129,56 @@ public final class SparkTraining implements AutoCloseable {
 
   private List<PartGradient> compute(ByteBuffer weights, long attempt, int parts) {
     List<PartGradient> gradients = new ArrayList<>();
-    for (GradientTask.Reply reply : replies(GradientTask.bytes(weights), attempt, parts)) {
-      check(reply);
+    String step = "step " + (attempt + 1);
+    for (GradientTask.Reply reply :
+        replies(
+            Bytes.of(weights),
+            parts,
+            sent -> task.of(sent, attempt),
+            step,
+            "compute a gradient of " + step)) {
+      check(reply.host(), reply.instructions());
       gradients.add(new PartGradient(reply.loss(), ByteBuffer.wrap(reply.gradient())));
     }
     return gradients;
   }
 
-  private List<GradientTask.Reply> replies(byte[] weights, long attempt, int parts) {
-    Broadcast<byte[]> sent = null;
+  private List<Replica> train(Round round, int count) {
+    long attempts = round.taken() + round.skipped();
+    String steps = "steps " + (attempts + 1) + " to " + (attempts + round.steps());
+    List<Replica> replicas = new ArrayList<>();
+    for (SentReplica reply :
+        replies(SentRound.of(round), count, task::of, steps, "train a replica in " + steps)) {
+      check(reply.host(), reply.instructions());
+      replicas.add(reply.open());
+    }
+    return replicas;
+  }
+
+  /**
+   * Runs a job.
+   *
+   * @param value that all tasks get
+   * @param tasks how many there are
+   * @param steps that the job is for
+   * @param work that the tasks do
+   */
+  private <T, R> List<R> replies(
+      T value,
+      int tasks,
+      Function<Broadcast<T>, org.apache.spark.api.java.function.Function<Integer, R>> task,
+      String steps,
+      String work) {
+    Broadcast<T> sent = null;
     try {
-      sent = spark.broadcast(weights);
-      spark.setJobGroup(group, "step " + attempt, true);
+      sent = spark.broadcast(value);
+      spark.setJobGroup(group, steps, true);
       return spark
-          .parallelize(IntStream.range(0, parts).boxed().toList(), parts)
-          .map(task.of(sent, attempt))
+          .parallelize(IntStream.range(0, tasks).boxed().toList(), tasks)
+          .map(task.apply(sent))
           .collect();
     } catch (Exception e) {
-      throw failed(e, attempt);
+      throw failed(e, steps, work);
     } finally {
       // To destroy it takes a wait, which an interrupt would end.
       boolean interrupted = Thread.interrupted();
@@ -151,20 +193,20 @@ public final class SparkTraining implements AutoCloseable {
   }
 
   /** Spark's checked exceptions are not declared, as Scala has none. */
-  private RuntimeException failed(Exception e, long attempt) {
+  private RuntimeException failed(Exception e, String steps, String work) {
     boolean interrupted =
         Throwables.getCausalChain(e).stream().anyMatch(InterruptedException.class::isInstance);
     if (Thread.interrupted() || interrupted) {
       spark.cancelJobGroup(group);
       Thread.currentThread().interrupt();
       CancellationException canceled =
-          new CancellationException("training was interrupted in step " + (attempt + 1));
+          new CancellationException("training was interrupted in " + steps);
       canceled.initCause(e);
       return canceled;
     }
     return new IllegalStateException(
-        "the cluster can't compute a gradient of step "
-            + (attempt + 1)
+        "the cluster can't "
+            + work
             + ": "
             + SparkFailures.reason(e)
             + "; the weights are those of the step before",
@@ -172,16 +214,16 @@ public final class SparkTraining implements AutoCloseable {
   }
 
   /** Tells once of executors whose sums are other ones. */
-  private void check(GradientTask.Reply reply) {
-    if (!instructions.contains(reply.instructions())) {
+  private void check(String host, String its) {
+    if (!instructions.contains(its)) {
       String difference =
           "the executor on %s computes with %s, others with %s"
-              .formatted(reply.host(), reply.instructions(), String.join(", ", instructions));
+              .formatted(host, its, String.join(", ", instructions));
       checkState(
           trainer.options().precision() == Precision.FLOAT32,
           "%s: train in float32, in which they differ in the last bits only",
           difference);
-      instructions.add(reply.instructions());
+      instructions.add(its);
       LOG.log(Level.WARNING, "{0}: the weights depend on which of them computes what", difference);
     }
   }

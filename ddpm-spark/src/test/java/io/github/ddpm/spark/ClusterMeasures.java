@@ -5,8 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.google.common.hash.Hashing;
 import com.google.common.io.MoreFiles;
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.PartGradient;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
@@ -14,6 +17,7 @@ import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -21,17 +25,19 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.api.java.function.Function;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What docs/cluster.md says of a cluster, measured: {@code mvn -q test -pl
@@ -40,26 +46,15 @@ import org.junit.jupiter.params.provider.CsvSource;
  */
 class ClusterMeasures {
   private static final int REPEATS = 30;
+  private static final int DIGITS = 2000;
+  private static final int SHARD = 100;
   private static final UNetConfig SMALL = UNetConfig.small(28, 28, 1).withClasses(10);
   private static final UNetConfig LARGE = SMALL.withBlockOutChannels(128, 256, 256);
 
-  @TempDir static Path scratch;
-
-  private static SparkSession spark;
-  private static JavaSparkContext context;
+  private final SparkSession spark = LocalCluster.session();
+  private final JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
 
   @TempDir Path folder;
-
-  @BeforeAll
-  static void start() throws IOException {
-    spark = LocalCluster.start(scratch);
-    context = JavaSparkContext.fromSparkContext(spark.sparkContext());
-  }
-
-  @AfterAll
-  static void stop() {
-    spark.stop();
-  }
 
   /**
    * Whole trainings of the README's network, on one process, on two executors, and on two of which
@@ -94,6 +89,43 @@ class ClusterMeasures {
       print("%d steps of %d, %s: %s", steps, batch, where, hashes.get(hashes.size() - 1));
     }
     assertThat(hashes).containsOnly(hashes.get(0));
+  }
+
+  /** Whole shards and one that is begun are there when an executor dies. */
+  @ParameterizedTest
+  @ValueSource(strings = {"parquet", "npy"})
+  void everyDigitIsThereOnce(String format) throws IOException {
+    Path files = folder.resolve("digits");
+    SparkModel model = SparkModel.pretrained("digits");
+    Sampler here = Sampler.dpmSolver().steps(10).seed(1);
+    Function<Predictor, Sampler> sampler = own -> Sampler.dpmSolver().steps(10).seed(1).with(own);
+    CompletableFuture<Boolean> killed = LocalCluster.killAnExecutorOnceThereAre(4, files);
+    long start = System.nanoTime();
+    if (format.equals("parquet")) {
+      SparkSampling.sample(spark, model, sampler, DIGITS, SHARD).write().parquet(files.toString());
+    } else {
+      SparkSampling.writeNpy(spark, model, sampler, DIGITS, SHARD, files.toString());
+    }
+    print("%d digits as %s in %.1f s", DIGITS, format, (System.nanoTime() - start) / 1e9);
+    assertThat(killed).isCompletedWithValue(true);
+    Images drawn = here.sample(DIGITS);
+    if (format.equals("parquet")) {
+      List<Row> rows = spark.read().parquet(files.toString()).orderBy("index").collectAsList();
+      assertThat(rows).hasSize(DIGITS);
+      for (int i = 0; i < DIGITS; i++) {
+        drawn.writePng(i, folder.resolve("picture.png"));
+        assertThat(rows.get(i).getLong(0)).isEqualTo(i);
+        assertThat(rows.get(i).<byte[]>getAs("png"))
+            .isEqualTo(Files.readAllBytes(folder.resolve("picture.png")));
+      }
+    } else {
+      for (int i = 0; i < DIGITS / SHARD; i++) {
+        drawn.slice(i * SHARD, (i + 1) * SHARD).writeNpy(folder.resolve("shard.npy"));
+        assertThat(files.resolve("part-r-%05d.npy".formatted(i)))
+            .hasSameBinaryContentAs(folder.resolve("shard.npy"));
+      }
+      assertThat(files.resolve("part-r-%05d.npy".formatted(DIGITS / SHARD))).doesNotExist();
+    }
   }
 
   @Test

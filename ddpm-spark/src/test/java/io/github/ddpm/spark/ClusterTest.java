@@ -1,55 +1,34 @@
 package io.github.ddpm.spark;
 
+import static io.github.ddpm.spark.TestTraining.PICTURES;
+import static io.github.ddpm.spark.TestTraining.assertSame;
+import static io.github.ddpm.spark.TestTraining.save;
+import static io.github.ddpm.spark.TestTraining.trainer;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
-import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import io.github.ddpm.tf.Trainer;
-import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
-import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Random;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
-import java.util.stream.Stream;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
-import org.junit.jupiter.api.AfterAll;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class ClusterTest {
-  private static final Dataset PICTURES = pictures();
-  private static final TrainingOptions OPTIONS =
-      TrainingOptions.defaults().withBatchSize(8).withMicroBatch(3).withLearningRate(2e-3, 2);
-
-  @TempDir static Path scratch;
-
-  private static SparkSession spark;
+  private final SparkSession spark = LocalCluster.session();
 
   @TempDir Path folder;
-
-  @BeforeAll
-  static void start() throws IOException {
-    spark = LocalCluster.start(scratch);
-  }
-
-  @AfterAll
-  static void stop() {
-    spark.stop();
-  }
 
   @Test
   void trainingIsThatOfOneMachineThoughAnExecutorDies() throws IOException {
@@ -73,7 +52,7 @@ class ClusterTest {
       trainer.save(folder.resolve("spread"));
     }
     assertThat(spread).isEqualTo(losses).hasSize(6);
-    assertSameTraining("spread", "here");
+    assertSame(folder.resolve("spread"), folder.resolve("here"));
   }
 
   @Test
@@ -99,14 +78,15 @@ class ClusterTest {
       SparkTraining.train(spark, trainer, PICTURES, progress -> true);
       trainer.save(folder.resolve("resumed"));
     }
-    assertSameTraining("resumed", "here");
+    assertSame(folder.resolve("resumed"), folder.resolve("here"));
   }
 
   @Test
   void everyPictureIsThereOnceAndThatOfOneMachineThoughAnExecutorDies() throws IOException {
     Path files = folder.resolve("digits");
     int count = 2 * 512 + 76;
-    CompletableFuture<Boolean> killed = killedOnceAPartIsWritten(files);
+    // The first of three parts, so that another is still being drawn.
+    CompletableFuture<Boolean> killed = LocalCluster.killAnExecutorOnceThereAre(1, files);
     SparkSampling.sample(
             spark,
             SparkModel.pretrained("digits"),
@@ -128,24 +108,24 @@ class ClusterTest {
     }
   }
 
-  /** The first of three parts, so that another is still being drawn. */
-  private static CompletableFuture<Boolean> killedOnceAPartIsWritten(Path files) {
-    return CompletableFuture.supplyAsync(
-        () -> {
-          while (!hasPart(files)) {
-            LocalCluster.sleep(20);
-          }
-          LocalCluster.killAnExecutor();
-          return true;
-        });
-  }
-
-  private static boolean hasPart(Path files) {
-    try (Stream<Path> all = Files.walk(files)) {
-      return all.anyMatch(file -> file.getFileName().toString().startsWith("part-"));
-    } catch (IOException | UncheckedIOException e) {
-      return false;
-    }
+  @Test
+  void filesOfNumPyAreThoseOfOneMachine() throws IOException {
+    Path files = folder.resolve("digits");
+    SparkSampling.writeNpy(
+        spark,
+        SparkModel.pretrained("digits"),
+        model -> Sampler.dpmSolver().steps(2).seed(7).with(model),
+        100,
+        70,
+        files.toUri().toString());
+    Images drawn = Sampler.dpmSolver().steps(2).seed(7).sample(100);
+    drawn.slice(0, 70).writeNpy(folder.resolve("first.npy"));
+    drawn.slice(70, 100).writeNpy(folder.resolve("last.npy"));
+    assertThat(files.resolve("part-r-00000.npy"))
+        .hasSameBinaryContentAs(folder.resolve("first.npy"));
+    assertThat(files.resolve("part-r-00001.npy"))
+        .hasSameBinaryContentAs(folder.resolve("last.npy"));
+    assertThat(files.resolve("_SUCCESS")).exists();
   }
 
   @Test
@@ -163,7 +143,7 @@ class ClusterTest {
     assertThat(sent).isEqualTo(Files.readAllBytes(file));
   }
 
-  private static byte[] onePicture(SparkModel model) {
+  private byte[] onePicture(SparkModel model) {
     return SparkSampling.sample(
             spark, model, own -> Sampler.ddim(0).steps(3).labels(1).seed(5).with(own), 1)
         .first()
@@ -211,7 +191,7 @@ class ClusterTest {
               trainer,
               () -> {
                 Thread.sleep(60_000);
-                return pictures();
+                return TestTraining.pictures();
               });
       CompletableFuture<Void> interrupt =
           CompletableFuture.runAsync(
@@ -253,47 +233,6 @@ class ClusterTest {
           .hasMessage(
               "picture 0 has the value 0.3, which no byte stands for: have each executor open the data, by"
                   + " spread(spark, trainer, () -> …)");
-    }
-  }
-
-  private static void save(Trainer trainer, Path to) {
-    try {
-      trainer.save(to);
-    } catch (IOException e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  private static Trainer trainer() {
-    Trainer trainer =
-        Trainer.create(
-            UNetConfig.small(16, 16, 1).withBlockOutChannels(8, 16).withClasses(10),
-            BetaSchedule.cosine(),
-            PredictionType.V_PREDICTION,
-            OPTIONS);
-    trainer.setTotalSteps(6);
-    return trainer;
-  }
-
-  private static Dataset pictures() {
-    Random random = new Random(1);
-    byte[][] images = new byte[40][16 * 16];
-    int[] labels = new int[images.length];
-    for (int i = 0; i < images.length; i++) {
-      random.nextBytes(images[i]);
-      labels[i] = i % 10;
-    }
-    return Dataset.of(16, 16, 1, images, 10, labels);
-  }
-
-  private void assertSameTraining(String one, String other) throws IOException {
-    for (String file : List.of("weights", "ema", "adam_m", "adam_v")) {
-      Path training = Path.of("training", file + ".safetensors");
-      assertThat(
-              Files.mismatch(
-                  folder.resolve(one).resolve(training), folder.resolve(other).resolve(training)))
-          .as(file)
-          .isEqualTo(-1);
     }
   }
 }

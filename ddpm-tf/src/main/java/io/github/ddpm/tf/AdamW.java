@@ -69,9 +69,37 @@ final class AdamW {
   Op step(
       Operand<TFloat32> loss, Operand<TFloat32> gradient, Operand<TFloat32> norm, double maxNorm) {
     List<Output<TFloat32>> scalar = tf.unstack(scalars, SCALARS).output();
-    Operand<TBool> usable =
-        tf.math.logicalAnd(
-            tf.math.isFinite(norm), tf.math.isFinite(tf.math.add(loss, scalar.get(6))));
+    Operand<TBool> usable = usable(loss, norm, scalar);
+    Operand<TFloat32> updated = updated(gradient, norm, maxNorm, scalar, usable);
+    Variable<TFloat32> ema = vectors.variable(Vector.EMA);
+    return tf.assignAdd(
+        ema,
+        tf.math.mul(tf.math.sub(updated, ema), tf.select(usable, scalar.get(5), tf.constant(0f))));
+  }
+
+  /**
+   * Returns the operation that takes a step as {@link #step(Operand, Operand, Operand, double)}
+   * does, but leaves the moving average alone, which need not be set.
+   */
+  Op stepWithoutAverage(
+      Operand<TFloat32> loss, Operand<TFloat32> gradient, Operand<TFloat32> norm, double maxNorm) {
+    List<Output<TFloat32>> scalar = tf.unstack(scalars, SCALARS).output();
+    return updated(gradient, norm, maxNorm, scalar, usable(loss, norm, scalar));
+  }
+
+  private Operand<TBool> usable(
+      Operand<TFloat32> loss, Operand<TFloat32> norm, List<Output<TFloat32>> scalar) {
+    return tf.math.logicalAnd(
+        tf.math.isFinite(norm), tf.math.isFinite(tf.math.add(loss, scalar.get(6))));
+  }
+
+  /** Returns the weights after a step. */
+  private Operand<TFloat32> updated(
+      Operand<TFloat32> gradient,
+      Operand<TFloat32> norm,
+      double maxNorm,
+      List<Output<TFloat32>> scalar,
+      Operand<TBool> usable) {
     Operand<TFloat32> zero = tf.constant(0f);
     Operand<TFloat32> factor =
         tf.math.minimum(
@@ -86,21 +114,17 @@ final class AdamW {
         tf.withControlDependencies(gradient)
             .assignSub(weights, tf.math.mul(weights, tf.select(usable, scalar.get(1), zero)));
     // A moment of which all is kept stays as it is, bit for bit.
-    Operand<TFloat32> updated =
-        tf.train.applyAdam(
-            decayed,
-            vectors.variable(Vector.ADAM_M),
-            vectors.variable(Vector.ADAM_V),
-            scalar.get(2),
-            scalar.get(3),
-            tf.select(usable, scalar.get(0), zero),
-            tf.select(usable, tf.constant((float) BETA1), tf.constant(1f)),
-            tf.select(usable, tf.constant((float) BETA2), tf.constant(1f)),
-            scalar.get(4),
-            tf.select(usable, scaled, tf.zerosLike(gradient)));
-    Variable<TFloat32> ema = vectors.variable(Vector.EMA);
-    return tf.assignAdd(
-        ema, tf.math.mul(tf.math.sub(updated, ema), tf.select(usable, scalar.get(5), zero)));
+    return tf.train.applyAdam(
+        decayed,
+        vectors.variable(Vector.ADAM_M),
+        vectors.variable(Vector.ADAM_V),
+        scalar.get(2),
+        scalar.get(3),
+        tf.select(usable, scalar.get(0), zero),
+        tf.select(usable, tf.constant((float) BETA1), tf.constant(1f)),
+        tf.select(usable, tf.constant((float) BETA2), tf.constant(1f)),
+        scalar.get(4),
+        tf.select(usable, scaled, tf.zerosLike(gradient)));
   }
 
   /** Returns what a step is fed: {@link #scalars(long, double, double, double, double)}. */

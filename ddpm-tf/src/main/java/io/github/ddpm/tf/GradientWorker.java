@@ -5,12 +5,14 @@ import static com.google.common.base.Preconditions.checkElementIndex;
 import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.io.Closer;
+import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
@@ -20,12 +22,16 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
  * step, and the number of the part: whoever computes it, and however often, it is the same, bit for
  * bit on the same kind of machine.
  *
+ * <p>Of a training with {@link TrainingOptions#withLocalSteps local steps} it trains replicas, for
+ * a {@link ReplicaSource}. What a replica comes to is a function of the round and its number alike.
+ *
  * <p>Any number of threads may use one; whoever opens one closes it.
  */
 public final class GradientWorker implements AutoCloseable {
   private final TrainingOptions options;
   private final TrainingGraph graph;
   private final WeightLayout layout;
+  private final LocalSteps localSteps;
 
   /** Held to read while the weights are in use, and to write while they are set. */
   private final ReentrantReadWriteLock weightsLock = new ReentrantReadWriteLock();
@@ -40,6 +46,7 @@ public final class GradientWorker implements AutoCloseable {
     options.checkHasParts();
     this.layout = start.layout();
     this.graph = new TrainingGraph(start.model(), options, start.teacher(), layout);
+    this.localSteps = new LocalSteps(graph, options);
   }
 
   /**
@@ -71,9 +78,12 @@ public final class GradientWorker implements AutoCloseable {
    * @throws IllegalArgumentException if the data don't fit the network, or there are not as many
    *     weights as it has
    * @throws IndexOutOfBoundsException if there is no such part
-   * @throws IllegalStateException after {@link #close}
+   * @throws IllegalStateException after {@link #close}, or if the training is one of replicas
    */
   public PartGradient compute(ByteBuffer weights, long attempt, int part, Dataset data) {
+    checkState(
+        options.localSteps() == 0,
+        "a training with local steps is one of replicas: call train, not compute");
     data.checkFits(graph.info());
     checkArgument(attempt >= 0, "attempt must be at least 0, got %s", attempt);
     checkArgument(
@@ -96,6 +106,41 @@ public final class GradientWorker implements AutoCloseable {
     }
   }
 
+  /**
+   * Trains one replica. An interrupt ends it before its next step. Replicas are trained one after
+   * the other, each by all threads that TensorFlow has.
+   *
+   * @param round the same for all replicas
+   * @param replica number of it, from 0
+   * @param data what is trained on, the same everywhere
+   * @throws CancellationException if this thread is interrupted
+   * @throws IllegalArgumentException if the data don't fit the network, or there are not as many
+   *     weights as it has
+   * @throws IndexOutOfBoundsException if there is no such replica
+   * @throws IllegalStateException after {@link #close}, or if the training has no local steps
+   */
+  public Replica train(Round round, int replica, Dataset data) {
+    checkState(
+        options.localSteps() > 0,
+        "a training without local steps has no replicas: call compute, not train");
+    data.checkFits(graph.info());
+    localSteps.check(round.vectors());
+    checkElementIndex(replica, options.parts().size(), "replica");
+    weightsLock.writeLock().lock();
+    try {
+      checkState(!closed, "the worker is closed");
+      return localSteps.train(round, replica, data, GradientWorker::checkNotInterrupted);
+    } finally {
+      weightsLock.writeLock().unlock();
+    }
+  }
+
+  private static void checkNotInterrupted() {
+    if (Thread.currentThread().isInterrupted()) {
+      throw new CancellationException("the replica's training was interrupted");
+    }
+  }
+
   /** Takes the lock to read, with the weights of that attempt set. */
   private void lockWith(ByteBuffer weights, long attempt) {
     weightsLock.readLock().lock();
@@ -107,7 +152,7 @@ public final class GradientWorker implements AutoCloseable {
       try {
         if (current != attempt && !closed) {
           current = -1;
-          graph.setWeights(weights.duplicate());
+          graph.set(Vector.WEIGHTS, weights.duplicate());
           current = attempt;
         }
         weightsLock.readLock().lock();

@@ -12,29 +12,32 @@ final class Pace {
 
   private final long begin = System.nanoTime();
   private long start;
+  private long attempts;
   private long taken;
   private double secondsPerStep;
 
-  /** Notes that a step begins. */
+  /** Notes that a step begins, or some that are taken together. */
   void starts() {
     start = System.nanoTime();
   }
 
-  /** Notes that it ends. */
-  void ends() {
-    double seconds = (System.nanoTime() - start) / 1e9;
-    taken++;
-    if (taken <= UNTIMED_STEPS) {
+  /** Notes that they end. */
+  void ends(int steps) {
+    double seconds = (System.nanoTime() - start) / 1e9 / steps;
+    attempts++;
+    taken += steps;
+    if (attempts <= UNTIMED_STEPS) {
       secondsPerStep = seconds;
     } else {
-      // The mean of the timed steps at first, then a moving average.
-      secondsPerStep += (seconds - secondsPerStep) / Math.min(taken - UNTIMED_STEPS, TIMED_STEPS);
+      // The mean of the timed ones at first, then a moving average.
+      secondsPerStep +=
+          (seconds - secondsPerStep) / Math.min(attempts - UNTIMED_STEPS, TIMED_STEPS);
     }
   }
 
   /** Tells whether steps have been timed. */
   boolean isTimed() {
-    return taken > UNTIMED_STEPS;
+    return attempts > UNTIMED_STEPS;
   }
 
   double secondsPerStep() {
@@ -54,7 +57,8 @@ final class Pace {
    * @param warmupSteps during which the learning rate doesn't depend on the number of steps
    */
   boolean canTell(double budget, int warmupSteps) {
-    return taken >= Math.max(UNTIMED_STEPS + TIMED_STEPS, warmupSteps) || elapsed() >= budget / 4;
+    return (attempts >= UNTIMED_STEPS + TIMED_STEPS && taken >= warmupSteps)
+        || elapsed() >= budget / 4;
   }
 
   /** Returns the number of steps that fit into what is left of a number of seconds, at least 0. */

@@ -1,14 +1,17 @@
 package io.github.ddpm.tf;
 
 import static com.google.common.base.Preconditions.checkArgument;
+import static com.google.common.base.Preconditions.checkState;
 
 import com.google.common.primitives.Longs;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.TrainingGraph.Outcome;
+import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.data.Dataset;
 import java.nio.FloatBuffer;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CancellationException;
@@ -22,12 +25,13 @@ final class Steps {
   /** What a double, which learning rates are computed in, counts to. */
   static final long MAX_TOTAL = 1L << 53;
 
-  /** Training ends when so many steps in a row are not finite. */
+  /** Training ends when so many steps, or rounds of replicas, in a row are not finite. */
   private static final int MAX_SKIPPED_IN_A_ROW = 10;
 
   private final ModelInfo info;
   private final TrainingOptions options;
   private final TrainingGraph graph;
+  private final LocalSteps localSteps;
 
   /** How many images of each class were learned; nothing if that is not known. */
   private final long[] labelCounts;
@@ -39,11 +43,15 @@ final class Steps {
   /** Who computes gradients; empty for the graph. */
   private Optional<GradientSource> elsewhere = Optional.empty();
 
+  /** Who trains replicas, if there are any; empty for the graph. */
+  private Optional<ReplicaSource> replicasElsewhere = Optional.empty();
+
   /** Goes on after those of a state. */
   Steps(ModelInfo info, TrainingGraph graph, TrainingFolder.State state) {
     this.info = info;
     this.options = state.options();
     this.graph = graph;
+    this.localSteps = new LocalSteps(graph, options);
     // Of a training whose labels are all dropped none is learned.
     boolean counts = options.labelDropout() < 1 && state.step() == 0;
     this.labelCounts = counts ? new long[info.classes()] : Longs.toArray(state.labelCounts());
@@ -102,6 +110,9 @@ final class Steps {
 
   /** Takes a step, or throws and changes nothing. */
   double take(Images batch, int... classes) {
+    checkState(
+        options.localSteps() == 0,
+        "replicas take local steps by batches of their own, so no batch can be given: call train");
     graph.check(batch, classes);
     FloatBuffer values = batch.values();
     Outcome outcome = graph.step(values, classes, taken, skipped, total, () -> {});
@@ -124,26 +135,31 @@ final class Steps {
     Pace pace = new Pace();
     boolean goOn = true;
     int skippedInARow = 0;
-    try (Batches batches =
-        new Batches(data, options, info.classes() > 0, elsewhere.isEmpty(), taken + skipped)) {
+    boolean shown = elsewhere.isEmpty() && options.localSteps() == 0;
+    try (Batches batches = new Batches(data, options, info.classes() > 0, shown, taken + skipped)) {
       while (goOn && isOneLeft()) {
         checkNotInterrupted();
         pace.starts();
-        Batches.Batch batch = batches.next(hasStepAfter(taken + 1));
-        double learningRate = options.optimizer().learningRate(taken, total);
-        Outcome outcome = attempt(batch);
+        int together = together();
+        List<Batches.Batch> batch = new ArrayList<>();
+        for (int i = 1; i <= together; i++) {
+          batch.add(batches.next(hasStepAfter(taken + i)));
+        }
+        Outcome outcome = attempt(batch.get(0), data);
         if (!outcome.isFinite()) {
-          skipped++;
+          skipped += together;
           skippedInARow++;
           if (skippedInARow == MAX_SKIPPED_IN_A_ROW) {
-            throw notFinite(outcome, batch.images(), ", " + skippedInARow + " times in a row");
+            throw notFinite(
+                outcome, batch.get(0).images(), ", " + skippedInARow + " times in a row");
           }
           continue;
         }
         skippedInARow = 0;
-        taken++;
-        count(batch.labels());
-        pace.ends();
+        taken += together;
+        double learningRate = options.optimizer().learningRate(taken - 1, total);
+        batch.forEach(each -> count(each.labels()));
+        pace.ends(together);
         if (total == 0 && pace.canTell(budget, options.optimizer().warmupSteps())) {
           setTotal(taken + pace.stepsLeft(budget));
         }
@@ -170,14 +186,31 @@ final class Steps {
     elsewhere = source;
   }
 
-  private Outcome attempt(Batches.Batch batch) {
+  void trainReplicasBy(Optional<ReplicaSource> source) {
+    replicasElsewhere = source;
+  }
+
+  /** Returns how many steps are taken or skipped next, as one. */
+  private int together() {
+    return options.localSteps() == 0 ? 1 : localSteps.count(taken, total);
+  }
+
+  private Outcome attempt(Batches.Batch batch, Dataset data) {
+    if (options.localSteps() > 0) {
+      Round round = localSteps.begin(taken, skipped, total);
+      return localSteps.average(
+          round,
+          replicasElsewhere
+              .orElse((from, count) -> localSteps.train(from, data, this::checkNotInterrupted))
+              .train(round, options.parts().size()));
+    }
     if (elsewhere.isEmpty()) {
       return graph.step(
           batch.images(), batch.labels(), taken, skipped, total, this::checkNotInterrupted);
     }
     int parts = options.parts().size();
     return graph.step(
-        elsewhere.get().compute(graph.weights(), taken + skipped, parts), taken, total);
+        elsewhere.get().compute(graph.bytes(Vector.WEIGHTS), taken + skipped, parts), taken, total);
   }
 
   private void checkNotInterrupted() {

@@ -281,8 +281,9 @@ public final class Trainer implements AutoCloseable {
    *     #distill}. With min-SNR weighting the timesteps are drawn in proportion to the weights, and
    *     it is times their mean
    * @throws IllegalArgumentException if images or labels don't fit the network
-   * @throws IllegalStateException after {@link #close}, or if loss or gradient are not finite, in
-   *     which case everything stays as it was: weights, moving average, optimizer and step
+   * @throws IllegalStateException after {@link #close}; if replicas take local steps; or if loss or
+   *     gradient are not finite, in which case everything stays as it was: weights, moving average,
+   *     optimizer and step
    */
   public double step(Images batch, int... classes) {
     checkOpen();
@@ -295,6 +296,10 @@ public final class Trainer implements AutoCloseable {
    * Thread#interrupt} ends training before the next step, or within a step before the next part of
    * {@link TrainingOptions#microBatch}; the thread stays interrupted, and a step that was not
    * finished has changed nothing.
+   *
+   * <p>With {@link TrainingOptions#withLocalSteps local steps}, those of a round are taken or
+   * skipped together, and the listener is told once a round: of the last step's number, and of the
+   * mean loss. An interrupt gives the round up.
    *
    * @param data of the network's size; training continues where the steps so far left off
    * @param listener is told after each step taken; training stops when it answers {@code false}
@@ -347,15 +352,36 @@ public final class Trainer implements AutoCloseable {
    * @param source that computes them
    * @throws IllegalArgumentException if a batch has only one part: {@link
    *     TrainingOptions#microBatch} must be less than the batch size, and not 0
+   * @throws IllegalStateException if replicas take local steps
    */
   public void computeGradientsBy(GradientSource source) {
     options.checkHasParts();
+    checkState(
+        options.localSteps() == 0,
+        "with %s local steps replicas are trained elsewhere, not gradients computed: call trainReplicasBy",
+        options.localSteps());
     steps.computeGradientsBy(Optional.of(source));
   }
 
-  /** Computes the gradients of all steps from now on here, as a trainer does at first. */
+  /**
+   * Has the replicas whose local steps {@code train} takes from now on trained elsewhere. Here they
+   * are averaged, in their order, so the weights are those of a training that trains them itself,
+   * bit for bit on the same kind of machine.
+   *
+   * @param source that trains them
+   * @throws IllegalStateException if there are none: see {@link TrainingOptions#withLocalSteps}
+   */
+  public void trainReplicasBy(ReplicaSource source) {
+    checkState(
+        options.localSteps() > 0,
+        "without local steps gradients are computed elsewhere, not replicas trained: call computeGradientsBy");
+    steps.trainReplicasBy(Optional.of(source));
+  }
+
+  /** Computes all steps from now on here, as a trainer does at first. */
   public void computeGradients() {
     steps.computeGradientsBy(Optional.empty());
+    steps.trainReplicasBy(Optional.empty());
   }
 
   /**

@@ -57,6 +57,7 @@ final class TrainingFolder {
       ImmutableSet.of(
           "batchSize",
           "microBatch",
+          "localSteps",
           "learningRate",
           "warmupSteps",
           "weightDecay",
@@ -203,10 +204,13 @@ final class TrainingFolder {
   }
 
   private static ObjectNode json(TrainingOptions options) {
-    return Json.object()
-        .put("batchSize", options.batchSize())
-        .put("microBatch", options.microBatch())
-        .put("learningRate", options.optimizer().learningRate())
+    ObjectNode json =
+        Json.object().put("batchSize", options.batchSize()).put("microBatch", options.microBatch());
+    if (options.localSteps() > 0) {
+      // Older versions can resume a training that has none.
+      json.put("localSteps", options.localSteps());
+    }
+    return json.put("learningRate", options.optimizer().learningRate())
         .put("warmupSteps", options.optimizer().warmupSteps())
         .put("weightDecay", options.optimizer().weightDecay())
         .put("maxGradientNorm", options.optimizer().maxGradientNorm())
@@ -272,6 +276,7 @@ final class TrainingFolder {
         integer(json, "batchSize"),
         // Options that came later have their old meaning where they are missing.
         json.has("microBatch") ? integer(json, "microBatch") : 0,
+        json.has("localSteps") ? integer(json, "localSteps") : 0,
         new TrainingOptions.Optimizer(
             number(json, "learningRate"),
             integer(json, "warmupSteps"),

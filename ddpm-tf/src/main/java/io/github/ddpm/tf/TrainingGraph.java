@@ -114,6 +114,7 @@ final class TrainingGraph implements AutoCloseable {
         options.minSnrGamma() == 0 || teacher.map(Teacher::steps).orElse(List.of()).isEmpty(),
         "progressive distillation has a weighting of its own: min-SNR gamma must be 0, got %s",
         options.minSnrGamma());
+    options.checkHasReplicas();
     this.model = model;
     this.options = options;
     this.layout = layout;
@@ -152,8 +153,12 @@ final class TrainingGraph implements AutoCloseable {
             .of(images, labels, vectors::weight, teacher);
     Operand<TFloat32> gradient = vectors.gradient(loss);
     norm = AdamW.norm(tf, gradient, layout.size());
-    update = adam.step(loss, gradient, norm, options.optimizer().maxGradientNorm());
-    if (options.microBatch() > 0) {
+    double maxNorm = options.optimizer().maxGradientNorm();
+    update =
+        options.localSteps() > 0
+            ? adam.stepWithoutAverage(loss, gradient, norm, maxNorm)
+            : adam.step(loss, gradient, norm, maxNorm);
+    if (options.microBatch() > 0 && options.localSteps() == 0) {
       accumulation = Optional.of(accumulation(tf, gradient));
     }
   }
@@ -180,14 +185,14 @@ final class TrainingGraph implements AutoCloseable {
     }
   }
 
-  /** Sets the weights to numbers of float32, the lower bytes first. */
-  void setWeights(ByteBuffer weights) {
-    vectors.set(session, Vector.WEIGHTS, weights);
+  /** Sets a vector to numbers of float32, the lower bytes first. */
+  void set(Vector vector, ByteBuffer values) {
+    vectors.set(session, vector, values);
   }
 
-  /** Returns the weights as {@link #setWeights} takes them. */
-  ByteBuffer weights() {
-    return vectors.bytes(session, Vector.WEIGHTS);
+  /** Returns a vector as {@link #set(Vector, ByteBuffer)} takes it. */
+  ByteBuffer bytes(Vector vector) {
+    return vectors.bytes(session, vector);
   }
 
   ModelInfo info() {
@@ -254,15 +259,7 @@ final class TrainingGraph implements AutoCloseable {
     List<Part> parts = Part.of(batch.remaining() / imageSize, options.microBatch());
     if (parts.size() == 1) {
       beforePart.run();
-      try (TFloat32 scalars = scalars(step, totalSteps, 0);
-          Result result =
-              run(
-                  batch,
-                  classes,
-                  step + skipped,
-                  runner -> runner.feed(adam.scalars(), scalars).fetch(norm).addTarget(update))) {
-        return new Outcome(scalar(result, 0), scalar(result, 1));
-      }
+      return step(batch, classes, step, step + skipped, totalSteps);
     }
     Accumulation accumulated = accumulation.orElseThrow();
     double sum = 0;
@@ -282,6 +279,23 @@ final class TrainingGraph implements AutoCloseable {
       }
     }
     return new Outcome(sum, length);
+  }
+
+  /**
+   * Takes a step with all images at once.
+   *
+   * @param draws number that the randomness is a function of, with the seed
+   */
+  Outcome step(FloatBuffer batch, int[] classes, long step, long draws, long totalSteps) {
+    try (TFloat32 scalars = scalars(step, totalSteps, 0);
+        Result result =
+            run(
+                batch,
+                classes,
+                draws,
+                runner -> runner.feed(adam.scalars(), scalars).fetch(norm).addTarget(update))) {
+      return new Outcome(scalar(result, 0), scalar(result, 1));
+    }
   }
 
   /**

@@ -14,6 +14,9 @@ import java.util.List;
  * @param batchSize images per step, at least 1
  * @param microBatch images of a step that go through the network together, which bounds the memory;
  *     their gradients add up to that of the whole batch. At least 0; 0 is all of them
+ * @param localSteps steps that replicas of the network take by themselves before they are averaged,
+ *     each on its {@code microBatch} images of every batch; see {@link #withLocalSteps}. At least
+ *     0; 0 is no replicas
  * @param optimizer how weights follow the gradient
  * @param ema how the moving average follows the weights
  * @param minSnrGamma γ of the min-SNR weighting of the loss ({@link SchedulerOps#minSnrWeights}),
@@ -26,6 +29,7 @@ import java.util.List;
 public record TrainingOptions(
     int batchSize,
     int microBatch,
+    int localSteps,
     Optimizer optimizer,
     Ema ema,
     double minSnrGamma,
@@ -44,6 +48,7 @@ public record TrainingOptions(
     requireNonNull(precision, "precision");
     checkArgument(batchSize >= 1, "batch size must be at least 1, got %s", batchSize);
     checkArgument(microBatch >= 0, "micro-batch must be at least 0, got %s", microBatch);
+    checkArgument(localSteps >= 0, "local steps must be at least 0, got %s", localSteps);
     checkArgument(minSnrGamma >= 0, "min-SNR gamma must be at least 0, got %s", minSnrGamma);
     checkArgument(
         labelDropout >= 0 && labelDropout <= 1,
@@ -125,9 +130,9 @@ public record TrainingOptions(
 
   /**
    * Returns options of 128 images a step and at once, a learning rate of 1e-3 after 100 steps of
-   * warm-up, no weight decay, gradients of at most 1, no min-SNR weighting, a moving average of up
-   * to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0, and the precision that is
-   * fastest on this machine.
+   * warm-up, no replicas, no weight decay, gradients of at most 1, no min-SNR weighting, a moving
+   * average of up to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0, and the
+   * precision that is fastest on this machine.
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     TensorFlowRuntime#graph}
@@ -135,6 +140,7 @@ public record TrainingOptions(
   public static TrainingOptions defaults() {
     return new TrainingOptions(
         128,
+        0,
         0,
         new Optimizer(1e-3, 100, 0, 1),
         new Ema(0.9999, 0.75),
@@ -151,9 +157,21 @@ public record TrainingOptions(
 
   /** Refuses options whose gradients can't be computed elsewhere. */
   void checkHasParts() {
+    checkHasParts("gradients are computed elsewhere by parts of a batch");
+  }
+
+  /** Refuses local steps of a single replica. */
+  void checkHasReplicas() {
+    if (localSteps > 0) {
+      checkHasParts("local steps are taken by replicas, one for each part of a batch");
+    }
+  }
+
+  private void checkHasParts(String why) {
     checkArgument(
         parts().size() > 1,
-        "gradients are computed elsewhere by parts of a batch: microBatch must be in [1, %s], got %s",
+        "%s: microBatch must be in [1, %s], got %s",
+        why,
         batchSize - 1,
         microBatch);
   }
@@ -161,7 +179,7 @@ public record TrainingOptions(
   /** Returns these options with another batch size. */
   public TrainingOptions withBatchSize(int images) {
     return new TrainingOptions(
-        images, microBatch, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
+        images, microBatch, localSteps, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
   /**
@@ -170,13 +188,29 @@ public record TrainingOptions(
    */
   public TrainingOptions withMicroBatch(int images) {
     return new TrainingOptions(
-        batchSize, images, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
+        batchSize, images, localSteps, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
+  }
+
+  /**
+   * Returns these options with replicas that take so many steps by themselves, from the same
+   * weights on, and are then averaged: local SGD (Stich 2019, "Local SGD Converges Fast and
+   * Communicates Little", algorithm 1), with AdamW in the place of SGD. A part of the batch, of
+   * {@code microBatch} images, is one replica's batch, so it learns another training than that
+   * without replicas: more local steps, less to send between machines, but replicas that have gone
+   * further apart when they are averaged. One process computes the same, one replica after the
+   * other.
+   *
+   * @param steps at least 0; 0 is no replicas: in every step the gradients of the parts are added
+   */
+  public TrainingOptions withLocalSteps(int steps) {
+    return new TrainingOptions(
+        batchSize, microBatch, steps, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
   /** Returns these options with another optimizer. */
   public TrainingOptions withOptimizer(Optimizer other) {
     return new TrainingOptions(
-        batchSize, microBatch, other, ema, minSnrGamma, labelDropout, seed, precision);
+        batchSize, microBatch, localSteps, other, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
   /**
@@ -204,30 +238,46 @@ public record TrainingOptions(
   /** Returns these options with another moving average. */
   public TrainingOptions withEma(Ema other) {
     return new TrainingOptions(
-        batchSize, microBatch, optimizer, other, minSnrGamma, labelDropout, seed, precision);
+        batchSize,
+        microBatch,
+        localSteps,
+        optimizer,
+        other,
+        minSnrGamma,
+        labelDropout,
+        seed,
+        precision);
   }
 
   /** Returns these options with min-SNR weighting; 0 turns it off. */
   public TrainingOptions withMinSnrGamma(double gamma) {
     return new TrainingOptions(
-        batchSize, microBatch, optimizer, ema, gamma, labelDropout, seed, precision);
+        batchSize, microBatch, localSteps, optimizer, ema, gamma, labelDropout, seed, precision);
   }
 
   /** Returns these options with another share of labels dropped. */
   public TrainingOptions withLabelDropout(double share) {
     return new TrainingOptions(
-        batchSize, microBatch, optimizer, ema, minSnrGamma, share, seed, precision);
+        batchSize, microBatch, localSteps, optimizer, ema, minSnrGamma, share, seed, precision);
   }
 
   /** Returns these options with another seed. */
   public TrainingOptions withSeed(long value) {
     return new TrainingOptions(
-        batchSize, microBatch, optimizer, ema, minSnrGamma, labelDropout, value, precision);
+        batchSize,
+        microBatch,
+        localSteps,
+        optimizer,
+        ema,
+        minSnrGamma,
+        labelDropout,
+        value,
+        precision);
   }
 
   /** Returns these options with another precision. */
   public TrainingOptions withPrecision(Precision value) {
     return new TrainingOptions(
-        batchSize, microBatch, optimizer, ema, minSnrGamma, labelDropout, seed, value);
+        batchSize, microBatch, localSteps, optimizer, ema, minSnrGamma, labelDropout, seed, value);
   }
 }

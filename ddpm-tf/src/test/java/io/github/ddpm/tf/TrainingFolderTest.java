@@ -60,6 +60,9 @@ class TrainingFolderTest {
         "options/learningRate | \"NaN\" | learningRate must be a number that is finite",
         "options/batchSize | 8.5 | batchSize must be a whole number, got 8.5",
         "options/batchSize | 4294967297 | batchSize must be below 2^31, got 4294967297",
+        "options/localSteps | 1.5 | localSteps must be a whole number, got 1.5",
+        "options/localSteps | -1 | local steps must be at least 0, got -1",
+        "options/localSteps | 2 | one for each part of a batch: microBatch must be in [1, 127], got 0",
         "options/precision | 1 | precision must be FLOAT32 or BFLOAT16, got 1",
         "options/\u001b[2J | 1 | \uFFFD[2J is not an option of this version",
       })

@@ -10,6 +10,14 @@ import java.util.ServiceLoader;
 
 /** Machines that mains hand their work to, where {@code --spark} says so; src/spark has them. */
 public interface Cluster extends AutoCloseable {
+  /** What pictures are written as. */
+  enum Format {
+    /** Rows of index, label and PNG, in Parquet files. */
+    PARQUET,
+    /** Floats as they were drawn, in files of NumPy. */
+    NPY
+  }
+
   /** Finds a cluster. */
   interface Provider {
     /** Opens the cluster of a master's URL, as Spark has them. */
@@ -35,15 +43,22 @@ public interface Cluster extends AutoCloseable {
   void spread(Trainer trainer, Dataset data);
 
   /**
-   * Draws pictures into a folder of Parquet files.
+   * Draws pictures into a folder of files.
    *
    * @param model as {@code --model} has it
    * @param precision none for the one that is fastest on this machine
    * @param arguments of the {@link GenerateImages} that each executor draws as, with a seed
+   * @param out a folder that isn't there yet
    * @throws IOException if the model can't be read, or the folder is there
    * @throws IllegalStateException if the cluster fails; the message says why
    */
-  void draw(Path model, Optional<Precision> precision, String[] arguments, long count, Path out)
+  void draw(
+      Path model,
+      Optional<Precision> precision,
+      String[] arguments,
+      long count,
+      Format format,
+      Path out)
       throws IOException;
 
   @Override

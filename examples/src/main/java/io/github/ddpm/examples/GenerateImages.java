@@ -66,8 +66,14 @@ public final class GenerateImages extends GenerateCommand {
       names = "--spark",
       paramLabel = "<master>",
       description =
-          "draw on the Spark cluster of this master, into Parquet files in the folder --out: index, label and PNG")
+          "draw on the Spark cluster of this master, into files of --format in the folder --out")
   private String spark;
+
+  @Option(
+      names = "--format",
+      description =
+          "parquet or npy: with --spark, rows of index, label and PNG, or floats as files of NumPy; default: parquet")
+  private Cluster.Format format;
 
   @Spec private CommandSpec spec;
 
@@ -85,6 +91,9 @@ public final class GenerateImages extends GenerateCommand {
     Noise.checkBoth(schedule, prediction);
     if (spark != null) {
       return drawOnSpark();
+    }
+    if (format != null) {
+      throw new IllegalArgumentException("--format needs --spark; else --out says what is written");
     }
     Optional<Images> given =
         condition.length == 0 ? Optional.empty() : Optional.of(Images.readPng(condition));
@@ -107,7 +116,13 @@ public final class GenerateImages extends GenerateCommand {
     try (Cluster cluster = Cluster.open(spark)) {
       List<String> arguments = new ArrayList<>(spec.commandLine().getParseResult().originalArgs());
       arguments.addAll(List.of("--seed", String.valueOf(seed)));
-      cluster.draw(model, precision(), arguments.toArray(new String[0]), count(), out());
+      cluster.draw(
+          model,
+          precision(),
+          arguments.toArray(new String[0]),
+          count(),
+          format == null ? Cluster.Format.PARQUET : format,
+          out());
     }
     report(seed, start);
     return 0;

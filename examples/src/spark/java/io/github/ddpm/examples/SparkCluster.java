@@ -1,6 +1,8 @@
 package io.github.ddpm.examples;
 
 import io.github.ddpm.Precision;
+import io.github.ddpm.Predictor;
+import io.github.ddpm.Sampler;
 import io.github.ddpm.spark.SparkFailures;
 import io.github.ddpm.spark.SparkModel;
 import io.github.ddpm.spark.SparkSampling;
@@ -13,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.spark.api.java.function.Function;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Help.Ansi;
 
@@ -57,18 +60,26 @@ public final class SparkCluster implements Cluster.Provider {
 
     @Override
     public void draw(
-        Path model, Optional<Precision> precision, String[] arguments, long count, Path out)
+        Path model,
+        Optional<Precision> precision,
+        String[] arguments,
+        long count,
+        Format format,
+        Path out)
         throws IOException {
       if (Files.exists(out)) {
         throw new IOException(out + " is there already; choose another --out");
       }
       SparkModel fastest = model(model);
       SparkModel asked = precision.map(fastest::withPrecision).orElse(fastest);
+      Function<Predictor, Sampler> sampler = loaded -> GenerateImages.sampler(loaded, arguments);
+      String folder = out.toUri().toString();
       try {
-        SparkSampling.sample(
-                spark, asked, loaded -> GenerateImages.sampler(loaded, arguments), count)
-            .write()
-            .parquet(out.toUri().toString());
+        switch (format) {
+          case PARQUET ->
+              SparkSampling.sample(spark, asked, sampler, count).write().parquet(folder);
+          case NPY -> SparkSampling.writeNpy(spark, asked, sampler, count, folder);
+        }
       } catch (Exception e) {
         // Spark's checked exceptions are not declared.
         throw new IllegalStateException("the cluster can't draw: " + SparkFailures.reason(e), e);

@@ -15,11 +15,9 @@ import com.drew.metadata.Metadata;
 import com.drew.metadata.exif.ExifIFD0Directory;
 import com.drew.metadata.exif.ExifReader;
 import com.drew.metadata.tiff.DirectoryTiffHandler;
-import java.io.BufferedInputStream;
+import com.google.common.io.ByteSource;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
@@ -38,9 +36,9 @@ final class Exif {
    *
    * @return in [1, 8], of which 1 is upright
    */
-  static int orientation(Path file, boolean png) {
+  static int orientation(ByteSource file, boolean png) {
     Integer orientation = null;
-    try (InputStream in = new BufferedInputStream(Files.newInputStream(file))) {
+    try (InputStream in = file.openBufferedStream()) {
       SequentialReader reader = new StreamReader(in);
       orientation = png ? ofPng(reader) : ofJpeg(reader);
     } catch (IOException | ImageProcessingException | RuntimeException e) {

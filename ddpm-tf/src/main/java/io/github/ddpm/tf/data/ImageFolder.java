@@ -51,12 +51,7 @@ public final class ImageFolder {
    * @throws IllegalArgumentException if size or channels is out of range
    */
   public static Dataset load(Path folder, int size, int channels) throws IOException {
-    checkArgument(size >= 1 && size <= MAX_SIZE, "size must be in [1, %s], got %s", MAX_SIZE, size);
-    checkArgument(
-        channels >= 1 && channels <= Images.MAX_CHANNELS,
-        "channels must be in [1, %s], got %s",
-        Images.MAX_CHANNELS,
-        channels);
+    check(size, channels);
     SortedMap<String, Path> files = find(folder);
     if (files.isEmpty()) {
       throw new IOException(
@@ -87,6 +82,32 @@ public final class ImageFolder {
         readAll(files.values(), size, channels),
         labeled ? classes.size() : 0,
         labeled ? labels : new int[0]);
+  }
+
+  /**
+   * Makes of one file, which is in memory, what {@link #load} makes of each in a folder.
+   *
+   * @param name that a message calls it by
+   * @param file a PNG or JPEG file
+   * @param size as for {@link #load}
+   * @param channels as there
+   * @return unsigned bytes [size, size, channels], as {@link Dataset#of} takes them
+   * @throws IOException if it is broken or neither gray nor RGB, or doesn't fit into memory as it
+   *     is read; the message has the name
+   * @throws IllegalArgumentException if size or channels is out of range
+   */
+  public static byte[] decode(String name, byte[] file, int size, int channels) throws IOException {
+    check(size, channels);
+    return Picture.read(name, file, size, channels);
+  }
+
+  private static void check(int size, int channels) {
+    checkArgument(size >= 1 && size <= MAX_SIZE, "size must be in [1, %s], got %s", MAX_SIZE, size);
+    checkArgument(
+        channels >= 1 && channels <= Images.MAX_CHANNELS,
+        "channels must be in [1, %s], got %s",
+        Images.MAX_CHANNELS,
+        channels);
   }
 
   /**

@@ -1,5 +1,7 @@
 package io.github.ddpm.tf.data;
 
+import com.google.common.io.ByteSource;
+import com.google.common.io.MoreFiles;
 import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.spi.Heap;
 import java.awt.AlphaComposite;
@@ -8,6 +10,7 @@ import java.awt.Graphics2D;
 import java.awt.color.ColorSpace;
 import java.awt.image.BufferedImage;
 import java.awt.image.Raster;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -18,6 +21,7 @@ import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.ImageTypeSpecifier;
 import javax.imageio.stream.ImageInputStream;
+import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /** One PNG or JPEG file made a square of bytes. */
 final class Picture {
@@ -51,7 +55,30 @@ final class Picture {
    * @throws IOException that names the file
    */
   static byte[] read(Path file, int size, int channels) throws IOException {
-    try (ImageInputStream in = ImageIO.createImageInputStream(file.toFile())) {
+    return read(
+        file,
+        () -> ImageIO.createImageInputStream(file.toFile()),
+        MoreFiles.asByteSource(file),
+        size,
+        channels);
+  }
+
+  /**
+   * Reads a picture of a file that is in memory, as the other method does.
+   *
+   * @param name of the file
+   */
+  static byte[] read(String name, byte[] file, int size, int channels) throws IOException {
+    return read(name, () -> new InMemory(file), ByteSource.wrap(file), size, channels);
+  }
+
+  private interface Opener {
+    ImageInputStream open() throws IOException;
+  }
+
+  private static byte[] read(Object file, Opener opener, ByteSource content, int size, int channels)
+      throws IOException {
+    try (ImageInputStream in = opener.open()) {
       Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
       check(readers.hasNext(), NEITHER);
       ImageReader reader = readers.next();
@@ -61,7 +88,7 @@ final class Picture {
         check(png || format.equals("JPEG"), NEITHER);
         double metadata = png ? metadataOfPng(in) : (double) in.length();
         Heap.check("its metadata", metadata);
-        int orientation = Exif.orientation(file, png);
+        int orientation = Exif.orientation(content, png);
         reader.setInput(in, false, true);
         BufferedImage square = read(reader, size, channels % 2 == 0, metadata);
         // Turned last, because a small square is cheaper to turn than a photo.
@@ -72,6 +99,21 @@ final class Picture {
     } catch (IOException | RuntimeException e) { // A broken file makes ImageIO throw either.
       throw new IOException(
           file + " cannot be read as a picture: " + Excerpt.of(e.getMessage()), e);
+    }
+  }
+
+  private static final class InMemory extends MemoryCacheImageInputStream {
+    private final long length;
+
+    InMemory(byte[] file) {
+      super(new ByteArrayInputStream(file));
+      this.length = file.length;
+    }
+
+    /** Java's own doesn't know. */
+    @Override
+    public long length() {
+      return length;
     }
   }
 

@@ -1,0 +1,19 @@
+package io.github.ddpm.tf;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+
+/**
+ * What a replica has come to at the end of a {@link Round}. A step whose loss or gradient is not
+ * finite ends its round: loss and norm are that step's then, and the vectors are of no use.
+ *
+ * @param vectors as those that the round began with
+ * @param loss of its images: their mean over the steps
+ * @param norm of the last gradient
+ */
+public record Replica(List<ByteBuffer> vectors, double loss, double norm) {
+  /** Takes the buffers as they are. */
+  public Replica {
+    vectors = List.copyOf(vectors);
+  }
+}
