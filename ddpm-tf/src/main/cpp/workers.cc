@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 
 namespace ddpm {
@@ -15,6 +17,9 @@ struct Job {
   void* context;
   std::atomic<long> next{0};
   std::atomic<bool> failed{false};
+  std::atomic<int> helping{0};  // threads of the pool that are at it
+  int most_helping = 0;
+  Job* older = nullptr;  // in the pool's list
 
   void Run() {
     for (long i = next++; i < count; i = next++) {
@@ -23,7 +28,12 @@ struct Job {
       }
     }
   }
+
+  bool WantsHelp() const { return next.load() < count && helping.load() < most_helping; }
 };
+
+// Runs of graphs that are under way, which share the threads.
+std::atomic<int> runs{0};
 
 // As many as environment.cc was told; else one for each core that this process may run on.
 int Threads() {
@@ -64,29 +74,34 @@ class Pool {
   int threads() const { return threads_; }
 
   void Run(Job* job) {
+    job->most_helping = (threads_ + 1) / std::max(1, runs.load()) - 1;
+    if (job->most_helping <= 0) {
+      job->Run();
+      return;
+    }
     pthread_mutex_lock(&mutex_);
-    bool free = job_ == nullptr;
-    if (free) {
-      job_ = job;
-      jobs_.fetch_add(1, std::memory_order_release);
-      if (sleeping_ > 0) {
-        pthread_cond_broadcast(&wake_);
-      }
+    job->older = newest_;
+    newest_ = job;
+    jobs_.fetch_add(1, std::memory_order_release);
+    if (sleeping_ > 0) {
+      pthread_cond_broadcast(&wake_);
     }
     pthread_mutex_unlock(&mutex_);
     job->Run();
-    if (free) {
-      for (int i = 0; i < kSpins && running_.load(std::memory_order_acquire) > 0; i++) {
-        Pause();
-      }
-      pthread_mutex_lock(&mutex_);
-      // Those that joined may still be at their last image; the next job waits for that too.
-      while (running_.load() > 0) {
-        pthread_cond_wait(&done_, &mutex_);
-      }
-      job_ = nullptr;
-      pthread_mutex_unlock(&mutex_);
+    for (int i = 0; i < kSpins && job->helping.load(std::memory_order_acquire) > 0; i++) {
+      Pause();
     }
+    pthread_mutex_lock(&mutex_);
+    Job** link = &newest_;
+    while (*link != job) {
+      link = &(*link)->older;
+    }
+    *link = job->older;
+    // Those that joined may still be at their last image.
+    while (job->helping.load() > 0) {
+      pthread_cond_wait(&done_, &mutex_);
+    }
+    pthread_mutex_unlock(&mutex_);
   }
 
  private:
@@ -102,31 +117,39 @@ class Pool {
         Pause();
       }
       pthread_mutex_lock(&mutex_);
-      // A job without images left is withdrawn by its owner in a moment.
-      while (job_ == nullptr || job_->next.load() >= job_->count) {
+      Job* job = Next();
+      while (job == nullptr) {
         sleeping_++;
         pthread_cond_wait(&wake_, &mutex_);
         sleeping_--;
+        job = Next();
       }
       seen = jobs_.load();
-      Job* job = job_;
-      running_++;
+      job->helping++;
       pthread_mutex_unlock(&mutex_);
       job->Run();
       pthread_mutex_lock(&mutex_);
-      if (--running_ == 0) {
-        pthread_cond_signal(&done_);
+      if (--job->helping == 0) {
+        pthread_cond_broadcast(&done_);
       }
       pthread_mutex_unlock(&mutex_);
     }
   }
 
+  // A job without images left is withdrawn by its owner in a moment.
+  Job* Next() const {
+    Job* job = newest_;
+    while (job != nullptr && !job->WantsHelp()) {
+      job = job->older;
+    }
+    return job;
+  }
+
   pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t wake_ = PTHREAD_COND_INITIALIZER;
   pthread_cond_t done_ = PTHREAD_COND_INITIALIZER;
-  Job* job_ = nullptr;
-  std::atomic<long> jobs_{0};    // ever begun
-  std::atomic<int> running_{0};  // threads at the job
+  Job* newest_ = nullptr;
+  std::atomic<long> jobs_{0};  // ever begun
   int sleeping_ = 0;
   int threads_ = 0;
 };
@@ -158,3 +181,10 @@ bool ParallelFor(long count, bool (*work)(void*, long), void* context) {
 int Parallelism() { return Started().threads() + 1; }
 
 }  // namespace ddpm
+
+// The native method of Java's class Kernels: a run of a graph begins (1) or has ended (-1). It has numbers alone, so
+// that nothing of JNI is needed.
+extern "C" __attribute__((visibility("default"))) void Java_io_github_ddpm_tf_graph_Kernels_changeRuns(
+    void*, void*, int32_t change) {
+  ddpm::runs += change;
+}

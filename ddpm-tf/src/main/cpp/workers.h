@@ -5,8 +5,8 @@
 namespace ddpm {
 
 // Calls work(context, i) for each i in [0, count), on this thread and on those of a pool that are idle; returns, when
-// all are done, whether all of them returned true. If another operation has the pool, this thread does all: the other
-// cores are busy then.
+// all are done, whether all of them returned true. Where several graphs run at once, each has its share of the threads,
+// so that as many run as there are and none waits for another.
 bool ParallelFor(long count, bool (*work)(void* context, long i), void* context);
 
 // The same with a function object, on this thread alone unless `parallel`.

@@ -2,6 +2,7 @@ package io.github.ddpm.tf;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
+import com.google.common.collect.Lists;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.TrainingVectors.Vector;
@@ -20,6 +21,7 @@ import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
 import org.tensorflow.Session;
+import org.tensorflow.Tensor;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Op;
@@ -38,6 +40,9 @@ import org.tensorflow.types.TInt64;
  * <p>Whoever makes one closes it.
  */
 final class TrainingGraph implements AutoCloseable {
+  /** Numbers of gradients that wait to be added up at most, unless it is one: a gigabyte. */
+  private static final long MOST_NUMBERS = 1 << 28;
+
   private final ModelConfig model;
   private final TrainingOptions options;
   private final WeightLayout layout;
@@ -158,7 +163,7 @@ final class TrainingGraph implements AutoCloseable {
         options.localSteps() > 0
             ? adam.stepWithoutAverage(loss, gradient, norm, maxNorm)
             : adam.step(loss, gradient, norm, maxNorm);
-    if (options.microBatch() > 0 && options.localSteps() == 0) {
+    if (options.localSteps() == 0) {
       accumulation = Optional.of(accumulation(tf, gradient));
     }
   }
@@ -239,14 +244,16 @@ final class TrainingGraph implements AutoCloseable {
   }
 
   /**
-   * Takes a step, in parts if there are more images than may go through the network together.
+   * Takes a step, in parts if there are more images than go through the network together. Where
+   * options don't bound the parts, as many are computed at the same time as there are cores.
    *
    * @param batch images [n, height, width, channels], from position to limit
    * @param classes the label of each; none for a network without labels
    * @param step steps taken before
    * @param skipped steps not taken before, because their outcome was not finite
    * @param totalSteps steps in all; 0 while not known
-   * @param beforePart is called before each part; if it throws, nothing has changed
+   * @param beforePart is called before each part, or before those that are computed at the same
+   *     time; if it throws, nothing has changed
    */
   Outcome step(
       FloatBuffer batch,
@@ -255,30 +262,42 @@ final class TrainingGraph implements AutoCloseable {
       long skipped,
       long totalSteps,
       Runnable beforePart) {
-    int imageSize = model.info().imageSize();
-    List<Part> parts = Part.of(batch.remaining() / imageSize, options.microBatch());
+    ModelInfo info = model.info();
+    int most =
+        options.microBatch() > 0
+            ? options.microBatch()
+            : TensorFlowRuntime.imagesPerRun(info.height(), info.width());
+    List<Part> parts = Part.of(batch.remaining() / info.imageSize(), most);
     if (parts.size() == 1) {
       beforePart.run();
       return step(batch, classes, step, step + skipped, totalSteps);
     }
-    Accumulation accumulated = accumulation.orElseThrow();
-    double sum = 0;
-    double length = Double.NaN;
-    for (Part part : parts) {
+    Sum sum = new Sum(step, totalSteps);
+    for (List<Part> together : Lists.partition(parts, partsAtOnce())) {
       beforePart.run();
-      try (TFloat32 share = TFloat32.scalarOf((float) part.share());
-          TFloat32 scalars = scalars(step, totalSteps, sum);
-          Result result =
-              run(
-                  of(batch, part),
-                  of(classes, part),
-                  part.draws(step + skipped),
-                  runner -> add(runner.feed(accumulated.share(), share), part, scalars))) {
-        sum += part.share() * scalar(result, 0);
-        length = part.isLast() ? scalar(result, 1) : length;
+      List<Result> gradients =
+          together.parallelStream()
+              .map(part -> run(of(batch, part), of(classes, part), part, step + skipped))
+              .toList();
+      try {
+        for (int i = 0; i < together.size(); i++) {
+          Result gradient = gradients.get(i);
+          sum.add(together.get(i), gradient.get(1), scalar(gradient, 0));
+        }
+      } finally {
+        gradients.forEach(Result::close);
       }
     }
-    return new Outcome(sum, length);
+    return sum.outcome();
+  }
+
+  /** Returns how many gradients may be computed, and be in memory, at the same time. */
+  private int partsAtOnce() {
+    if (options.microBatch() > 0) {
+      return 1;
+    }
+    return (int)
+        Math.max(1, Math.min(TensorFlowRuntime.runsAtOnce(), MOST_NUMBERS / layout.size()));
   }
 
   /**
@@ -299,20 +318,25 @@ final class TrainingGraph implements AutoCloseable {
   }
 
   /**
-   * Computes the gradient of a part, of options with parts.
+   * Computes the gradient of a part.
    *
    * @param images of the part, and their labels
    */
   PartGradient gradient(FloatBuffer images, int[] classes, Part part, long attempt) {
-    Accumulation accumulated = accumulation.orElseThrow();
-    try (TFloat32 share = TFloat32.scalarOf((float) part.share());
-        Result result =
-            run(
-                images,
-                classes,
-                part.draws(attempt),
-                runner -> runner.feed(accumulated.share(), share).fetch(accumulated.part()))) {
+    try (Result result = run(images, classes, part, attempt)) {
       return new PartGradient(scalar(result, 0), TrainingVectors.bytes((TFloat32) result.get(1)));
+    }
+  }
+
+  /** Computes the loss of a part and its share of the gradient. */
+  private Result run(FloatBuffer images, int[] classes, Part part, long attempt) {
+    Accumulation accumulated = accumulation.orElseThrow();
+    try (TFloat32 share = TFloat32.scalarOf((float) part.share())) {
+      return run(
+          images,
+          classes,
+          part.draws(attempt),
+          runner -> runner.feed(accumulated.share(), share).fetch(accumulated.part()));
     }
   }
 
@@ -337,37 +361,54 @@ final class TrainingGraph implements AutoCloseable {
           layout.size(),
           each.gradient().remaining());
     }
-    Accumulation accumulated = accumulation.orElseThrow();
-    double sum = 0;
-    double length = Double.NaN;
+    Sum sum = new Sum(step, totalSteps);
     for (Part part : parts) {
       PartGradient given = gradients.get(part.number());
-      try (TFloat32 gradient = vectors.tensor(given.gradient());
-          TFloat32 lossOfPart = TFloat32.scalarOf((float) given.loss());
-          TFloat32 scalars = scalars(step, totalSteps, sum);
-          Result result =
-              add(
-                      session.runner().feed(accumulated.part(), gradient).feed(loss, lossOfPart),
-                      part,
-                      scalars)
-                  .run()) {
-        sum += part.share() * given.loss();
-        length = part.isLast() ? scalar(result, 0) : length;
+      try (TFloat32 gradient = vectors.tensor(given.gradient())) {
+        sum.add(part, gradient, given.loss());
       }
     }
-    return new Outcome(sum, length);
+    return sum.outcome();
   }
 
-  /** Has a run add a part's gradient to those before it; with the last, take the step. */
-  private Session.Runner add(Session.Runner runner, Part part, TFloat32 scalars) {
-    Accumulation accumulated = accumulation.orElseThrow();
-    if (part.isLast()) {
-      return runner
-          .feed(adam.scalars(), scalars)
-          .fetch(accumulated.norm())
-          .addTarget(accumulated.last());
+  /** The gradients of a batch's parts so far; with the last, the step is taken. */
+  private final class Sum {
+    private final Accumulation accumulated = accumulation.orElseThrow();
+    private final long step;
+    private final long totalSteps;
+
+    private double lossSoFar;
+    private double length = Double.NaN;
+
+    Sum(long step, long totalSteps) {
+      this.step = step;
+      this.totalSteps = totalSteps;
     }
-    return runner.addTarget(part.number() == 0 ? accumulated.first() : accumulated.more());
+
+    /** Adds a part, in the order of parts. */
+    void add(Part part, Tensor gradient, double lossOfPart) {
+      try (TFloat32 partLoss = TFloat32.scalarOf((float) lossOfPart);
+          TFloat32 scalars = scalars(step, totalSteps, lossSoFar)) {
+        Session.Runner runner =
+            session.runner().feed(accumulated.part(), gradient).feed(loss, partLoss);
+        if (part.isLast()) {
+          runner
+              .feed(adam.scalars(), scalars)
+              .fetch(accumulated.norm())
+              .addTarget(accumulated.last());
+        } else {
+          runner.addTarget(part.number() == 0 ? accumulated.first() : accumulated.more());
+        }
+        try (Result result = TensorFlowRuntime.run(runner)) {
+          length = part.isLast() ? scalar(result, 0) : length;
+        }
+      }
+      lossSoFar += part.share() * lossOfPart;
+    }
+
+    Outcome outcome() {
+      return new Outcome(lossSoFar, length);
+    }
   }
 
   private FloatBuffer of(FloatBuffer batch, Part part) {
@@ -410,7 +451,7 @@ final class TrainingGraph implements AutoCloseable {
       if (info.classes() > 0) {
         runner.feed(labels, labelTensor);
       }
-      return more.apply(runner).run();
+      return TensorFlowRuntime.run(more.apply(runner));
     }
   }
 

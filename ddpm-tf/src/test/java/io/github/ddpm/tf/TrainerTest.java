@@ -223,6 +223,31 @@ class TrainerTest {
     assertThat(worst).isLessThan(1e-3 * largest);
   }
 
+  @Test
+  void whatIsComputedAtTheSameTimeAddsUpInTheOrderOfParts() {
+    // Of images of 8x8, 784 have the pixels of 64 of 28x28.
+    Images images = Images.of(1600, SIZE, SIZE, 1, values(1600 * SIZE * SIZE));
+    TrainingOptions options = OPTIONS.withBatchSize(1600);
+    try (Trainer atOnce = trainer(PredictionType.EPSILON, options);
+        Trainer inTurn = trainer(PredictionType.EPSILON, options.withMicroBatch(784))) {
+      for (int i = 0; i < 3; i++) {
+        assertThat(atOnce.step(images, new int[1600]))
+            .isEqualTo(inTurn.step(images, new int[1600]));
+      }
+      assertThat(atOnce.predictor().predict(values(SIZE * SIZE), 500, 3))
+          .isEqualTo(inTurn.predictor().predict(values(SIZE * SIZE), 500, 3));
+    }
+  }
+
+  private static float[] values(int count) {
+    Random random = new Random(1);
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = 2 * random.nextFloat() - 1;
+    }
+    return values;
+  }
+
   /** AdamW's first moment after three steps. */
   private Map<String, Weight> meanGradient(TrainingOptions options, String name)
       throws IOException {

@@ -72,7 +72,13 @@ final class Kernels {
     // Another class loader may be about to do the same.
     synchronized (System.getProperties()) {
       configure(ALL_INSTRUCTIONS.indexOf(instructions()), threads(), LOADER);
-      return load(OPERATIONS, TensorFlow::loadLibrary);
+      return load(
+          OPERATIONS,
+          library -> {
+            TensorFlow.loadLibrary(library);
+            // It is there already; this finds its native method.
+            System.load(library);
+          });
     }
   }
 
@@ -177,4 +183,11 @@ final class Kernels {
   private static native void passOnAll();
 
   private static native void configure(int instructions, int threads, int loader);
+
+  /**
+   * Says that a run of a graph begins, by 1, or has ended, by -1: those that are under way share
+   * the threads. Operations must be loaded.
+   */
+  // In workers.cc.
+  static native void changeRuns(int change);
 }

@@ -72,6 +72,42 @@ public final class TensorFlowRuntime {
   }
 
   /**
+   * Runs a graph of ours; whoever asks for it closes what it returns. Runs that are under way at
+   * the same time share the threads, so that each core computes one of them where there are as many
+   * as cores; what they compute is the same to the bit.
+   */
+  public static Result run(Session.Runner runner) {
+    if (!Operations.LOADED) {
+      return runner.run();
+    }
+    Kernels.changeRuns(1);
+    try {
+      return runner.run();
+    } finally {
+      Kernels.changeRuns(-1);
+    }
+  }
+
+  /**
+   * Returns how many images go through a network together, at least 1: as many as have the pixels
+   * of 64 images of 28x28, or of 512 on a GPU, which fewer don't fill. It bounds the memory for
+   * hidden images, whatever the number of images asked for.
+   */
+  public static int imagesPerRun(int height, int width) {
+    long pixels = (hasGpu() ? 512 : 64) * 28L * 28;
+    return (int) Math.max(1, pixels / ((long) height * width));
+  }
+
+  /**
+   * Returns how many runs of one graph are best under way at the same time: one for each thread
+   * with our own operations, else one. TensorFlow 2.18's convolution that adds a residual keeps
+   * state in itself, so that two runs of it at once would crash the process.
+   */
+  public static int runsAtOnce() {
+    return hasKernels() ? threads() : 1;
+  }
+
+  /**
    * Tells whether TensorFlow sees a GPU, which graphs run on then.
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}

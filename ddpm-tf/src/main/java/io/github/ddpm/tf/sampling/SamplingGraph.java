@@ -382,11 +382,11 @@ final class SamplingGraph implements AutoCloseable {
 
   private Result run(Session.Runner runner) {
     if (!takesTurns) {
-      return runner.run();
+      return TensorFlowRuntime.run(runner);
     }
     running.lock();
     try {
-      return runner.run();
+      return TensorFlowRuntime.run(runner);
     } finally {
       running.unlock();
     }

@@ -3,26 +3,23 @@ package io.github.ddpm.tf.sampling;
 import static com.google.common.base.Preconditions.checkArgument;
 import static com.google.common.base.Preconditions.checkState;
 
-import com.google.common.primitives.Ints;
+import com.google.common.primitives.Floats;
 import io.github.ddpm.DenoiseRequest;
-import io.github.ddpm.Guidance;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
-import io.github.ddpm.Step;
 import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.WeightSource;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import java.io.IOException;
-import java.util.ArrayDeque;
-import java.util.Deque;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.tensorflow.Result;
 import org.tensorflow.Tensor;
@@ -33,6 +30,9 @@ import org.tensorflow.types.TFloat32;
  * in TensorFlow's memory from row to row.
  */
 public final class TfPredictor implements Predictor {
+  /** Pixels of a part at least: with fewer than 8 images of 28x28, starting operations shows. */
+  private static final int LEAST_PIXELS = 8 * 28 * 28;
+
   private final ModelConfig model;
   private final ModelInfo info;
   private final SamplingGraph graph;
@@ -114,7 +114,7 @@ public final class TfPredictor implements Predictor {
         request.count() + " pictures of " + info.height() + "x" + info.width(),
         SamplingMemory.heap(info, request.count()));
     int copies = request.isGuided() ? 2 : 1;
-    int batch = Math.max(1, pixelsPerRun() / (info.height() * info.width() * copies));
+    int batch = Math.max(1, TensorFlowRuntime.imagesPerRun(info.height(), info.width()) / copies);
     float[] images = new float[Math.multiplyExact(request.count(), info.imageSize())];
     for (int from = 0; from < request.count(); from += batch) {
       DenoiseRequest part = request.slice(from, Math.min(request.count(), from + batch));
@@ -124,79 +124,35 @@ public final class TfPredictor implements Predictor {
     return info.images(images);
   }
 
-  /**
-   * Pixels that one run works on at most, counting copies for guidance, as long as that is one
-   * image at least: 64 images of 28x28, and 512 on a GPU, which fewer don't fill. This bounds the
-   * memory for hidden images, whatever the number of images asked for.
-   */
-  static int pixelsPerRun() {
-    return (TensorFlowRuntime.hasGpu() ? 512 : 64) * 28 * 28;
-  }
-
+  /** Takes all rows; images are divided among the cores, and all are at the same row. */
   private float[] run(DenoiseRequest request) {
-    int[] labels = request.labels(info);
-    int[] both = request.isGuided() ? Ints.concat(labels, request.nullLabels(info)) : labels;
-    Guidance guidance = request.guidance();
-    // The results of the rows whose tensors the next row needs, newest first.
-    Deque<Result> recent = new ArrayDeque<>();
-    float[] start = request.initial(info.imageSize());
-    float[] condition = request.conditions();
-    try (TFloat32 first = graph.images(info.channels(), start);
-        SamplingGraph.Feeds plain = graph.new Feeds(condition, labels, 1, 0);
-        SamplingGraph.Feeds guided =
-            graph.new Feeds(condition, both, guidance.weight(), guidance.rescale());
-        TFloat32 clip = TFloat32.scalarOf((float) request.clip());
-        TFloat32 ratio = TFloat32.scalarOf((float) request.thresholdRatio());
-        TFloat32 zero = TFloat32.scalarOf(0)) {
-      Tensor x = first;
-      Optional<TFloat32> painted = Optional.empty();
-      try {
-        for (int i = 0; i < request.steps().size(); i++) {
-          Step step = request.steps().get(i);
-          // What a row keeps is the last of its results.
-          List<Tensor> kept = recent.stream().map(result -> result.get(result.size() - 1)).toList();
-          boolean isGuided = request.isGuided(i);
-          double varianceRange = request.varianceRange(i);
-          boolean linear =
-              request.thresholdRatio() == 0
-                  && !(isGuided && guidance.rescale() > 0)
-                  && varianceRange == 0;
-          try (TFloat32 range = TFloat32.scalarOf((float) varianceRange);
-              TFloat32 z =
-                  step.fromNoise() > 0
-                      ? graph.images(info.channels(), request.stepNoise(i, info.imageSize()))
-                      : TFloat32.scalarOf(0)) {
-            recent.push(
-                (isGuided ? guided : plain)
-                    .step(step, x, clip, kept, zero, z, ratio, range, linear));
-          }
-          painted.ifPresent(Tensor::close);
-          painted = Optional.empty();
-          painted = painted(request, i, recent.peek().get(0));
-          x = painted.isPresent() ? painted.get() : recent.peek().get(0);
-          Tensor estimate = recent.peek().get(1);
-          request.report(i, () -> info.images(SamplingGraph.values(estimate)));
-          if (recent.size() > SamplingGraph.MOST_KEPT) {
-            recent.removeLast().close();
-          }
-        }
-        return SamplingGraph.values(x);
-      } finally {
-        painted.ifPresent(Tensor::close);
+    List<Denoising> parts = new ArrayList<>();
+    try {
+      int count = parts(request.count());
+      for (int i = 0; i < count; i++) {
+        int from = request.count() * i / count;
+        int to = request.count() * (i + 1) / count;
+        parts.add(new Denoising(graph, info, request.slice(from, to)));
       }
+      for (int i = 0; i < request.steps().size(); i++) {
+        int row = i;
+        parts.parallelStream().forEach(part -> part.row(row));
+        request.report(row, () -> info.images(joined(parts, Denoising::estimate)));
+      }
+      return joined(parts, Denoising::images);
     } finally {
-      recent.forEach(Result::close);
+      parts.forEach(Denoising::close);
     }
   }
 
-  /** Returns x after a row with what is known put in; empty if nothing is. */
-  private Optional<TFloat32> painted(DenoiseRequest request, int row, Tensor x) {
-    if (request.inpainting().isEmpty()) {
-      return Optional.empty();
-    }
-    float[] values = SamplingGraph.values(x);
-    request.inpaint(row, values);
-    return Optional.of(graph.images(info.channels(), values));
+  /** Returns how many parts images are computed in at the same time. */
+  private int parts(int images) {
+    long parts = (long) images * info.height() * info.width() / LEAST_PIXELS;
+    return (int) Math.max(1, Math.min(Math.min(images, TensorFlowRuntime.runsAtOnce()), parts));
+  }
+
+  private static float[] joined(List<Denoising> parts, Function<Denoising, float[]> values) {
+    return Floats.concat(parts.stream().map(values).toArray(float[][]::new));
   }
 
   @Override

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import io.github.ddpm.BetaSchedule;
+import io.github.ddpm.Images;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
@@ -19,6 +20,8 @@ import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
@@ -107,6 +110,40 @@ class TfPredictorTest {
       float[] images = sampler.with(constants).sample(3).toArray();
       assertThat(sampler.with(half).sample(3).toArray()).containsExactly(images, within(1e-4f));
       assertThat(sampler.with(fed).sample(3).toArray()).containsExactly(images, within(1e-4f));
+    }
+  }
+
+  @Test
+  void imagesThatAreDividedAmongCoresAreTheSameAndAtTheSameRow() {
+    UNetConfig config = UNetConfig.small(32, 32, 1).withBlockOutChannels(8, 16).withClasses(3);
+    // 49 images go through the network together, and 6 are enough for a core.
+    int count = 52;
+    try (Predictor model = random(config, Precision.FLOAT32)) {
+      Sampler sampler = Sampler.ddim(0.5).steps(3).labels(2).seed(1).with(model);
+      List<List<Integer>> told = new ArrayList<>();
+      Images images =
+          sampler
+              .listener(
+                  progress -> {
+                    told.add(
+                        List.of(
+                            (int) progress.firstImage(), progress.row(), progress.x0().count()));
+                    return true;
+                  })
+              .sample(count);
+      assertThat(told)
+          .containsExactly(
+              List.of(0, 0, 49),
+              List.of(0, 1, 49),
+              List.of(0, 2, 49),
+              List.of(49, 0, 3),
+              List.of(49, 1, 3),
+              List.of(49, 2, 3));
+      for (int k = 0; k < count; k += 3) {
+        assertThat(sampler.first(k).sample(1).toArray())
+            .as("image %s", k)
+            .containsExactly(images.slice(k, k + 1).toArray(), within(1e-4f));
+      }
     }
   }
 
