@@ -10,7 +10,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.jar.JarFile;
 import java.util.stream.Stream;
+import java.util.zip.ZipEntry;
 import org.apache.spark.launcher.JavaModuleOptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -42,6 +44,19 @@ class SparkJarIT {
     Path expected = folder.resolve("expected.npy");
     Sampler.dpmSolver().steps(2).seed(1).sample(20).writeNpy(expected);
     assertThat(drawn.resolve("part-r-00000.npy")).hasSameBinaryContentAs(expected);
+  }
+
+  /** Else those of Spark would be taken, whatever their version. */
+  @Test
+  void whatClashesHasOtherNames() throws IOException {
+    try (JarFile jar = new JarFile(jar().toFile())) {
+      assertThat(jar.stream().map(ZipEntry::getName))
+          .contains("io/github/ddpm/shaded/protobuf/Message.class")
+          .noneMatch(
+              name ->
+                  Stream.of("com/google/protobuf/", "com/google/common/", "com/fasterxml/jackson/")
+                      .anyMatch(name::contains));
+    }
   }
 
   private String submit(String main, List<String> arguments)
