@@ -51,7 +51,7 @@ class ClusterMeasures {
   private static final UNetConfig SMALL = UNetConfig.small(28, 28, 1).withClasses(10);
   private static final UNetConfig LARGE = SMALL.withBlockOutChannels(128, 256, 256);
 
-  private final SparkSession spark = LocalCluster.session();
+  private final SparkSession spark = LocalCluster.start(2, "");
   private final JavaSparkContext context = JavaSparkContext.fromSparkContext(spark.sparkContext());
 
   @TempDir Path folder;
