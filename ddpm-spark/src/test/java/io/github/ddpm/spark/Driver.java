@@ -62,9 +62,11 @@ final class Driver implements AutoCloseable {
   public static void main(String[] args) throws Exception {
     Path folder = Path.of(args[1]);
     if (args[0].equals("until-killed")) {
-      trainUntilKilled(LocalCluster.start(1, ""), folder);
+      trainUntilKilled(LocalCluster.start(1, LocalCluster.SHORT_LIVED), folder);
     } else {
-      useAnotherProcessor(LocalCluster.start(1, " -Dio.github.ddpm.tf.instructions=base"));
+      useAnotherProcessor(
+          LocalCluster.start(
+              1, LocalCluster.SHORT_LIVED + " -Dio.github.ddpm.tf.instructions=base"));
     }
   }
 

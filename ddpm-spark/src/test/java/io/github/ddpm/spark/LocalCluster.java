@@ -13,6 +13,9 @@ import org.apache.spark.sql.SparkSession;
 final class LocalCluster {
   private static final String MASTER = "local-cluster[%d,1,1024]";
 
+  /** For executors that don't live long enough to gain by the compiler that takes longest. */
+  static final String SHORT_LIVED = " -XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
+
   private static SparkSession started;
 
   private LocalCluster() {}
@@ -20,7 +23,7 @@ final class LocalCluster {
   /** Returns the cluster of all tests, which ends with the process. */
   static synchronized SparkSession session() {
     if (started == null) {
-      started = start(2, "");
+      started = start(2, SHORT_LIVED);
     }
     return started;
   }
@@ -48,9 +51,7 @@ final class LocalCluster {
         .config("spark.executor.extraClassPath", System.getProperty("java.class.path"))
         .config(
             "spark.executor.extraJavaOptions",
-            // They don't live long enough to gain by the compiler that takes longest.
-            "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-                + " -Dorg.bytedeco.javacpp.maxPhysicalBytes=0"
+            "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0"
                 + " -Dio.github.ddpm.tf.threads=1"
                 + property("org.bytedeco.javacpp.cachedir")
                 + options)

@@ -8,7 +8,9 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.ServiceLoader;
 
-/** Machines that mains hand their work to, where {@code --spark} says so; src/spark has them. */
+/**
+ * Machines that mains hand their work to, where {@code --spark} says so; examples-spark has them.
+ */
 public interface Cluster extends AutoCloseable {
   /** What pictures are written as. */
   enum Format {
@@ -48,7 +50,7 @@ public interface Cluster extends AutoCloseable {
    * @param model as {@code --model} has it
    * @param precision none for the one that is fastest on this machine
    * @param arguments of the {@link GenerateImages} that each executor draws as, with a seed
-   * @param out a folder that isn't there yet
+   * @param out a folder that isn't there yet, of this machine or the URL of one elsewhere
    * @throws IOException if the model can't be read, or the folder is there
    * @throws IllegalStateException if the cluster fails; the message says why
    */
@@ -58,7 +60,7 @@ public interface Cluster extends AutoCloseable {
       String[] arguments,
       long count,
       Format format,
-      Path out)
+      String out)
       throws IOException;
 
   @Override

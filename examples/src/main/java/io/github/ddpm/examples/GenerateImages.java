@@ -122,10 +122,16 @@ public final class GenerateImages extends GenerateCommand {
           arguments.toArray(new String[0]),
           count(),
           format == null ? Cluster.Format.PARQUET : format,
-          out());
+          asGiven(out()));
     }
     report(seed, start);
     return 0;
+  }
+
+  /** A URL is no path: two slashes of it would become one. */
+  private String asGiven(Path out) {
+    List<String> given = spec.optionsMap().get("--out").originalStringValues();
+    return given.isEmpty() ? out.toString() : given.get(given.size() - 1);
   }
 
   /**

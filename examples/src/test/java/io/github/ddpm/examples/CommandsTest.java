@@ -169,6 +169,9 @@ class CommandsTest {
         run(new GenerateImages(), "--model", model(), "--sampler=pndm", "--out=" + out),
         "--sampler must be one of own, ddim, ddpm, euler, heun, dpm-solver, dpm-solver-3, dpm-solver-sde, unipc, unipc-3, deis, lms, plms, dpm-solver-singlestep, got pndm");
     assertError(run(new GenerateImages(), "--out=" + out), "--model");
+    assertError(
+        run(new GenerateImages(), "--model", model(), "--format=npy", "--out=" + out),
+        "--format needs --spark; else --out says what is written");
   }
 
   @Test

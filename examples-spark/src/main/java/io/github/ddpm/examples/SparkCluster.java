@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.apache.spark.SparkConf;
 import org.apache.spark.api.java.function.Function;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine.Help.Ansi;
@@ -26,16 +27,26 @@ public final class SparkCluster implements Cluster.Provider {
 
   @Override
   public Cluster open(String master) {
-    if (!master.startsWith("local")) {
-      throw new IllegalArgumentException(
-          "--spark must be local[threads] or local-cluster[executors,cores,megabytes], got %s: executors elsewhere don't have these mains; docs/cluster.md says how a program of your own runs there"
-              .formatted(master));
-    }
     SparkSession.Builder builder =
         SparkSession.builder()
-            .appName("ddpm")
             .master(master)
             .config("spark.ui.showConsoleProgress", Ansi.AUTO.enabled());
+    // What spark-submit was given; it brings the mains to executors.
+    String submitted = new SparkConf().get("spark.master", "");
+    if (!submitted.isEmpty()) {
+      if (!submitted.equals(master)) {
+        throw new IllegalArgumentException(
+            "--spark must be the --master of spark-submit, %s, got %s"
+                .formatted(submitted, master));
+      }
+      return new Opened(builder.getOrCreate());
+    }
+    if (!master.startsWith("local")) {
+      throw new IllegalArgumentException(
+          "--spark must be local[threads] or local-cluster[executors,cores,megabytes], got %s: other masters take spark-submit, as docs/cluster.md says"
+              .formatted(master));
+    }
+    builder.appName("ddpm");
     if (master.startsWith("local-cluster")) {
       // Its executors are processes on this machine, of the same classes.
       builder
@@ -65,15 +76,15 @@ public final class SparkCluster implements Cluster.Provider {
         String[] arguments,
         long count,
         Format format,
-        Path out)
+        String out)
         throws IOException {
-      if (Files.exists(out)) {
+      String folder = out.contains("://") ? out : Path.of(out).toUri().toString();
+      if (!out.contains("://") && Files.exists(Path.of(out))) {
         throw new IOException(out + " is there already; choose another --out");
       }
       SparkModel fastest = model(model);
       SparkModel asked = precision.map(fastest::withPrecision).orElse(fastest);
       Function<Predictor, Sampler> sampler = loaded -> GenerateImages.sampler(loaded, arguments);
-      String folder = out.toUri().toString();
       try {
         switch (format) {
           case PARQUET ->
