@@ -74,7 +74,8 @@ class Pool {
   int threads() const { return threads_; }
 
   void Run(Job* job) {
-    job->most_helping = (threads_ + 1) / std::max(1, runs.load()) - 1;
+    const int sharing = std::max(1, runs.load());
+    job->most_helping = (threads_ + sharing) / sharing - 1;
     if (job->most_helping <= 0) {
       job->Run();
       return;
@@ -126,9 +127,11 @@ class Pool {
       }
       seen = jobs_.load();
       job->helping++;
+      helping_++;
       pthread_mutex_unlock(&mutex_);
       job->Run();
       pthread_mutex_lock(&mutex_);
+      helping_--;
       if (--job->helping == 0) {
         pthread_cond_broadcast(&done_);
       }
@@ -136,8 +139,11 @@ class Pool {
     }
   }
 
-  // A job without images left is withdrawn by its owner in a moment.
+  // A job without images left is withdrawn by its owner in a moment. Runs have a thread each and share the others.
   Job* Next() const {
+    if (helping_ >= threads_ + 1 - std::max(1, runs.load())) {
+      return nullptr;
+    }
     Job* job = newest_;
     while (job != nullptr && !job->WantsHelp()) {
       job = job->older;
@@ -151,6 +157,7 @@ class Pool {
   Job* newest_ = nullptr;
   std::atomic<long> jobs_{0};  // ever begun
   int sleeping_ = 0;
+  int helping_ = 0;
   int threads_ = 0;
 };
 

@@ -39,8 +39,8 @@ record Part(int number, int from, int to, int of) {
   }
 
   /**
-   * Returns the number that its randomness is a function of: each part draws its own noise, so its
-   * number goes above that of the draw.
+   * Returns the number that its own randomness is a function of: each part draws its noise, so its
+   * number goes above that of the draw. Timesteps are drawn for the whole batch.
    *
    * @param attempt steps taken or skipped before
    */

@@ -7,6 +7,7 @@ import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.ModelConfig;
+import io.github.ddpm.tf.graph.SideBySide;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
@@ -42,6 +43,9 @@ import org.tensorflow.types.TInt64;
 final class TrainingGraph implements AutoCloseable {
   /** Numbers of gradients that wait to be added up at most, unless it is one: a gigabyte. */
   private static final long MOST_NUMBERS = 1 << 28;
+
+  /** A part of fewer images, of a batch of more, would cost more than it gives. */
+  private static final int LEAST_IN_PART = 8;
 
   private final ModelConfig model;
   private final TrainingOptions options;
@@ -152,7 +156,7 @@ final class TrainingGraph implements AutoCloseable {
             TFloat32.class,
             Placeholder.shape(Shape.of(-1, info.height(), info.width(), info.channels())));
     labels = tf.placeholder(TInt32.class, Placeholder.shape(Shape.of(-1)));
-    randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(2)));
+    randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(5)));
     loss =
         new TrainingLoss(tf, model, options, randomness)
             .of(images, labels, vectors::weight, teacher);
@@ -262,12 +266,8 @@ final class TrainingGraph implements AutoCloseable {
       long skipped,
       long totalSteps,
       Runnable beforePart) {
-    ModelInfo info = model.info();
-    int most =
-        options.microBatch() > 0
-            ? options.microBatch()
-            : TensorFlowRuntime.imagesPerRun(info.height(), info.width());
-    List<Part> parts = Part.of(batch.remaining() / info.imageSize(), most);
+    int count = batch.remaining() / model.info().imageSize();
+    List<Part> parts = Part.of(count, partSize());
     if (parts.size() == 1) {
       beforePart.run();
       return step(batch, classes, step, step + skipped, totalSteps);
@@ -275,20 +275,28 @@ final class TrainingGraph implements AutoCloseable {
     Sum sum = new Sum(step, totalSteps);
     for (List<Part> together : Lists.partition(parts, partsAtOnce())) {
       beforePart.run();
-      List<Result> gradients =
-          together.parallelStream()
-              .map(part -> run(of(batch, part), of(classes, part), part, step + skipped))
-              .toList();
-      try {
-        for (int i = 0; i < together.size(); i++) {
-          Result gradient = gradients.get(i);
-          sum.add(together.get(i), gradient.get(1), scalar(gradient, 0));
-        }
-      } finally {
-        gradients.forEach(Result::close);
+      if (together.size() == 1) {
+        Part part = together.get(0);
+        sum.add(part, of(batch, part), of(classes, part), step + skipped);
+      } else {
+        sum.add(
+            together,
+            SideBySide.map(
+                together,
+                part -> run(of(batch, part), of(classes, part), part, step + skipped),
+                Result::close));
       }
     }
     return sum.outcome();
+  }
+
+  /** Returns how many images of a batch are computed together at most; 0 for all. */
+  private int partSize() {
+    if (options.microBatch() > 0 || TensorFlowRuntime.runsAtOnce() == 1) {
+      return options.microBatch();
+    }
+    ModelInfo info = model.info();
+    return Math.max(LEAST_IN_PART, TensorFlowRuntime.imagesPerRun(info.height(), info.width()));
   }
 
   /** Returns how many gradients may be computed, and be in memory, at the same time. */
@@ -303,15 +311,16 @@ final class TrainingGraph implements AutoCloseable {
   /**
    * Takes a step with all images at once.
    *
-   * @param draws number that the randomness is a function of, with the seed
+   * @param attempt number that the randomness is a function of, with the seed
    */
-  Outcome step(FloatBuffer batch, int[] classes, long step, long draws, long totalSteps) {
+  Outcome step(FloatBuffer batch, int[] classes, long step, long attempt, long totalSteps) {
     try (TFloat32 scalars = scalars(step, totalSteps, 0);
         Result result =
             run(
                 batch,
                 classes,
-                draws,
+                whole(batch),
+                attempt,
                 runner -> runner.feed(adam.scalars(), scalars).fetch(norm).addTarget(update))) {
       return new Outcome(scalar(result, 0), scalar(result, 1));
     }
@@ -335,7 +344,8 @@ final class TrainingGraph implements AutoCloseable {
       return run(
           images,
           classes,
-          part.draws(attempt),
+          part,
+          attempt,
           runner -> runner.feed(accumulated.share(), share).fetch(accumulated.part()));
     }
   }
@@ -385,30 +395,73 @@ final class TrainingGraph implements AutoCloseable {
       this.totalSteps = totalSteps;
     }
 
+    /**
+     * Adds parts whose losses and gradients are computed, in the order of parts, and closes these.
+     */
+    void add(List<Part> parts, List<Result> gradients) {
+      try {
+        for (int i = 0; i < parts.size(); i++) {
+          Result gradient = gradients.get(i);
+          add(parts.get(i), gradient.get(1), scalar(gradient, 0));
+        }
+      } finally {
+        gradients.forEach(Result::close);
+      }
+    }
+
     /** Adds a part, in the order of parts. */
     void add(Part part, Tensor gradient, double lossOfPart) {
       try (TFloat32 partLoss = TFloat32.scalarOf((float) lossOfPart);
-          TFloat32 scalars = scalars(step, totalSteps, lossSoFar)) {
-        Session.Runner runner =
-            session.runner().feed(accumulated.part(), gradient).feed(loss, partLoss);
-        if (part.isLast()) {
-          runner
-              .feed(adam.scalars(), scalars)
-              .fetch(accumulated.norm())
-              .addTarget(accumulated.last());
-        } else {
-          runner.addTarget(part.number() == 0 ? accumulated.first() : accumulated.more());
-        }
-        try (Result result = TensorFlowRuntime.run(runner)) {
-          length = part.isLast() ? scalar(result, 0) : length;
-        }
+          TFloat32 scalars = scalars(step, totalSteps, lossSoFar);
+          Result result =
+              TensorFlowRuntime.run(
+                  to(
+                      session.runner().feed(accumulated.part(), gradient).feed(loss, partLoss),
+                      part,
+                      scalars))) {
+        added(part, lossOfPart, result, 0);
       }
+    }
+
+    /** Computes a part and adds it in one run, in the order of parts. */
+    void add(Part part, FloatBuffer images, int[] classes, long attempt) {
+      try (TFloat32 share = TFloat32.scalarOf((float) part.share());
+          TFloat32 scalars = scalars(step, totalSteps, lossSoFar);
+          Result result =
+              run(
+                  images,
+                  classes,
+                  part,
+                  attempt,
+                  runner -> to(runner.feed(accumulated.share(), share), part, scalars))) {
+        added(part, scalar(result, 0), result, 1);
+      }
+    }
+
+    /** Has a run add a part's gradient to those before it; with the last, take the step. */
+    private Session.Runner to(Session.Runner runner, Part part, TFloat32 scalars) {
+      if (part.isLast()) {
+        return runner
+            .feed(adam.scalars(), scalars)
+            .fetch(accumulated.norm())
+            .addTarget(accumulated.last());
+      }
+      return runner.addTarget(part.number() == 0 ? accumulated.first() : accumulated.more());
+    }
+
+    private void added(Part part, double lossOfPart, Result result, int index) {
       lossSoFar += part.share() * lossOfPart;
+      length = part.isLast() ? scalar(result, index) : length;
     }
 
     Outcome outcome() {
       return new Outcome(lossSoFar, length);
     }
+  }
+
+  private Part whole(FloatBuffer batch) {
+    int count = batch.remaining() / model.info().imageSize();
+    return new Part(0, 0, count, count);
   }
 
   private FloatBuffer of(FloatBuffer batch, Part part) {
@@ -436,17 +489,22 @@ final class TrainingGraph implements AutoCloseable {
   /**
    * Runs the network and whatever else is asked for.
    *
-   * @param draws number that the randomness is a function of, with the seed
+   * @param values of the part's images, and their labels
+   * @param attempt number that the randomness is a function of, with the seed and the part
    * @param more feeds and fetches; the first result is the loss
    */
   private Result run(
-      FloatBuffer part, int[] classes, long draws, UnaryOperator<Session.Runner> more) {
+      FloatBuffer values,
+      int[] classes,
+      Part part,
+      long attempt,
+      UnaryOperator<Session.Runner> more) {
     ModelInfo info = model.info();
-    Shape shape =
-        Shape.of(part.remaining() / info.imageSize(), info.height(), info.width(), info.channels());
-    try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(part));
+    Shape shape = Shape.of(part.size(), info.height(), info.width(), info.channels());
+    try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(values));
         TInt32 labelTensor = TInt32.vectorOf(classes);
-        TInt64 seed = TInt64.vectorOf(options.seed(), draws)) {
+        TInt64 seed =
+            TInt64.vectorOf(options.seed(), attempt, part.draws(attempt), part.from(), part.of())) {
       Session.Runner runner = session.runner().feed(images, x0).feed(randomness, seed).fetch(loss);
       if (info.classes() > 0) {
         runner.feed(labels, labelTensor);

@@ -27,18 +27,30 @@ final class TrainingLoss {
   private final Ops tf;
   private final ModelConfig model;
   private final TrainingOptions options;
-  private final Operand<TInt64> randomness;
+
+  /** The seed and the step, [2]; the same with the part in it; position and size, [1] each. */
+  private final Operand<TInt64> batch;
+
+  private final Operand<TInt64> part;
+  private final Operand<TInt32> from;
+  private final Operand<TInt32> of;
 
   /**
    * Prepares a loss.
    *
-   * @param randomness [2], the seed and the step, of which all draws are a function
+   * @param randomness [5], of which all draws are a function: the seed, the step, the step with the
+   *     part in it, and where in the batch the images begin and how many it has. The timesteps of a
+   *     batch's parts are spaced as one, all else is drawn by each part
    */
   TrainingLoss(Ops tf, ModelConfig model, TrainingOptions options, Operand<TInt64> randomness) {
     this.tf = tf;
     this.model = model;
     this.options = options;
-    this.randomness = randomness;
+    Operand<TInt64> seed = element(randomness, 0);
+    batch = tf.concat(List.of(seed, element(randomness, 1)), tf.constant(0));
+    part = tf.concat(List.of(seed, element(randomness, 2)), tf.constant(0));
+    from = tf.dtypes.cast(element(randomness, 3), TInt32.class);
+    of = tf.dtypes.cast(element(randomness, 4), TInt32.class);
   }
 
   /**
@@ -65,9 +77,10 @@ final class TrainingLoss {
         SchedulerOps.drawTimesteps(
             tf,
             errorWeights,
-            tf.squeeze(count),
-            tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(0)));
-    Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(1));
+            tf.range(tf.squeeze(from), tf.squeeze(tf.math.add(from, count)), tf.constant(1)),
+            tf.squeeze(of),
+            tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(batch, 0)));
+    Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(part, 1));
     Operand<TFloat32> x = SchedulerOps.addNoise(tf, rows, images, epsilon, drawn);
     Operand<TFloat32> timesteps =
         tf.reshape(
@@ -76,7 +89,7 @@ final class TrainingLoss {
         info.classes() == 0 ? Optional.empty() : Optional.of(droppedLabels(labels, count));
     UNet network =
         new UNet(tf, model.network(), (name, size) -> weights.apply(name))
-            .withDropout(draw -> seed(3 + draw));
+            .withDropout(draw -> seed(part, 3 + draw));
     Operand<TFloat32> out = network.forward(options.precision(), x, timesteps, given);
     Operand<TFloat32> target =
         teacher.isPresent()
@@ -122,7 +135,7 @@ final class TrainingLoss {
     if (options.labelDropout() == 0) {
       return labels;
     }
-    Operand<TFloat32> draw = tf.random.statelessRandomUniform(count, seed(2));
+    Operand<TFloat32> draw = tf.random.statelessRandomUniform(count, seed(part, 2));
     return tf.select(
         tf.math.less(draw, tf.constant((float) options.labelDropout())),
         tf.fill(count, tf.constant(model.info().classes())),
@@ -130,10 +143,13 @@ final class TrainingLoss {
   }
 
   /**
-   * Returns the seed of a step's draw: (seed, step) with the number of the draw in the step's upper
-   * half.
+   * Returns the seed of a draw: (seed, step) with the number of the draw in the step's upper half.
    */
-  private Operand<TInt64> seed(int draw) {
-    return tf.math.add(randomness, tf.constant(new long[] {0, (long) draw << 32}));
+  private Operand<TInt64> seed(Operand<TInt64> of, int draw) {
+    return tf.math.add(of, tf.constant(new long[] {0, (long) draw << 32}));
+  }
+
+  private Operand<TInt64> element(Operand<TInt64> vector, int index) {
+    return tf.slice(vector, tf.constant(new int[] {index}), tf.constant(new int[] {1}));
   }
 }

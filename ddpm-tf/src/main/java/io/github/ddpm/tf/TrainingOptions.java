@@ -13,7 +13,8 @@ import java.util.List;
  *
  * @param batchSize images per step, at least 1
  * @param microBatch images of a step that go through the network together, which bounds the memory;
- *     their gradients add up to that of the whole batch. At least 0; 0 is all of them
+ *     their gradients add up to that of the whole batch. At least 0; 0 is as many as have the
+ *     pixels of 64 images of 28x28 (of 512 on a GPU), several times side by side
  * @param localSteps steps that replicas of the network take by themselves before they are averaged,
  *     each on its {@code microBatch} images of every batch; see {@link #withLocalSteps}. At least
  *     0; 0 is no replicas
@@ -183,8 +184,9 @@ public record TrainingOptions(
   }
 
   /**
-   * Returns these options with so many images at once in the network, for batches that don't fit
-   * into the memory; 0 is the whole batch.
+   * Returns these options with so many images at once in the network, and no others side by side,
+   * for batches that don't fit into the memory; 0 leaves it to the library, which computes as many
+   * parts side by side as there are cores.
    */
   public TrainingOptions withMicroBatch(int images) {
     return new TrainingOptions(

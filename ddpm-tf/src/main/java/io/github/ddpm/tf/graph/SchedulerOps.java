@@ -103,12 +103,17 @@ public final class SchedulerOps {
    * them (Kingma et al. 2021, "Variational Diffusion Models", appendix I.1).
    *
    * @param weights of the timesteps 0 to T-1, at least 0 and finite, not all 0
+   * @param positions in the batch, [n], of the images that draw; those of a batch may draw apart
    * @param count scalar, images in the batch
-   * @param uniform scalar, in [0, 1)
-   * @return [count]
+   * @param uniform scalar, in [0, 1), of the batch
+   * @return [n]
    */
   public static Operand<TInt32> drawTimesteps(
-      Ops tf, double[] weights, Operand<TInt32> count, Operand<TFloat32> uniform) {
+      Ops tf,
+      double[] weights,
+      Operand<TInt32> positions,
+      Operand<TInt32> count,
+      Operand<TFloat32> uniform) {
     for (double weight : weights) {
       checkArgument(
           weight >= 0 && Double.isFinite(weight),
@@ -124,8 +129,7 @@ public final class SchedulerOps {
       upTo[t] = (float) (sum / total);
     }
     Operand<TFloat32> images = tf.dtypes.cast(count, TFloat32.class);
-    Operand<TFloat32> ordinals =
-        tf.dtypes.cast(tf.range(tf.constant(0), count, tf.constant(1)), TFloat32.class);
+    Operand<TFloat32> ordinals = tf.dtypes.cast(positions, TFloat32.class);
     Operand<TFloat32> levels =
         tf.math.floorMod(tf.math.add(tf.math.div(ordinals, images), uniform), tf.constant(1f));
     return tf.squeeze(

@@ -6,6 +6,7 @@ import io.github.ddpm.Guidance;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Step;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Optional;
@@ -26,15 +27,15 @@ final class Denoising implements AutoCloseable {
 
   private final SamplingGraph.Feeds plain;
   private final SamplingGraph.Feeds guided;
-  private final TFloat32 clip;
-  private final TFloat32 ratio;
-  private final TFloat32 zero = TFloat32.scalarOf(0);
+
+  /** What closes those two. */
+  private final List<Runnable> closers = new ArrayList<>();
 
   /** The results of the rows whose tensors the next row needs, newest first. */
   private final Deque<Result> recent = new ArrayDeque<>();
 
   /** The images where they are not what a row gave: at the start, and painted. */
-  private Optional<TFloat32> own;
+  private Optional<TFloat32> own = Optional.empty();
 
   Denoising(SamplingGraph graph, ModelInfo info, DenoiseRequest request) {
     this.graph = graph;
@@ -44,11 +45,19 @@ final class Denoising implements AutoCloseable {
     int[] both = request.isGuided() ? Ints.concat(labels, request.nullLabels(info)) : labels;
     Guidance guidance = request.guidance();
     float[] condition = request.conditions();
-    own = Optional.of(graph.images(info.channels(), request.initial(info.imageSize())));
-    plain = graph.new Feeds(condition, labels, 1, 0);
-    guided = graph.new Feeds(condition, both, guidance.weight(), guidance.rescale());
-    clip = TFloat32.scalarOf((float) request.clip());
-    ratio = TFloat32.scalarOf((float) request.thresholdRatio());
+    boolean made = false;
+    try {
+      own = Optional.of(graph.images(info.channels(), request.initial(info.imageSize())));
+      plain = graph.new Feeds(condition, labels, 1, 0);
+      closers.add(plain::close);
+      guided = graph.new Feeds(condition, both, guidance.weight(), guidance.rescale());
+      closers.add(guided::close);
+      made = true;
+    } finally {
+      if (!made) {
+        close();
+      }
+    }
   }
 
   /** Takes a row; rows are taken in their order. */
@@ -63,6 +72,9 @@ final class Denoising implements AutoCloseable {
             && !(isGuided && request.guidance().rescale() > 0)
             && varianceRange == 0;
     try (TFloat32 range = TFloat32.scalarOf((float) varianceRange);
+        TFloat32 clip = TFloat32.scalarOf((float) request.clip());
+        TFloat32 ratio = TFloat32.scalarOf((float) request.thresholdRatio());
+        TFloat32 zero = TFloat32.scalarOf(0);
         TFloat32 z =
             step.fromNoise() > 0
                 ? graph.images(info.channels(), request.stepNoise(row, info.imageSize()))
@@ -71,6 +83,7 @@ final class Denoising implements AutoCloseable {
           (isGuided ? guided : plain).step(step, x(), clip, kept, zero, z, ratio, range, linear));
     }
     own.ifPresent(Tensor::close);
+    own = Optional.empty();
     own = painted(row);
     if (recent.size() > SamplingGraph.MOST_KEPT) {
       recent.removeLast().close();
@@ -105,10 +118,6 @@ final class Denoising implements AutoCloseable {
   public void close() {
     own.ifPresent(Tensor::close);
     recent.forEach(Result::close);
-    plain.close();
-    guided.close();
-    clip.close();
-    ratio.close();
-    zero.close();
+    closers.forEach(Runnable::run);
   }
 }

@@ -13,21 +13,24 @@ import io.github.ddpm.Sampler;
 import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.SideBySide;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.function.Function;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.tensorflow.Result;
 import org.tensorflow.Tensor;
 import org.tensorflow.types.TFloat32;
 
 /**
- * A U-Net ready to sample: each row of a sampler's table is one run of its graph. The images stay
- * in TensorFlow's memory from row to row.
+ * A U-Net ready to sample: each row of a sampler's table is one run of its graph, for images that
+ * are divided among the cores one on each. The images stay in TensorFlow's memory from row to row.
  */
 public final class TfPredictor implements Predictor {
   /** Pixels of a part at least: with fewer than 8 images of 28x28, starting operations shows. */
@@ -93,15 +96,34 @@ public final class TfPredictor implements Predictor {
     if (count == 0) {
       return whileOpen(() -> new float[0]);
     }
+    int size = x.length / count;
+    int perLabel = labels.length / count;
     return whileOpen(
         () -> {
-          int channels = info.channels() + info.conditionChannels();
-          try (TFloat32 images = graph.images(channels, x);
-              SamplingGraph.Feeds feeds = graph.new Feeds(new float[0], labels, 1, 0);
-              Result result = call.run(feeds, images)) {
-            return SamplingGraph.values(result.get(0));
-          }
+          List<Integer> numbers = IntStream.range(0, parts(count)).boxed().toList();
+          List<float[]> answers =
+              SideBySide.map(
+                  numbers,
+                  part -> {
+                    int from = from(part, count);
+                    int to = from(part + 1, count);
+                    return answer(
+                        Arrays.copyOfRange(x, from * size, to * size),
+                        Arrays.copyOfRange(labels, from * perLabel, to * perLabel),
+                        call);
+                  },
+                  answer -> {});
+          return Floats.concat(answers.toArray(float[][]::new));
         });
+  }
+
+  private float[] answer(float[] x, int[] labels, Call call) {
+    int channels = info.channels() + info.conditionChannels();
+    try (TFloat32 images = graph.images(channels, x);
+        SamplingGraph.Feeds feeds = graph.new Feeds(new float[0], labels, 1, 0);
+        Result result = call.run(feeds, images)) {
+      return SamplingGraph.values(result.get(0));
+    }
   }
 
   @Override
@@ -128,15 +150,14 @@ public final class TfPredictor implements Predictor {
   private float[] run(DenoiseRequest request) {
     List<Denoising> parts = new ArrayList<>();
     try {
-      int count = parts(request.count());
-      for (int i = 0; i < count; i++) {
-        int from = request.count() * i / count;
-        int to = request.count() * (i + 1) / count;
-        parts.add(new Denoising(graph, info, request.slice(from, to)));
+      int count = request.count();
+      for (int i = 0; i < parts(count); i++) {
+        DenoiseRequest part = request.slice(from(i, count), from(i + 1, count));
+        parts.add(new Denoising(graph, info, part));
       }
       for (int i = 0; i < request.steps().size(); i++) {
         int row = i;
-        parts.parallelStream().forEach(part -> part.row(row));
+        SideBySide.forEach(parts, part -> part.row(row));
         request.report(row, () -> info.images(joined(parts, Denoising::estimate)));
       }
       return joined(parts, Denoising::images);
@@ -149,6 +170,11 @@ public final class TfPredictor implements Predictor {
   private int parts(int images) {
     long parts = (long) images * info.height() * info.width() / LEAST_PIXELS;
     return (int) Math.max(1, Math.min(Math.min(images, TensorFlowRuntime.runsAtOnce()), parts));
+  }
+
+  /** Returns the first image of a part; the last part's end is that of one more. */
+  private int from(int part, int images) {
+    return (int) ((long) images * part / parts(images));
   }
 
   private static float[] joined(List<Denoising> parts, Function<Denoising, float[]> values) {

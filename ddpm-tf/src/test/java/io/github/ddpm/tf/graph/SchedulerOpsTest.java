@@ -94,6 +94,13 @@ class SchedulerOpsTest {
   }
 
   @Test
+  void imagesOfABatchThatDrawApartDrawWhatItDraws() {
+    double[] weights = {1, 0, 2, 1, 0};
+    assertThat(draw(weights, 0, 3, 8, 0.3f)).containsExactly(2, 2, 2);
+    assertThat(draw(weights, 3, 8, 8, 0.3f)).containsExactly(2, 3, 3, 0, 0);
+  }
+
+  @Test
   void timestepsNeedWeights() {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> draw(new double[] {0, 0}, 1, 0))
@@ -106,10 +113,19 @@ class SchedulerOpsTest {
   }
 
   private static int[] draw(double[] weights, int count, float uniform) {
+    return draw(weights, 0, count, count, uniform);
+  }
+
+  private static int[] draw(double[] weights, int from, int to, int count, float uniform) {
     try (EagerSession session = EagerSession.create()) {
       Ops tf = Ops.create(session);
       TInt32 drawn =
-          SchedulerOps.drawTimesteps(tf, weights, tf.constant(count), tf.constant(uniform))
+          SchedulerOps.drawTimesteps(
+                  tf,
+                  weights,
+                  tf.range(tf.constant(from), tf.constant(to), tf.constant(1)),
+                  tf.constant(count),
+                  tf.constant(uniform))
               .asTensor();
       return StdArrays.array1dCopyOf(drawn);
     }

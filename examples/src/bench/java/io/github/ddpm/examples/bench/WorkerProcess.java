@@ -36,6 +36,11 @@ final class WorkerProcess implements AutoCloseable {
    * @param folder of the files, and for the log
    */
   WorkerProcess(Contender contender, Path folder) throws IOException {
+    this(contender, folder, classPath());
+  }
+
+  /** As above, with other classes. */
+  WorkerProcess(Contender contender, Path folder, String classPath) throws IOException {
     this.contender = contender;
     this.log = folder.resolve(contender.name().toLowerCase(Locale.ROOT) + ".log");
     String threads = String.valueOf(Runtime.getRuntime().availableProcessors());
@@ -49,7 +54,7 @@ final class WorkerProcess implements AutoCloseable {
             "-Dai.djl.pytorch.num_threads=" + threads,
             "-Dai.djl.pytorch.num_interop_threads=1",
             "-cp",
-            classPath(),
+            classPath,
             Worker.class.getName(),
             contender.name(),
             folder.toString());
@@ -119,8 +124,11 @@ final class WorkerProcess implements AutoCloseable {
     process.onExit().join();
   }
 
-  /** Maven runs the benchmark in its own process, whose class path is not ours. */
-  private static String classPath() {
+  /**
+   * Returns the class path of the benchmark: Maven runs it in its own process, whose class path is
+   * not ours.
+   */
+  static String classPath() {
     if (!(WorkerProcess.class.getClassLoader() instanceof URLClassLoader loader)) {
       return System.getProperty("java.class.path");
     }
