@@ -175,6 +175,44 @@ class CommandsTest {
   }
 
   @Test
+  void aClusterDrawsIntoTheFolderAsItIsCalled() {
+    RecordingCluster.DRAWN.clear();
+    assertThat(onACluster("s3a://bucket/digits", "parquet").out())
+        .startsWith("s3a://bucket/digits: 2 pictures, seed 1, ");
+    assertThat(onACluster("s3a://bucket/digits.parquet", "parquet").code()).isZero();
+    assertThat(onACluster("s3a://bucket/digits.npy", "npy").code()).isZero();
+    assertThat(RecordingCluster.DRAWN)
+        .containsExactly(
+            "PARQUET s3a://bucket/digits",
+            "PARQUET s3a://bucket/digits.parquet",
+            "NPY s3a://bucket/digits.npy");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "x.npy, parquet, .npy",
+    "x.PNG, parquet, .png",
+    "x.parquet, npy, .parquet",
+    "x.png, npy, .png"
+  })
+  void aClusterDrawsNothingThatIsCalledOtherwise(String out, String format, String ending) {
+    assertError(
+        onACluster(out, format),
+        "--out must not end in %s for a folder of --format %s, got %s"
+            .formatted(ending, format, out));
+  }
+
+  private static Outcome onACluster(String out, String format) {
+    List<String> options =
+        new ArrayList<>(
+            List.of("--spark=local", "--model=digits", "--count=2", "--seed=1", "--out=" + out));
+    if (!format.equals("parquet")) {
+      options.add("--format=" + format);
+    }
+    return run(new GenerateImages(), options.toArray(new String[0]));
+  }
+
+  @Test
   void generateImagesTakesACondition() throws IOException {
     String model = "--model=../src-test-resources/golden/folder-condition";
     Path out = folder.resolve("images.npy");
