@@ -122,7 +122,9 @@ class SparkImagesTest {
 
   private void assertRefused(List<String> columns, String problem) {
     assertThatThrownBy(
-            () -> SparkImages.load(files().selectExpr(columns.toArray(new String[0])), 16, 1))
+            () ->
+                SparkImages.load(
+                    files().coalesce(1).selectExpr(columns.toArray(new String[0])), 16, 1))
         .isInstanceOf(IOException.class)
         .hasMessage(problem);
   }
