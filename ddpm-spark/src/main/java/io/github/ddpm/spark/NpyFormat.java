@@ -7,10 +7,12 @@ import io.github.ddpm.spi.Npy;
 import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.util.Locale;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.mapreduce.RecordWriter;
 import org.apache.hadoop.mapreduce.TaskAttemptContext;
 import org.apache.hadoop.mapreduce.lib.output.FileOutputFormat;
+import org.apache.hadoop.mapreduce.lib.output.PathOutputCommitter;
 
 /**
  * Writes the pictures of a task into one {@code .npy} file, of which Hadoop's committer makes one
@@ -22,9 +24,17 @@ public final class NpyFormat extends FileOutputFormat<Integer, Images> {
 
   @Override
   public RecordWriter<Integer, Images> getRecordWriter(TaskAttemptContext task) throws IOException {
-    Path file = getDefaultWorkFile(task, ".npy");
+    // As that of each format of this kind is.
+    PathOutputCommitter committer = (PathOutputCommitter) getOutputCommitter(task);
+    Path file =
+        new Path(committer.getWorkPath(), name(task.getTaskAttemptID().getTaskID().getId()));
     return new Writer(
         new BufferedOutputStream(file.getFileSystem(task.getConfiguration()).create(file, false)));
+  }
+
+  /** Returns the name of a file, with as many digits as there may be: names sort as numbers do. */
+  static String name(int number) {
+    return String.format(Locale.ROOT, "part-%010d.npy", number);
   }
 
   private static final class Writer extends RecordWriter<Integer, Images> {

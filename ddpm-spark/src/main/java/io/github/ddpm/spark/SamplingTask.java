@@ -19,7 +19,11 @@ import org.apache.spark.api.java.function.Function;
 record SamplingTask(SparkModel model, Function<Predictor, Sampler> sampler)
     implements Serializable {
 
-  /** So many are drawn together, and then given away. */
+  /**
+   * So many are drawn and given away before the next, which bounds the heap: a sampler holds all
+   * floats of what it is asked for, several times over, though fewer go through the network at
+   * once.
+   */
   private static final int TOGETHER = 64;
 
   /**

@@ -3,6 +3,9 @@ package io.github.ddpm.spark;
 import com.google.common.base.Splitter;
 import com.google.common.base.Throwables;
 import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CancellationException;
+import org.apache.spark.api.java.JavaSparkContext;
 
 /** What Spark says of tasks that failed. */
 public final class SparkFailures {
@@ -22,6 +25,27 @@ public final class SparkFailures {
     int last = message.indexOf(LAST);
     String reason = last < 0 ? message : message.substring(last + LAST.length());
     return Splitter.on('\n').split(reason).iterator().next();
+  }
+
+  /**
+   * Ends what a job is doing, if it failed because this thread was interrupted, which it stays.
+   *
+   * @param group of the job
+   * @param message of what to throw then
+   * @return what to throw; nothing if there was no interrupt
+   */
+  static Optional<CancellationException> interrupted(
+      Exception e, JavaSparkContext spark, String group, String message) {
+    boolean interrupted =
+        Throwables.getCausalChain(e).stream().anyMatch(InterruptedException.class::isInstance);
+    if (!Thread.interrupted() && !interrupted) {
+      return Optional.empty();
+    }
+    spark.cancelJobGroup(group);
+    Thread.currentThread().interrupt();
+    CancellationException canceled = new CancellationException(message);
+    canceled.initCause(e);
+    return Optional.of(canceled);
   }
 
   /** Tells whether something says more than what caused it: Spark says where, not why. */

@@ -3,12 +3,17 @@ package io.github.ddpm.spark;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.collect.ImmutableSortedSet;
+import com.google.common.primitives.Ints;
+import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.ImageFolder;
 import java.io.IOException;
 import java.io.Serializable;
 import java.util.Comparator;
 import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.CancellationException;
+import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.types.BinaryType;
 import org.apache.spark.sql.types.DataType;
@@ -41,19 +46,24 @@ public final class SparkImages {
    *
    * @param rows of two or three columns. The first orders the pictures, by numbers or by texts,
    *     which are compared by their UTF-16 code units; it has no value twice. The second is a PNG
-   *     or JPEG file each. The third, if there is one, is the label: whole numbers from 0, of which
-   *     the largest is the last class, or texts, which are numbered from 0 in their order
+   *     or JPEG file each. The third, if there is one, is the label: whole numbers in [0, 2^31 -
+   *     2], of which the largest is the last class, or texts, which are numbered from 0 in their
+   *     order
    * @param size height and width of the pictures returned, in [1, 4096]
    * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
    * @return pictures that the driver holds in memory; over 1 GB of them take a larger {@code
    *     spark.driver.maxResultSize}
-   * @throws IOException if the rows can't be read, or a picture; the message has its value in the
-   *     first column
-   * @throws IllegalArgumentException if the columns are others, there are no rows, a value is
-   *     missing or is there twice, or size or channels is out of range
+   * @throws CancellationException if this thread is interrupted, which it stays; executors stop
+   *     then
+   * @throws IOException if the rows can't be read, a value is missing, a label is out of range, a
+   *     picture is broken, or they don't fit into memory; where it is one row, the message has its
+   *     value in the first column
+   * @throws IllegalArgumentException if the columns are others, there are no rows, a value of the
+   *     first column is there twice, or size or channels is out of range
    */
   public static Dataset load(org.apache.spark.sql.Dataset<Row> rows, int size, int channels)
       throws IOException {
+    ImageFolder.checkSize(size, channels);
     StructField[] columns = rows.schema().fields();
     checkArgument(
         (columns.length == 2 || columns.length == 3)
@@ -63,7 +73,7 @@ public final class SparkImages {
         "the columns must be numbers or texts for the order, files as binary, and numbers or texts for the labels, if"
             + " any, got %s",
         rows.schema().simpleString());
-    List<Decoded> pictures = decode(rows, size, channels);
+    List<Decoded> pictures = read(rows, size, channels);
     checkArgument(!pictures.isEmpty(), "there must be at least 1 row, got none");
     for (int i = 1; i < pictures.size(); i++) {
       checkArgument(
@@ -74,7 +84,7 @@ public final class SparkImages {
     }
     byte[][] pixels = pictures.stream().map(Decoded::pixels).toArray(byte[][]::new);
     if (columns.length == 2) {
-      return Dataset.of(size, size, channels, pixels);
+      return Dataset.keeping(size, size, channels, pixels, 0);
     }
     List<Object> labels = pictures.stream().map(Decoded::label).toList();
     return columns[2].dataType() instanceof StringType
@@ -86,15 +96,25 @@ public final class SparkImages {
     return type instanceof StringType || type instanceof LongType || type instanceof IntegerType;
   }
 
-  private static List<Decoded> decode(
-      org.apache.spark.sql.Dataset<Row> rows, int size, int channels) throws IOException {
+  /** Has executors decode the pictures, once it is known that the driver can hold so many. */
+  private static List<Decoded> read(org.apache.spark.sql.Dataset<Row> rows, int size, int channels)
+      throws IOException {
+    JavaSparkContext spark = JavaSparkContext.fromSparkContext(rows.sparkSession().sparkContext());
+    String group = "ddpm pictures " + UUID.randomUUID();
+    String[] names = rows.columns();
     try {
-      return rows.javaRDD().map(row -> decode(row, size, channels)).collect().stream()
+      spark.setJobGroup(group, "pictures", true);
+      long count = rows.count();
+      Heap.check(count + " pictures", Heap.arrays((double) count, (double) size * size * channels));
+      return rows.javaRDD().map(row -> decode(row, names, size, channels)).collect().stream()
           .sorted(Comparator.comparing(SparkImages::order))
           .toList();
     } catch (Exception e) {
       // Spark's checked exceptions are not declared.
-      throw new IOException(SparkFailures.reason(e), e);
+      throw SparkFailures.interrupted(e, spark, group, "reading pictures was interrupted")
+          .orElseThrow(() -> new IOException(SparkFailures.reason(e), e));
+    } finally {
+      spark.clearJobGroup();
     }
   }
 
@@ -103,23 +123,27 @@ public final class SparkImages {
     return (Comparable<Object>) picture.order();
   }
 
-  private static Decoded decode(Row row, int size, int channels) throws IOException {
-    for (int i = 0; i < row.size(); i++) {
-      checkArgument(!row.isNullAt(i), "column %s has no value in row %s", i, row.get(0));
+  private static Decoded decode(Row row, String[] columns, int size, int channels)
+      throws IOException {
+    for (int i = 0; i < columns.length; i++) {
+      checkArgument(!row.isNullAt(i), "column %s has no value in row %s", columns[i], row.get(0));
+    }
+    Object label = columns.length == 2 ? null : row.get(2);
+    if (label instanceof Number number) {
+      checkArgument(
+          number.longValue() >= 0 && number.longValue() < Integer.MAX_VALUE,
+          "column %s has labels, which must be in [0, 2^31 - 2], got %s in row %s",
+          columns[2],
+          label,
+          row.get(0));
     }
     byte[] pixels = ImageFolder.decode(String.valueOf(row.get(0)), row.getAs(1), size, channels);
-    return new Decoded((Comparable<?>) row.get(0), row.size() == 2 ? null : row.get(2), pixels);
+    return new Decoded((Comparable<?>) row.get(0), label, pixels);
   }
 
   private static Dataset numbered(int size, int channels, byte[][] pixels, List<Object> labels) {
-    int[] numbers =
-        labels.stream().mapToInt(label -> Math.toIntExact(((Number) label).longValue())).toArray();
-    int classes = 0;
-    for (int label : numbers) {
-      checkArgument(label >= 0, "labels must be at least 0, got %s", label);
-      classes = Math.max(classes, label + 1);
-    }
-    return Dataset.of(size, size, channels, pixels, classes, numbers);
+    int[] numbers = labels.stream().mapToInt(label -> ((Number) label).intValue()).toArray();
+    return Dataset.keeping(size, size, channels, pixels, Ints.max(numbers) + 1, numbers);
   }
 
   private static Dataset named(int size, int channels, byte[][] pixels, List<Object> labels) {
@@ -129,6 +153,6 @@ public final class SparkImages {
             .collect(ImmutableSortedSet.toImmutableSortedSet(Comparator.naturalOrder()))
             .asList();
     int[] numbers = labels.stream().mapToInt(classes::indexOf).toArray();
-    return Dataset.of(size, size, channels, pixels, classes.size(), numbers);
+    return Dataset.keeping(size, size, channels, pixels, classes.size(), numbers);
   }
 }

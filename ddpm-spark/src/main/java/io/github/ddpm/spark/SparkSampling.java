@@ -13,6 +13,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.LongStream;
 import javax.imageio.ImageIO;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.api.java.function.Function;
@@ -58,7 +60,8 @@ public final class SparkSampling {
    *     seed}, and the pictures are those from {@code first(0)} on
    * @param count how many pictures, at least 1
    * @return rows of {@link #SCHEMA}, in the order of their indices
-   * @throws IllegalArgumentException if there are more than 2^31 - 1 tasks of 512 pictures
+   * @throws IllegalArgumentException if count is less than 1, or there are more than 2^31 - 1 tasks
+   *     of 512 pictures
    */
   public static Dataset<Row> sample(
       SparkSession spark, SparkModel model, Function<Predictor, Sampler> sampler, long count) {
@@ -90,15 +93,19 @@ public final class SparkSampling {
   }
 
   /**
-   * Draws pictures into files of NumPy, {@code part-r-00000.npy} and so on, which together have
-   * what {@link io.github.ddpm.Images#writeNpy} writes: float32 [n, height, width, channels], 512
-   * pictures each and less in the last. Each is there once, whole and in its place, or none is; at
-   * last there is a file {@code _SUCCESS} beside them.
+   * Draws pictures into files of NumPy, {@code part-0000000000.npy} and so on, which in the order
+   * of their names have what {@link io.github.ddpm.Images#writeNpy} writes: float32 [n, height,
+   * width, channels], 512 pictures each and less in the last. Each is there once, whole and in its
+   * place, or none is; at last there is a file {@code _SUCCESS} beside them.
    *
    * @param model as for {@link #sample(SparkSession, SparkModel, Function, long)}
    * @param sampler as there
    * @param count as there
    * @param folder which isn't there yet, in any file system that Spark writes to
+   * @throws IllegalArgumentException if the folder is there, count is less than 1, or there are
+   *     more than 2^31 - 1 files; nothing is drawn or changed then. What executors fail at comes as
+   *     Spark throws it
+   * @throws UncheckedIOException if the file system can't be asked
    */
   public static void writeNpy(
       SparkSession spark,
@@ -113,6 +120,8 @@ public final class SparkSampling {
    * Does the same with files of another size than 512 pictures.
    *
    * @param picturesOfAFile at least 1; a file is drawn by one task
+   * @throws IllegalArgumentException as there, or if picturesOfAFile is less than 1
+   * @throws UncheckedIOException as there
    */
   public static void writeNpy(
       SparkSession spark,
@@ -121,6 +130,7 @@ public final class SparkSampling {
       long count,
       int picturesOfAFile,
       String folder) {
+    checkNotThere(spark, folder);
     SamplingTask task = new SamplingTask(model, sampler);
     starts(spark, count, picturesOfAFile)
         .flatMapToPair(
@@ -135,6 +145,16 @@ public final class SparkSampling {
             Images.class,
             NpyFormat.class,
             spark.sparkContext().hadoopConfiguration());
+  }
+
+  private static void checkNotThere(SparkSession spark, String folder) {
+    Path path = new Path(folder);
+    try {
+      FileSystem files = path.getFileSystem(spark.sparkContext().hadoopConfiguration());
+      checkArgument(!files.exists(path), "folder must not be there yet, got %s", folder);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   /** Returns the first index of each task. */

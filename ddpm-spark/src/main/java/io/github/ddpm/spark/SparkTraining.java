@@ -2,7 +2,6 @@ package io.github.ddpm.spark;
 
 import static com.google.common.base.Preconditions.checkState;
 
-import com.google.common.base.Throwables;
 import io.github.ddpm.Precision;
 import io.github.ddpm.tf.PartGradient;
 import io.github.ddpm.tf.Replica;
@@ -87,8 +86,8 @@ public final class SparkTraining implements AutoCloseable {
    * @param data which is sent to each executor once; it must fit into the memory of each
    * @throws IllegalArgumentException if a batch has only one part, or the pictures are not made of
    *     bytes; {@link #spread(SparkSession, Trainer, Function0)} takes all others
-   * @throws IllegalStateException if the cluster fails; the weights are those of the last step that
-   *     was finished
+   * @throws IllegalStateException if the cluster fails; the weights are those of the last step, or
+   *     round of local steps, that was finished
    */
   public static void train(
       SparkSession spark, Trainer trainer, Dataset data, Predicate<TrainingProgress> listener) {
@@ -194,22 +193,17 @@ public final class SparkTraining implements AutoCloseable {
 
   /** Spark's checked exceptions are not declared, as Scala has none. */
   private RuntimeException failed(Exception e, String steps, String work) {
-    boolean interrupted =
-        Throwables.getCausalChain(e).stream().anyMatch(InterruptedException.class::isInstance);
-    if (Thread.interrupted() || interrupted) {
-      spark.cancelJobGroup(group);
-      Thread.currentThread().interrupt();
-      CancellationException canceled =
-          new CancellationException("training was interrupted in " + steps);
-      canceled.initCause(e);
-      return canceled;
+    Optional<CancellationException> interrupted =
+        SparkFailures.interrupted(e, spark, group, "training was interrupted in " + steps);
+    if (interrupted.isPresent()) {
+      return interrupted.get();
     }
     return new IllegalStateException(
-        "the cluster can't "
-            + work
-            + ": "
-            + SparkFailures.reason(e)
-            + "; the weights are those of the step before",
+        "the cluster can't %s: %s; the weights are those of the %s before"
+            .formatted(
+                work,
+                SparkFailures.reason(e),
+                trainer.options().localSteps() > 0 ? "round" : "step"),
         e);
   }
 

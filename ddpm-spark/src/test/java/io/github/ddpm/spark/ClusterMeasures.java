@@ -121,10 +121,10 @@ class ClusterMeasures {
     } else {
       for (int i = 0; i < DIGITS / SHARD; i++) {
         drawn.slice(i * SHARD, (i + 1) * SHARD).writeNpy(folder.resolve("shard.npy"));
-        assertThat(files.resolve("part-r-%05d.npy".formatted(i)))
+        assertThat(files.resolve(NpyFormat.name(i)))
             .hasSameBinaryContentAs(folder.resolve("shard.npy"));
       }
-      assertThat(files.resolve("part-r-%05d.npy".formatted(DIGITS / SHARD))).doesNotExist();
+      assertThat(files.resolve(NpyFormat.name(DIGITS / SHARD))).doesNotExist();
     }
   }
 

@@ -20,6 +20,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
+import java.util.stream.IntStream;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
 import org.junit.jupiter.api.Test;
@@ -121,11 +122,20 @@ class ClusterTest {
     Images drawn = Sampler.dpmSolver().steps(2).seed(7).sample(100);
     drawn.slice(0, 70).writeNpy(folder.resolve("first.npy"));
     drawn.slice(70, 100).writeNpy(folder.resolve("last.npy"));
-    assertThat(files.resolve("part-r-00000.npy"))
+    assertThat(files.resolve("part-0000000000.npy"))
         .hasSameBinaryContentAs(folder.resolve("first.npy"));
-    assertThat(files.resolve("part-r-00001.npy"))
+    assertThat(files.resolve("part-0000000001.npy"))
         .hasSameBinaryContentAs(folder.resolve("last.npy"));
     assertThat(files.resolve("_SUCCESS")).exists();
+    assertThatThrownBy(
+            () ->
+                SparkSampling.writeNpy(
+                    spark, SparkModel.pretrained("digits"), own -> null, 1, files.toString()))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("folder must not be there yet, got " + files);
+    assertThat(IntStream.of(0, 99_999, 100_000, Integer.MAX_VALUE).mapToObj(NpyFormat::name))
+        .as("are read in the order of their names")
+        .isSorted();
   }
 
   @Test

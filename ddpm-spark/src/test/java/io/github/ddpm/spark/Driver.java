@@ -78,7 +78,7 @@ final class Driver implements AutoCloseable {
           trainer,
           PICTURES,
           progress -> {
-            if (progress.step() % 4 == 0) {
+            if (progress.step() == 2) {
               TestTraining.save(trainer, folder);
             }
             say("step " + progress.step());

@@ -41,7 +41,7 @@ class ReplicaMeasures {
     Assumptions.assumeTrue(folder != null, "-Dddpm.mnist says where MNIST is");
     digits = Mnist.train(Path.of(folder));
     heldOut = Mnist.test(Path.of(folder));
-    spark = LocalCluster.session();
+    spark = LocalCluster.start(2, "");
     spark
         .sparkContext()
         .addSparkListener(

@@ -79,7 +79,7 @@ class ReplicaTest {
           .isInstanceOf(IllegalStateException.class)
           .hasMessage(
               "the cluster can't train a replica in steps 1 to 3: no pictures; the weights are those"
-                  + " of the step before");
+                  + " of the round before");
       failing.close();
       SparkTraining waiting =
           SparkTraining.spread(

@@ -14,6 +14,9 @@ import io.github.ddpm.tf.data.ImageFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.SparkSession;
@@ -95,5 +98,79 @@ class SparkImagesTest {
         .isInstanceOf(IOException.class)
         .hasMessageEndingWith(
             "digit-3/broken.png cannot be read as a picture: it is neither PNG nor JPEG");
+  }
+
+  @Test
+  void whatARowLacksIsSaidWithTheRow() {
+    String number = "regexp_extract(path, '([0-9]+).png', 1)";
+    String index = "int(" + number + ") as index";
+    assertRefused(
+        List.of("if(%s = 7, null, %s) as name".formatted(number, number), "content"),
+        "column name has no value in row null");
+    assertRefused(
+        List.of(index, "if(%s = 7, null, content) as file".formatted(number)),
+        "column file has no value in row 7");
+    assertRefused(
+        List.of(index, "content", "if(%s = 7, null, 1) as label".formatted(number)),
+        "column label has no value in row 7");
+    for (String label : List.of("2147483647", "2147483648", "-1")) {
+      assertRefused(
+          List.of(index, "content", "if(%s = 7, %s, 1) as label".formatted(number, label)),
+          "column label has labels, which must be in [0, 2^31 - 2], got " + label + " in row 7");
+    }
+  }
+
+  private void assertRefused(List<String> columns, String problem) {
+    assertThatThrownBy(
+            () ->
+                SparkImages.load(
+                    files().coalesce(1).selectExpr(columns.toArray(new String[0])), 16, 1))
+        .isInstanceOf(IOException.class)
+        .hasMessage(problem);
+  }
+
+  @Test
+  void whatTheDriverCannotHoldIsRefusedAtOnce() {
+    assertThatThrownBy(() -> SparkImages.load(files(), 0, 1))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("size must be in [1, 4096], got 0");
+    assertThatThrownBy(() -> SparkImages.load(files(), 16, 5))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("channels must be in [1, 4], got 5");
+    assertThatThrownBy(() -> SparkImages.load(files(), 4096, 4))
+        .isInstanceOf(IOException.class)
+        .hasMessageMatching("40 pictures: it needs \\d+ MB of memory, but of the heap's .*");
+  }
+
+  @Test
+  void anInterruptEndsReading() {
+    org.apache.spark.sql.Dataset<Row> slow =
+        spark.createDataFrame(
+            files()
+                .javaRDD()
+                .map(
+                    row -> {
+                      Thread.sleep(60_000);
+                      return row;
+                    }),
+            files().schema());
+    Thread reading = Thread.currentThread();
+    CompletableFuture<Void> interrupt =
+        CompletableFuture.runAsync(
+            () -> {
+              LocalCluster.sleep(1000);
+              reading.interrupt();
+            });
+    assertThatThrownBy(() -> SparkImages.load(slow, 16, 1))
+        .isInstanceOf(CancellationException.class)
+        .hasMessage("reading pictures was interrupted");
+    assertThat(Thread.interrupted()).as("is kept").isTrue();
+    assertThat(interrupt).isCompleted();
+    for (int i = 0;
+        i < 100 && spark.sparkContext().statusTracker().getActiveJobIds().length > 0;
+        i++) {
+      LocalCluster.sleep(100);
+    }
+    assertThat(spark.sparkContext().statusTracker().getActiveJobIds()).isEmpty();
   }
 }

@@ -3,6 +3,7 @@ package io.github.ddpm.tf;
 import com.google.common.base.Throwables;
 import io.github.ddpm.tf.data.Dataset;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -61,6 +62,19 @@ final class Batches implements AutoCloseable {
   @Override
   public void close() {
     next.ifPresent(made -> made.handle((batch, problem) -> batch).join());
+  }
+
+  /**
+   * Reads one part of a batch.
+   *
+   * @param attempt batches that came before
+   * @param labeled whether the network has labels
+   */
+  static Batch part(
+      Part part, long attempt, Dataset data, TrainingOptions options, boolean labeled) {
+    int[] batch = data.batch(attempt * options.batchSize(), options.batchSize(), options.seed());
+    int[] indices = Arrays.copyOfRange(batch, part.from(), part.to());
+    return new Batch(data.floats(indices), labeled ? data.labels(indices) : new int[0]);
   }
 
   private CompletableFuture<Batch> make() {

@@ -9,8 +9,6 @@ import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
-import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -93,14 +91,11 @@ public final class GradientWorker implements AutoCloseable {
         weights.remaining());
     List<Part> parts = options.parts();
     Part asked = parts.get(checkElementIndex(part, parts.size(), "part"));
-    int[] batch = data.batch(attempt * options.batchSize(), options.batchSize(), options.seed());
-    int[] indices = Arrays.copyOfRange(batch, asked.from(), asked.to());
-    FloatBuffer images = data.floats(indices);
-    int[] labels = graph.info().classes() > 0 ? data.labels(indices) : new int[0];
+    Batches.Batch batch = Batches.part(asked, attempt, data, options, graph.info().classes() > 0);
     lockWith(weights, attempt);
     try {
       checkState(!closed, "the worker is closed");
-      return graph.gradient(images, labels, asked, attempt);
+      return graph.gradient(batch.images(), batch.labels(), asked, attempt);
     } finally {
       weightsLock.readLock().unlock();
     }

@@ -8,7 +8,6 @@ import io.github.ddpm.tf.data.Dataset;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
-import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -106,10 +105,8 @@ final class LocalSteps {
   }
 
   private Outcome step(long step, long attempt, long total, Part part, Dataset data) {
-    int[] batch = data.batch(attempt * options.batchSize(), options.batchSize(), options.seed());
-    int[] indices = Arrays.copyOfRange(batch, part.from(), part.to());
-    int[] labels = graph.info().classes() > 0 ? data.labels(indices) : new int[0];
-    return graph.step(data.floats(indices), labels, step, part.draws(attempt), total);
+    Batches.Batch batch = Batches.part(part, attempt, data, options, graph.info().classes() > 0);
+    return graph.step(batch.images(), batch.labels(), step, part.draws(attempt), total);
   }
 
   /**

@@ -117,7 +117,7 @@ final class Steps {
     FloatBuffer values = batch.values();
     Outcome outcome = graph.step(values, classes, taken, skipped, total, () -> {});
     if (!outcome.isFinite()) {
-      throw notFinite(outcome, values, "");
+      throw notFinite(outcome, "", badImage(values, 0, "the batch"));
     }
     taken++;
     count(classes);
@@ -151,7 +151,11 @@ final class Steps {
           skippedInARow++;
           if (skippedInARow == MAX_SKIPPED_IN_A_ROW) {
             throw notFinite(
-                outcome, batch.get(0).images(), ", " + skippedInARow + " times in a row");
+                outcome,
+                ", " + skippedInARow + " times in a row",
+                shown
+                    ? badImage(batch.get(0).images(), 0, "the batch")
+                    : badImage(data, taken + skipped - together, together));
           }
           continue;
         }
@@ -221,8 +225,9 @@ final class Steps {
     }
   }
 
-  private IllegalStateException notFinite(Outcome outcome, FloatBuffer batch, String howOften) {
-    int bad = TrainingGraph.firstNotFinite(batch);
+  /** Says what happened, and what may be the reason: an image, or else the learning rate. */
+  private IllegalStateException notFinite(
+      Outcome outcome, String howOften, Optional<String> badImage) {
     return new IllegalStateException(
         "the loss is %s and the gradient's norm %s at step %s%s; the weights stay as they were, %s"
             .formatted(
@@ -230,9 +235,31 @@ final class Steps {
                 outcome.norm(),
                 taken,
                 howOften,
-                bad < 0
-                    ? "try a lower learning rate"
-                    : "image %s of the batch has the value %s"
-                        .formatted(bad / info.imageSize(), batch.get(bad))));
+                badImage.orElse("try a lower learning rate")));
+  }
+
+  /** Looks at the images of some attempts, which whoever took the steps has read elsewhere. */
+  private Optional<String> badImage(Dataset data, long attempt, int together) {
+    for (int i = 0; i < together; i++) {
+      String where = together == 1 ? "the batch" : "the batch of step " + (taken + i);
+      for (Part part : options.parts()) {
+        Batches.Batch images = Batches.part(part, attempt + i, data, options, false);
+        Optional<String> bad = badImage(images.images(), part.from(), where);
+        if (bad.isPresent()) {
+          return bad;
+        }
+      }
+    }
+    return Optional.empty();
+  }
+
+  /** Returns which image has a value that is not finite, if one has. */
+  private Optional<String> badImage(FloatBuffer images, int first, String where) {
+    int bad = TrainingGraph.firstNotFinite(images);
+    return bad < 0
+        ? Optional.empty()
+        : Optional.of(
+            "image %s of %s has the value %s"
+                .formatted(first + bad / info.imageSize(), where, images.get(bad)));
   }
 }

@@ -304,8 +304,8 @@ public final class Trainer implements AutoCloseable {
    * @param data of the network's size; training continues where the steps so far left off
    * @param listener is told after each step taken; training stops when it answers {@code false}
    * @throws CancellationException if this thread is interrupted
-   * @throws IllegalStateException if the number of steps in all is not known, or 10 steps in a row
-   *     are not finite
+   * @throws IllegalStateException if the number of steps in all is not known, or 10 steps, or
+   *     rounds of local steps, in a row are not finite
    */
   public void train(Dataset data, Predicate<TrainingProgress> listener) {
     checkOpen();
@@ -323,8 +323,8 @@ public final class Trainer implements AutoCloseable {
    * @param time above zero
    * @param listener is told after each step taken; training stops when it answers {@code false}
    * @throws CancellationException if this thread is interrupted
-   * @throws IllegalStateException if all steps are taken already, or 10 steps in a row are not
-   *     finite
+   * @throws IllegalStateException if all steps are taken already, or 10 steps, or rounds of local
+   *     steps, in a row are not finite
    */
   public void train(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
     checkArgument(time.compareTo(Duration.ZERO) > 0, "time must be above zero, got %s", time);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import com.google.common.primitives.Ints;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
@@ -24,8 +25,10 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.CancellationException;
 import java.util.function.IntConsumer;
+import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -274,10 +277,10 @@ class LocalStepsTest {
           trainer.trainReplicasBy(
               (round, count) -> {
                 rounds.add(round);
-                return trained(worker, round, count, broken(inSecondRound));
+                return trained(worker, round, count, broken(index -> index == inSecondRound));
               });
         }
-        trainer.train(broken(inSecondRound), progress -> true);
+        trainer.train(broken(index -> index == inSecondRound), progress -> true);
         trainer.save(folder.resolve(here ? "here" : "elsewhere"));
       }
     }
@@ -294,12 +297,42 @@ class LocalStepsTest {
     }
   }
 
-  private static Dataset broken(int broken) {
+  /** As it is where one process takes the steps and sees their batches. */
+  @Test
+  void anImageThatIsNotFiniteIsNamedWhoeverReadIt() throws IOException {
+    // The last of ten rounds has the batches from 27 on. All of the first is good, and of the
+    // second what comes before image 3.
+    Set<Integer> good = Set.copyOf(Ints.asList(DIGITS.batch(27 * 7L, 7 + 3, OPTIONS.seed())));
+    try (Trainer trainer = trainer(OPTIONS)) {
+      assertThatThrownBy(
+              () -> trainer.train(broken(index -> !good.contains(index)), progress -> true))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessage(
+              "the loss is NaN and the gradient's norm NaN at step 0, 10 times in a row; the weights"
+                  + " stay as they were, image 3 of the batch of step 1 has the value NaN");
+    }
+    Set<Integer> goodOfTheTenth = Set.copyOf(Ints.asList(DIGITS.batch(9 * 7L, 4, PLAIN.seed())));
+    Dataset broken = broken(index -> !goodOfTheTenth.contains(index));
+    try (Trainer trainer = trainer(PLAIN);
+        GradientWorker worker = GradientWorker.open(trainer.description())) {
+      trainer.computeGradientsBy(
+          (weights, attempt, parts) ->
+              IntStream.range(0, parts)
+                  .mapToObj(part -> worker.compute(weights.duplicate(), attempt, part, broken))
+                  .toList());
+      assertThatThrownBy(() -> trainer.train(broken, progress -> true))
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageEndingWith(
+              "10 times in a row; the weights stay as they were, image 4 of the batch has the value NaN");
+    }
+  }
+
+  private static Dataset broken(IntPredicate broken) {
     return new Dataset(100, SIZE, SIZE, 1, 10) {
       @Override
       protected void read(int index, FloatBuffer into) {
         float[] values = DIGITS.images(index).toArray();
-        values[5] = index == broken ? Float.NaN : values[5];
+        values[5] = broken.test(index) ? Float.NaN : values[5];
         into.put(values);
       }
 

@@ -8,6 +8,7 @@ import io.github.ddpm.spark.SparkModel;
 import io.github.ddpm.spark.SparkSampling;
 import io.github.ddpm.spark.SparkTraining;
 import io.github.ddpm.tf.Trainer;
+import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -42,6 +43,14 @@ class ClusterDocTest {
     Dataset labeled = SparkImages.load(digits.select("index", "png", "label"), 28, 1);
     // END
     assertThat(labeled.classes()).isEqualTo(10);
+  }
+
+  static TrainingOptions replicas() {
+    // DOCS
+    TrainingOptions options =
+        TrainingOptions.defaults().withBatchSize(512).withMicroBatch(64).withLocalSteps(16);
+    // END
+    return options;
   }
 
   @Test

@@ -43,7 +43,7 @@ class SparkJarIT {
     assertThat(said).contains("20 pictures, seed 1");
     Path expected = folder.resolve("expected.npy");
     Sampler.dpmSolver().steps(2).seed(1).sample(20).writeNpy(expected);
-    assertThat(drawn.resolve("part-r-00000.npy")).hasSameBinaryContentAs(expected);
+    assertThat(drawn.resolve("part-0000000000.npy")).hasSameBinaryContentAs(expected);
   }
 
   /** Else those of Spark would be taken, whatever their version. */

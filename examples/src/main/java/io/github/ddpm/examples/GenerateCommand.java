@@ -81,7 +81,7 @@ abstract class GenerateCommand implements Callable<Integer> {
       Sampler sampler = sampler(predictor, named, steps, usedSeed);
       write(ProgressDisplay.sample(condition.map(sampler::condition).orElse(sampler), count));
     }
-    report(usedSeed, start);
+    report(out.toString(), usedSeed, start);
     return 0;
   }
 
@@ -118,12 +118,16 @@ abstract class GenerateCommand implements Callable<Integer> {
     return out;
   }
 
-  /** Says what was drawn, and what it took. */
-  final void report(long usedSeed, long start) {
+  /**
+   * Says what was drawn, and what it took.
+   *
+   * @param where it was written to
+   */
+  final void report(String where, long usedSeed, long start) {
     System.out.printf(
         Locale.ROOT,
         "%s: %d pictures, seed %d, %.1f s%n",
-        out,
+        where,
         count,
         usedSeed,
         (System.nanoTime() - start) / 1e9);

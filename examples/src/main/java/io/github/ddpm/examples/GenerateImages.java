@@ -9,6 +9,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -110,22 +111,32 @@ public final class GenerateImages extends GenerateCommand {
           "--spark is for whole models, without --schedule and --condition");
     }
     checkRequest();
+    Cluster.Format written = format == null ? Cluster.Format.PARQUET : format;
+    checkEnding(written);
     named();
+    String where = asGiven(out());
     long seed = seedToUse();
     long start = System.nanoTime();
     try (Cluster cluster = Cluster.open(spark)) {
       List<String> arguments = new ArrayList<>(spec.commandLine().getParseResult().originalArgs());
       arguments.addAll(List.of("--seed", String.valueOf(seed)));
-      cluster.draw(
-          model,
-          precision(),
-          arguments.toArray(new String[0]),
-          count(),
-          format == null ? Cluster.Format.PARQUET : format,
-          asGiven(out()));
+      cluster.draw(model, precision(), arguments.toArray(new String[0]), count(), written, where);
     }
-    report(seed, start);
+    report(where, seed, start);
     return 0;
+  }
+
+  /** Refuses a name that promises other files than there will be. */
+  private void checkEnding(Cluster.Format written) {
+    String name = out().toString().toLowerCase(Locale.ROOT);
+    String extension = written.name().toLowerCase(Locale.ROOT);
+    for (String other : List.of("png", "npy", "parquet")) {
+      if (name.endsWith("." + other) && !other.equals(extension)) {
+        throw new IllegalArgumentException(
+            "--out must not end in .%s for a folder of --format %s, got %s"
+                .formatted(other, extension, out()));
+      }
+    }
   }
 
   /** A URL is no path: two slashes of it would become one. */

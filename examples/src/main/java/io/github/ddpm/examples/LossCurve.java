@@ -9,14 +9,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.stream.IntStream;
 import org.knowm.xchart.ChartEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
- * The loss of each step and the minutes it took to get there, kept as {@code loss.csv} and drawn,
- * smoothed, as {@code loss.png}.
+ * The loss of each step, or round of local steps, and the minutes it took to get there, kept as
+ * {@code loss.csv} and drawn, smoothed, as {@code loss.png}.
  */
 final class LossCurve {
   private static final String CSV = "loss.csv";
@@ -158,10 +159,11 @@ final class LossCurve {
     return !smoothed.isEmpty() && recent() > MAX_GROWTH * Math.max(lowest, MIN_LOWEST);
   }
 
-  /** Returns the mean loss of the last steps, at most that many. */
+  /** Returns the mean loss of the last steps, at most that many, by the rounds that end there. */
   double mean(int count) {
-    return losses.subList(Math.max(0, losses.size() - count), losses.size()).stream()
-        .mapToDouble(loss -> loss)
+    return IntStream.range(0, losses.size())
+        .filter(i -> steps.get(i) > steps.get(steps.size() - 1) - count)
+        .mapToDouble(losses::get)
         .average()
         .orElse(Double.NaN);
   }

@@ -105,6 +105,7 @@ final class ModelCard {
             + " --batch "
             + options.batchSize()
             + (options.microBatch() == 0 ? "" : " --micro-batch " + options.microBatch())
+            + (options.localSteps() == 0 ? "" : " --local-steps " + options.localSteps())
             + (rounds.isPresent() ? " --epochs-per-round " : " --epochs ")
             + epochs
             + " --learning-rate "

@@ -89,6 +89,13 @@ final class TrainingCommand {
           "images of a step that go through the network at once, for batches that don't fit the memory; default: all")
   Integer microBatch;
 
+  @Option(
+      names = "--local-steps",
+      description =
+          "steps that replicas take by themselves, one for each part of --micro-batch images, before they are averaged:"
+              + " another training, with less to send between machines; default: 0, no replicas")
+  Integer localSteps;
+
   @Option(names = "--learning-rate", description = "at its peak")
   Double learningRate;
 
@@ -131,7 +138,7 @@ final class TrainingCommand {
       names = "--spark",
       paramLabel = "<master>",
       description =
-          "compute the parts of each step, of --micro-batch images, on the Spark cluster of this master; goes with --resume")
+          "compute the parts of each step, of --micro-batch images, or train the replicas of --local-steps, on the Spark cluster of this master; goes with --resume")
   String spark;
 
   @Option(
@@ -161,6 +168,13 @@ final class TrainingCommand {
     if (resume && (optionsGiven() || epochs != null)) {
       throw new IllegalArgumentException(
           "--resume goes on with the options that training was started with: none that say how to train can go with it");
+    }
+    if (localSteps != null && localSteps < 0) {
+      throw new IllegalArgumentException("--local-steps must be at least 0, got " + localSteps);
+    }
+    if (localSteps != null && localSteps > 0 && microBatch == null) {
+      throw new IllegalArgumentException(
+          "--local-steps needs --micro-batch: a replica learns from so many images of a step");
     }
     if (from != null) {
       checkFrom();
@@ -234,6 +248,7 @@ final class TrainingCommand {
         || guideWeight != null
         || batch != null
         || microBatch != null
+        || localSteps != null
         || learningRate != null
         || labelDropout != null
         || minSnrGamma != null
@@ -269,6 +284,7 @@ final class TrainingCommand {
     return usual
         .withBatchSize(batch == null ? usual.batchSize() : batch)
         .withMicroBatch(microBatch == null ? usual.microBatch() : microBatch)
+        .withLocalSteps(localSteps == null ? usual.localSteps() : localSteps)
         .withLearningRate(peak, usual.optimizer().warmupSteps())
         .withLabelDropout(labelDropout == null ? usual.labelDropout() : labelDropout)
         .withMinSnrGamma(minSnrGamma == null ? usual.minSnrGamma() : minSnrGamma)

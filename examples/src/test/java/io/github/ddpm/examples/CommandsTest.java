@@ -175,6 +175,44 @@ class CommandsTest {
   }
 
   @Test
+  void aClusterDrawsIntoTheFolderAsItIsCalled() {
+    RecordingCluster.DRAWN.clear();
+    assertThat(onACluster("s3a://bucket/digits", "parquet").out())
+        .startsWith("s3a://bucket/digits: 2 pictures, seed 1, ");
+    assertThat(onACluster("s3a://bucket/digits.parquet", "parquet").code()).isZero();
+    assertThat(onACluster("s3a://bucket/digits.npy", "npy").code()).isZero();
+    assertThat(RecordingCluster.DRAWN)
+        .containsExactly(
+            "PARQUET s3a://bucket/digits",
+            "PARQUET s3a://bucket/digits.parquet",
+            "NPY s3a://bucket/digits.npy");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "x.npy, parquet, .npy",
+    "x.PNG, parquet, .png",
+    "x.parquet, npy, .parquet",
+    "x.png, npy, .png"
+  })
+  void aClusterDrawsNothingThatIsCalledOtherwise(String out, String format, String ending) {
+    assertError(
+        onACluster(out, format),
+        "--out must not end in %s for a folder of --format %s, got %s"
+            .formatted(ending, format, out));
+  }
+
+  private static Outcome onACluster(String out, String format) {
+    List<String> options =
+        new ArrayList<>(
+            List.of("--spark=local", "--model=digits", "--count=2", "--seed=1", "--out=" + out));
+    if (!format.equals("parquet")) {
+      options.add("--format=" + format);
+    }
+    return run(new GenerateImages(), options.toArray(new String[0]));
+  }
+
+  @Test
   void generateImagesTakesACondition() throws IOException {
     String model = "--model=../src-test-resources/golden/folder-condition";
     Path out = folder.resolve("images.npy");
@@ -531,6 +569,43 @@ class CommandsTest {
           run(new TrainMnist(), (guided + " " + where).split(" ")),
           " is learned from; choose another folder to write to");
     }
+  }
+
+  /** The command of a card is that of the same training, so it trains the same weights again. */
+  @Test
+  void localStepsAreOfTheTrainingAndItsCard() throws IOException {
+    Path card = folder.resolve("card");
+    Path first = folder.resolve("first");
+    String started =
+        "--epochs 1 --batch 4 --micro-batch 2 --local-steps 2 --channels 8,8 --label-dropout 0.3 --seed 3"
+            + " --precision float32 --data %s".formatted(data());
+    Outcome outcome =
+        run(new TrainMnist(), (started + " --out " + first + " --export " + card).split(" "));
+    assertThat(outcome.out()).as(outcome.err()).contains("step 5/5", "saved");
+    assertThat(first.resolve("loss.csv"))
+        .content()
+        .as("rounds of 2, 2 and 1 steps")
+        .hasLineCount(1 + 3);
+    String said = Files.readString(card.resolve("README.md"));
+    assertThat(said).contains(" --batch 4 --micro-batch 2 --local-steps 2 --epochs 1.0 ");
+    Path again = folder.resolve("again");
+    String printed = said.replaceAll("(?s).*-Dexec.args=\"([^\"]*)\".*", "$1");
+    Outcome same =
+        run(new TrainMnist(), (printed + " --data " + data() + " --out " + again).split(" "));
+    assertThat(same.out()).as(same.err()).contains("step 5/5");
+    assertThat(again.resolve("training/weights.safetensors"))
+        .hasSameBinaryContentAs(first.resolve("training/weights.safetensors"));
+    String resumed = "--resume --data " + data() + " --out " + first;
+    assertThat(run(new TrainMnist(), resumed.split(" ")).code()).isZero();
+    assertError(
+        run(new TrainMnist(), (resumed + " --local-steps 2").split(" ")),
+        "--resume goes on with the options that training was started with");
+    assertError(
+        run(new TrainMnist(), "--local-steps=2"),
+        "--local-steps needs --micro-batch: a replica learns from so many images of a step");
+    assertError(
+        run(new TrainMnist(), "--local-steps=-1", "--micro-batch=2"),
+        "--local-steps must be at least 0, got -1");
   }
 
   @Test

@@ -115,9 +115,15 @@ public abstract class Dataset {
   }
 
   /**
-   * Makes the same with the arrays as they are: for loaders, which hold no other reference to them.
+   * Makes the same with the arrays as they are: for loaders, as what is copied is in memory twice.
+   *
+   * @param images as for {@link #of(int, int, int, byte[][], int, int[])}, which nobody changes any
+   *     more
+   * @param classes how many classes there are; 0 for pictures without labels
+   * @param labels as there, which nobody changes any more; none if there are no classes
+   * @throws IllegalArgumentException as there
    */
-  static Dataset keeping(
+  public static Dataset keeping(
       int height, int width, int channels, byte[][] images, int classes, int... labels) {
     return new InMemory(height, width, channels, images, classes, labels);
   }

@@ -51,7 +51,7 @@ public final class ImageFolder {
    * @throws IllegalArgumentException if size or channels is out of range
    */
   public static Dataset load(Path folder, int size, int channels) throws IOException {
-    check(size, channels);
+    checkSize(size, channels);
     SortedMap<String, Path> files = find(folder);
     if (files.isEmpty()) {
       throw new IOException(
@@ -97,11 +97,16 @@ public final class ImageFolder {
    * @throws IllegalArgumentException if size or channels is out of range
    */
   public static byte[] decode(String name, byte[] file, int size, int channels) throws IOException {
-    check(size, channels);
+    checkSize(size, channels);
     return Picture.read(name, file, size, channels);
   }
 
-  private static void check(int size, int channels) {
+  /**
+   * Refuses a size and a number of channels that {@link #load} can't make pictures of.
+   *
+   * @throws IllegalArgumentException if one is out of range
+   */
+  public static void checkSize(int size, int channels) {
     checkArgument(size >= 1 && size <= MAX_SIZE, "size must be in [1, %s], got %s", MAX_SIZE, size);
     checkArgument(
         channels >= 1 && channels <= Images.MAX_CHANNELS,
