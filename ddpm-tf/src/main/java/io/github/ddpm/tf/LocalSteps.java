@@ -106,6 +106,7 @@ final class LocalSteps {
 
   private Outcome step(long step, long attempt, long total, Part part, Dataset data) {
     Batches.Batch batch = Batches.part(part, attempt, data, options, graph.info().classes() > 0);
+    // A batch of its own, whose timesteps are spaced evenly among themselves.
     return graph.step(batch.images(), batch.labels(), step, part.draws(attempt), total);
   }
 

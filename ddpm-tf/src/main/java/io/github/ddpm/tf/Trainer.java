@@ -293,9 +293,9 @@ public final class Trainer implements AutoCloseable {
   /**
    * Trains up to {@link #totalSteps}. A step whose loss or gradient is not finite is skipped:
    * nothing changes but its batch and its randomness, of which the next attempt has others. {@link
-   * Thread#interrupt} ends training before the next step, or within a step before the next part of
-   * {@link TrainingOptions#microBatch}; the thread stays interrupted, and a step that was not
-   * finished has changed nothing.
+   * Thread#interrupt} ends training before the next step, or within a step before the next of its
+   * parts ({@link TrainingOptions#microBatch}); the thread stays interrupted, and a step that was
+   * not finished has changed nothing.
    *
    * <p>With {@link TrainingOptions#withLocalSteps local steps}, those of a round are taken or
    * skipped together, and the listener is told once a round: of the last step's number, and of the

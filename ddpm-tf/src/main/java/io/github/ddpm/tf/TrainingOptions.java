@@ -130,10 +130,10 @@ public record TrainingOptions(
   }
 
   /**
-   * Returns options of 128 images a step and at once, a learning rate of 1e-3 after 100 steps of
-   * warm-up, no replicas, no weight decay, gradients of at most 1, no min-SNR weighting, a moving
-   * average of up to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0, and the
-   * precision that is fastest on this machine.
+   * Returns options of 128 images a step, a learning rate of 1e-3 after 100 steps of warm-up, no
+   * replicas, no weight decay, gradients of at most 1, no min-SNR weighting, a moving average of up
+   * to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0, and the precision that is
+   * fastest on this machine.
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     TensorFlowRuntime#graph}

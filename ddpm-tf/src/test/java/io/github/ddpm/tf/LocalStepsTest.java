@@ -38,6 +38,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 class LocalStepsTest {
   private static final int SIZE = 16;
+  private static final UNetConfig NETWORK =
+      UNetConfig.small(SIZE, SIZE, 1).withBlockOutChannels(8, 16).withClasses(10);
   private static final Dataset DIGITS = Digits.dataset(100, SIZE, 1);
   private static final TrainingOptions PLAIN =
       TrainingOptions.defaults().withBatchSize(7).withMicroBatch(3).withLearningRate(2e-3, 2);
@@ -207,7 +209,11 @@ class LocalStepsTest {
     TrainingOptions plain =
         PLAIN.withPrecision(Precision.FLOAT32).withMaxGradientNorm(Double.POSITIVE_INFINITY);
     for (TrainingOptions options : List.of(plain, plain.withLocalSteps(1))) {
-      try (Trainer trainer = trainer(options)) {
+      // Of one timestep: those of a batch's parts are spaced as one, those of replicas each for
+      // itself.
+      try (Trainer trainer =
+          Trainer.create(NETWORK, BetaSchedule.of(0.5), PredictionType.EPSILON, options)) {
+        trainer.setTotalSteps(8);
         trainer.train(DIGITS, progress -> false);
         assertThat(trainer.stepsTaken()).isEqualTo(1);
         trainer.save(folder.resolve("every " + options.localSteps()));
@@ -500,11 +506,7 @@ class LocalStepsTest {
 
   private static Trainer trainer(TrainingOptions options, int totalSteps) {
     Trainer trainer =
-        Trainer.create(
-            UNetConfig.small(SIZE, SIZE, 1).withBlockOutChannels(8, 16).withClasses(10),
-            BetaSchedule.cosine(),
-            PredictionType.V_PREDICTION,
-            options);
+        Trainer.create(NETWORK, BetaSchedule.cosine(), PredictionType.V_PREDICTION, options);
     if (totalSteps > 0) {
       trainer.setTotalSteps(totalSteps);
     }

@@ -86,7 +86,7 @@ final class TrainingCommand {
   @Option(
       names = "--micro-batch",
       description =
-          "images of a step that go through the network at once, for batches that don't fit the memory; default: all")
+          "images of a step that go through the network at once, for batches that don't fit the memory; default: 64 of 28x28 on each core, or as many pixels")
   Integer microBatch;
 
   @Option(
