@@ -22,6 +22,9 @@ public final class SideBySide {
    *     others threw is suppressed in it
    */
   public static <T, R> List<R> map(List<T> parts, Function<T, R> work, Consumer<R> undo) {
+    if (parts.size() == 1) {
+      return List.of(work.apply(parts.get(0)));
+    }
     List<Outcome<R>> outcomes =
         parts.parallelStream().map(part -> Outcome.of(() -> work.apply(part))).toList();
     List<Throwable> problems =

@@ -100,6 +100,9 @@ public final class TfPredictor implements Predictor {
     int perLabel = labels.length / count;
     return whileOpen(
         () -> {
+          if (parts(count) == 1) {
+            return answer(x, labels, call);
+          }
           List<Integer> numbers = IntStream.range(0, parts(count)).boxed().toList();
           List<float[]> answers =
               SideBySide.map(
