@@ -193,22 +193,10 @@ class ClusterTest {
   /** An executor that takes too long must not keep a signal waiting. */
   @Test
   void anInterruptEndsTheStepAtWork() {
-    Thread training = Thread.currentThread();
     try (Trainer trainer = trainer()) {
       SparkTraining cluster =
-          SparkTraining.spread(
-              spark,
-              trainer,
-              () -> {
-                Thread.sleep(60_000);
-                return TestTraining.pictures();
-              });
-      CompletableFuture<Void> interrupt =
-          CompletableFuture.runAsync(
-              () -> {
-                LocalCluster.sleep(2000);
-                training.interrupt();
-              });
+          SparkTraining.spread(spark, trainer, TestTraining::picturesAfterAMinute);
+      CompletableFuture<Void> interrupt = TestTraining.interruptSoon(Thread.currentThread());
       long start = System.nanoTime();
       assertThatThrownBy(() -> trainer.train(PICTURES, progress -> true))
           .isInstanceOf(CancellationException.class)

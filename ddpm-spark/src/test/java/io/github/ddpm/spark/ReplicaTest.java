@@ -66,7 +66,6 @@ class ReplicaTest {
 
   @Test
   void whatEndsARoundLeavesTheOneBefore() {
-    Thread training = Thread.currentThread();
     try (Trainer trainer = trainer()) {
       SparkTraining failing =
           SparkTraining.spread(
@@ -82,19 +81,8 @@ class ReplicaTest {
                   + " of the round before");
       failing.close();
       SparkTraining waiting =
-          SparkTraining.spread(
-              spark,
-              trainer,
-              () -> {
-                Thread.sleep(60_000);
-                return TestTraining.pictures();
-              });
-      CompletableFuture<Void> interrupt =
-          CompletableFuture.runAsync(
-              () -> {
-                LocalCluster.sleep(2000);
-                training.interrupt();
-              });
+          SparkTraining.spread(spark, trainer, TestTraining::picturesAfterAMinute);
+      CompletableFuture<Void> interrupt = TestTraining.interruptSoon(Thread.currentThread());
       assertThatThrownBy(() -> trainer.train(PICTURES, progress -> true))
           .isInstanceOf(CancellationException.class)
           .hasMessage("training was interrupted in steps 1 to 3");

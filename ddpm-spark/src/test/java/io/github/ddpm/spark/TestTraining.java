@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 
 /** A small training whose steps have three parts. */
 final class TestTraining {
@@ -48,6 +49,21 @@ final class TestTraining {
       labels[i] = i % 10;
     }
     return Dataset.of(16, 16, 1, images, 10, labels);
+  }
+
+  /** For executors that take too long. */
+  static Dataset picturesAfterAMinute() throws InterruptedException {
+    Thread.sleep(60_000);
+    return pictures();
+  }
+
+  /** Interrupts a thread once the cluster is at its step. */
+  static CompletableFuture<Void> interruptSoon(Thread training) {
+    return CompletableFuture.runAsync(
+        () -> {
+          LocalCluster.sleep(2000);
+          training.interrupt();
+        });
   }
 
   /** Saves in a listener, which throws nothing that is checked. */

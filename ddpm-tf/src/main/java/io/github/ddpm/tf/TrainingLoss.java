@@ -28,12 +28,17 @@ final class TrainingLoss {
   private final ModelConfig model;
   private final TrainingOptions options;
 
-  /** The seed and the step, [2]; the same with the part in it; position and size, [1] each. */
+  /** The seed and the step, [2]. */
   private final Operand<TInt64> batch;
 
+  /** The seed, and the step with the part in it, [2]. */
   private final Operand<TInt64> part;
+
+  /** Where in the batch the images begin, [1]. */
   private final Operand<TInt32> from;
-  private final Operand<TInt32> of;
+
+  /** How many images the batch has, [1]. */
+  private final Operand<TInt32> batchSize;
 
   /**
    * Prepares a loss.
@@ -50,7 +55,7 @@ final class TrainingLoss {
     batch = tf.concat(List.of(seed, element(randomness, 1)), tf.constant(0));
     part = tf.concat(List.of(seed, element(randomness, 2)), tf.constant(0));
     from = tf.dtypes.cast(element(randomness, 3), TInt32.class);
-    of = tf.dtypes.cast(element(randomness, 4), TInt32.class);
+    batchSize = tf.dtypes.cast(element(randomness, 4), TInt32.class);
   }
 
   /**
@@ -78,7 +83,7 @@ final class TrainingLoss {
             tf,
             errorWeights,
             tf.range(tf.squeeze(from), tf.squeeze(tf.math.add(from, count)), tf.constant(1)),
-            tf.squeeze(of),
+            tf.squeeze(batchSize),
             tf.random.statelessRandomUniform(tf.constant(new int[0]), seed(batch, 0)));
     Operand<TFloat32> epsilon = tf.random.statelessRandomNormal(shape, seed(part, 1));
     Operand<TFloat32> x = SchedulerOps.addNoise(tf, rows, images, epsilon, drawn);
@@ -145,8 +150,8 @@ final class TrainingLoss {
   /**
    * Returns the seed of a draw: (seed, step) with the number of the draw in the step's upper half.
    */
-  private Operand<TInt64> seed(Operand<TInt64> of, int draw) {
-    return tf.math.add(of, tf.constant(new long[] {0, (long) draw << 32}));
+  private Operand<TInt64> seed(Operand<TInt64> step, int draw) {
+    return tf.math.add(step, tf.constant(new long[] {0, (long) draw << 32}));
   }
 
   private Operand<TInt64> element(Operand<TInt64> vector, int index) {
