@@ -56,6 +56,12 @@ public final class SparkCluster implements Cluster.Provider {
     return new Opened(builder.getOrCreate());
   }
 
+  /** Returns where Hadoop finds a folder: of this machine, unless it is a URL. */
+  static String place(String out) {
+    // Hadoop takes paths as they are written, not as a URI has them: "%20" is no space to it.
+    return out.contains("://") ? out : "file://" + Path.of(out).toUri().getPath();
+  }
+
   private static final class Opened implements Cluster {
     private final SparkSession spark;
     private final List<SparkTraining> trainings = new ArrayList<>();
@@ -78,7 +84,7 @@ public final class SparkCluster implements Cluster.Provider {
         Format format,
         String out)
         throws IOException {
-      String folder = out.contains("://") ? out : Path.of(out).toUri().toString();
+      String folder = place(out);
       if (!out.contains("://") && Files.exists(Path.of(out))) {
         throw new IOException(out + " is there already; choose another --out");
       }
