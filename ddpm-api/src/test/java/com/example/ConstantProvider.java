@@ -11,11 +11,6 @@ import java.nio.file.Path;
 /** A provider as somebody else has it, outside of this library's packages. */
 public final class ConstantProvider implements PredictorProvider {
   @Override
-  public Precision fastestPrecision() {
-    return Precision.FLOAT32;
-  }
-
-  @Override
   public Predictor load(Path folder, Precision precision) {
     return new Constant();
   }

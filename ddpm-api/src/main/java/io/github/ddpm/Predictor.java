@@ -2,7 +2,6 @@ package io.github.ddpm;
 
 import static java.util.Objects.requireNonNull;
 
-import io.github.ddpm.spi.PredictorProvider;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
@@ -142,8 +141,7 @@ public interface Predictor extends AutoCloseable {
    * @throws IllegalStateException as that method does
    */
   static Predictor load(Path folder) throws IOException {
-    PredictorProvider provider = Predictors.provider();
-    return provider.load(folder, provider.fastestPrecision());
+    return Predictors.provider().load(folder, null);
   }
 
   /**
@@ -175,7 +173,8 @@ public interface Predictor extends AutoCloseable {
    */
   static Predictor load(Path folder, BetaSchedule schedule, PredictionType type)
       throws IOException {
-    return load(folder, schedule, type, Predictors.provider().fastestPrecision());
+    return Predictors.provider()
+        .load(folder, requireNonNull(schedule, "schedule"), requireNonNull(type, "type"), null);
   }
 
   /**
@@ -227,8 +226,7 @@ public interface Predictor extends AutoCloseable {
    * @throws IllegalStateException as that method does
    */
   static Predictor pretrained(String name) {
-    PredictorProvider provider = Predictors.provider();
-    return provider.pretrained(requireNonNull(name, "name"), provider.fastestPrecision());
+    return Predictors.provider().pretrained(requireNonNull(name, "name"), null);
   }
 
   /**

@@ -269,11 +269,6 @@ class PredictorsTest {
   /** Draws with a formula. */
   public static class Good implements PredictorProvider {
     @Override
-    public Precision fastestPrecision() {
-      return Precision.FLOAT32;
-    }
-
-    @Override
     public Predictor load(Path folder, Precision precision) {
       throw new AssertionError(folder);
     }

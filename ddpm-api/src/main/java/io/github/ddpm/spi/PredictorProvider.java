@@ -13,10 +13,11 @@ import java.nio.file.Path;
  * META-INF/services} and, if it is a module, in its {@code provides}.
  */
 public interface PredictorProvider {
-  /** Returns the precision that models run fastest in on this machine. */
-  Precision fastestPrecision();
-
-  /** Does what {@link Predictor#load(Path, Precision)} says. */
+  /**
+   * Does what {@link Predictor#load(Path, Precision)} says.
+   *
+   * @param precision null for the one that models run fastest in on this machine, here and below
+   */
   Predictor load(Path folder, Precision precision) throws IOException;
 
   /** Does what {@link Predictor#load(Path, BetaSchedule, PredictionType, Precision)} says. */

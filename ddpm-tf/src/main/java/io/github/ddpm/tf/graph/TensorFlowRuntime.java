@@ -1,9 +1,15 @@
 package io.github.ddpm.tf.graph;
 
+import com.google.common.collect.Streams;
+import com.google.common.util.concurrent.Uninterruptibles;
 import io.github.ddpm.Precision;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.net.URL;
+import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 import org.tensorflow.DeviceSpec;
@@ -17,6 +23,9 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.GPUOptions;
+import org.tensorflow.proto.GraphOptions;
+import org.tensorflow.proto.OptimizerOptions;
+import org.tensorflow.proto.RewriterConfig;
 import org.tensorflow.types.TFloat32;
 
 /**
@@ -40,7 +49,29 @@ import org.tensorflow.types.TFloat32;
  * </ul>
  */
 public final class TensorFlowRuntime {
+  private static final AtomicBoolean AHEAD = new AtomicBoolean();
+
   private TensorFlowRuntime() {}
+
+  /**
+   * Begins to load TensorFlow and our operations on a thread of its own, for whoever has other work
+   * to do before they are needed. What goes wrong is said to whoever needs them.
+   */
+  public static void loadAhead() {
+    if (AHEAD.getAndSet(true)) {
+      return;
+    }
+    Thread loading = new Thread(TensorFlowRuntime::loadAll, "loads TensorFlow");
+    loading.setDaemon(true);
+    // A process that ends while a native library is being initialized may end in a signal.
+    Thread waiting = new Thread(() -> Uninterruptibles.joinUninterruptibly(loading));
+    try {
+      Runtime.getRuntime().addShutdownHook(waiting);
+      loading.start();
+    } catch (IllegalStateException e) {
+      // The process is ending.
+    }
+  }
 
   /**
    * Makes a graph to build on; whoever makes one closes it.
@@ -67,8 +98,7 @@ public final class TensorFlowRuntime {
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
   public static Session session(Graph graph) {
-    load();
-    return new Session(graph, Config.PROTO);
+    return new Session(graph, hasOurs(graph) ? Config.AS_BUILT : Config.PROTO);
   }
 
   /**
@@ -169,6 +199,13 @@ public final class TensorFlowRuntime {
     }
   }
 
+  /** TensorFlow finds nothing to make faster in a graph of our operations, and takes 0.4 s. */
+  private static boolean hasOurs(Graph graph) {
+    return hasKernels()
+        && Streams.stream(graph.operations())
+            .anyMatch(operation -> operation.type().startsWith("Ddpm"));
+  }
+
   /** Loads TensorFlow, and refuses what must not fail in the initializer of a class. */
   private static void load() {
     threads();
@@ -177,6 +214,14 @@ public final class TensorFlowRuntime {
     }
     if (Library.LOADED.settings()) {
       Kernels.instructions();
+    }
+  }
+
+  private static void loadAll() {
+    try {
+      hasKernels();
+    } catch (RuntimeException | LinkageError e) {
+      // Whoever needs them gets the same.
     }
   }
 
@@ -203,6 +248,9 @@ public final class TensorFlowRuntime {
         settings = Kernels.loadSettings();
       } catch (IOException | UnsatisfiedLinkError e) {
         withoutSettings = e.getMessage();
+      }
+      if (settings) {
+        loadBeside();
       }
       try {
         // Any call loads it.
@@ -234,6 +282,36 @@ public final class TensorFlowRuntime {
       return new Loaded(settings, "");
     }
 
+    /**
+     * Loads TensorFlow's largest library on a thread of its own, because JavaCPP meanwhile looks
+     * for some twenty of CUDA, which takes as long.
+     */
+    private static void loadBeside() {
+      ClassLoader ours = TensorFlowRuntime.class.getClassLoader();
+      // A library belongs to the class loader that loads it, which must be the one that it is for.
+      if (ours == Loader.class.getClassLoader()
+          && ours == TensorFlow.class.getClassLoader()
+          && !has("-gpu")) {
+        Thread loading = new Thread(Library::loadLargest, "loads TensorFlow's library");
+        loading.setDaemon(true);
+        loading.start();
+      }
+    }
+
+    private static void loadLargest() {
+      try {
+        // The second one needs the first.
+        Path largest = null;
+        for (String name : List.of("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")) {
+          URL library = TensorFlowRuntime.class.getClassLoader().getResource(natives("") + name);
+          largest = Loader.cacheResource(library).toPath();
+        }
+        System.load(largest.toString());
+      } catch (IOException | RuntimeException | LinkageError e) {
+        // JavaCPP does without, and says what is wrong.
+      }
+    }
+
     /** TensorFlow says what it has to say at the first session of a process. */
     private static void openFirstSession() {
       try (Graph graph = new Graph();
@@ -246,10 +324,13 @@ public final class TensorFlowRuntime {
     /** Tells whether there are native libraries for this platform with that suffix. */
     static boolean has(String suffix) {
       // Asked of the class loader, because a class sees the resources of its own module alone.
-      String natives = "org/tensorflow/internal/c_api/" + Loader.getPlatform() + suffix + "/";
       ClassLoader loader = TensorFlowRuntime.class.getClassLoader();
       return Stream.of("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib", "tensorflow_cc.dll")
-          .anyMatch(library -> loader.getResource(natives + library) != null);
+          .anyMatch(library -> loader.getResource(natives(suffix) + library) != null);
+    }
+
+    private static String natives(String suffix) {
+      return "org/tensorflow/internal/c_api/" + Loader.getPlatform() + suffix + "/";
     }
 
     /** Returns what happened first: JavaCPP and class initialization wrap it. */
@@ -278,6 +359,16 @@ public final class TensorFlowRuntime {
             .setInterOpParallelismThreads(threads())
             // A GPU's memory is taken only as needed.
             .setGpuOptions(GPUOptions.newBuilder().setAllowGrowth(true))
+            .build();
+
+    /** Runs a graph as it is built. */
+    static final ConfigProto AS_BUILT =
+        PROTO.toBuilder()
+            .setGraphOptions(
+                GraphOptions.newBuilder()
+                    .setOptimizerOptions(
+                        OptimizerOptions.newBuilder().setOptLevel(OptimizerOptions.Level.L0))
+                    .setRewriteOptions(RewriterConfig.newBuilder().setDisableMetaOptimizer(true)))
             .build();
   }
 

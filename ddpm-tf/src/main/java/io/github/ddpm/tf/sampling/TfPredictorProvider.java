@@ -30,15 +30,11 @@ public final class TfPredictorProvider implements PredictorProvider {
   /** Those that were asked for so far. */
   private static final Map<Asked, Predictor> SHARED = new ConcurrentHashMap<>();
 
+  /** Its precision is null for the fastest. */
   private record Asked(String name, Precision precision) {}
 
   /** Makes a provider, for the service loader. */
   public TfPredictorProvider() {}
-
-  @Override
-  public Precision fastestPrecision() {
-    return TensorFlowRuntime.fastestPrecision();
-  }
 
   @Override
   public Predictor load(Path folder, Precision precision) throws IOException {
@@ -49,6 +45,7 @@ public final class TfPredictorProvider implements PredictorProvider {
   public Predictor load(
       Path folder, BetaSchedule schedule, PredictionType type, Precision precision)
       throws IOException {
+    loadTensorFlow(folder);
     try (ModelFolder saved = ModelFolder.read(folder, schedule, type)) {
       return open(folder, saved, precision);
     }
@@ -62,12 +59,16 @@ public final class TfPredictorProvider implements PredictorProvider {
         "name must be one of %s, got %s",
         String.join(", ", NAMES),
         Excerpt.of(name));
+    // To know the fastest takes TensorFlow, so whoever names none doesn't wait for that here.
+    boolean fastest = precision == null || precision == TensorFlowRuntime.fastestPrecision();
+    Precision used = fastest ? null : precision;
     return SHARED.computeIfAbsent(
-        new Asked(name, precision),
-        asked -> pretrained(TfPredictorProvider.class::getResourceAsStream, name, precision));
+        new Asked(name, used),
+        asked -> pretrained(TfPredictorProvider.class::getResourceAsStream, name, used));
   }
 
   private static Predictor open(Path folder, Precision precision) throws IOException {
+    loadTensorFlow(folder);
     try (ModelFolder saved = ModelFolder.read(folder)) {
       return open(folder, saved, precision);
     }
@@ -75,8 +76,16 @@ public final class TfPredictorProvider implements PredictorProvider {
 
   private static Predictor open(Path folder, ModelFolder saved, Precision precision)
       throws IOException {
-    SamplingMemory.check(folder, saved, precision);
-    return new TfPredictor(saved.config(), saved.weights().source(), precision);
+    Precision used = precision == null ? TensorFlowRuntime.fastestPrecision() : precision;
+    SamplingMemory.check(folder, saved, used);
+    return new TfPredictor(saved.config(), saved.weights().source(), used);
+  }
+
+  /** TensorFlow is loaded while the files are read, unless there are none. */
+  private static void loadTensorFlow(Path folder) {
+    if (Files.isDirectory(folder)) {
+      TensorFlowRuntime.loadAhead();
+    }
   }
 
   /**
