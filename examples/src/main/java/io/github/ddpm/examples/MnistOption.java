@@ -14,7 +14,7 @@ import picocli.CommandLine.Option;
 /** The commands that read MNIST have this in common: the option, and what they read. */
 final class MnistOption {
   /** This logger is told before each file is downloaded. */
-  private static final Logger DOWNLOADS = Logger.getLogger("io.github.ddpm.tf.data");
+  private static final Logger DOWNLOADS = Logger.getLogger("io.github.ddpm.tf.net");
 
   @Option(
       names = "--data",
