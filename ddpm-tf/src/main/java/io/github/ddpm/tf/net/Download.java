@@ -268,7 +268,7 @@ public record Download(List<URI> mirrors, int rounds, Http http, Duration pause,
         if (status == HttpURLConnection.HTTP_PARTIAL || status == RANGE_NOT_SATISFIABLE) {
           part.delete();
         }
-        throw new StatusException(status);
+        throw new StatusException(status, source, connection);
       }
       long stated = length(connection);
       long known = content.length().orElse(stated);

@@ -15,6 +15,7 @@ import java.lang.System.Logger.Level;
 import java.net.HttpURLConnection;
 import java.net.URI;
 import java.net.URLEncoder;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -149,7 +150,7 @@ public final class Hub {
     HttpURLConnection connection = http().get(address, Map.of("Accept", "application/json"));
     try {
       if (connection.getResponseCode() != HttpURLConnection.HTTP_OK) {
-        throw new StatusException(connection.getResponseCode());
+        throw new StatusException(connection.getResponseCode(), address, connection);
       }
       return body(connection);
     } finally {
@@ -210,15 +211,20 @@ public final class Hub {
         }
       }
       transfer.receive(model, listener);
+      transfer.show(model);
+      cache.setCommit(revision, listing.commit());
+      return cache.snapshot(listing.commit());
+    } catch (FileSystemException e) {
+      throw new IOException("cannot keep downloads in " + cache.folder() + ": " + e, e);
     } catch (IOException e) {
-      if (e.getCause() instanceof StatusException status && status.isLasting()) {
+      // A server that only stores files knows nothing of who may have them.
+      if (e.getCause() instanceof StatusException status
+          && status.isLasting()
+          && !status.isFromElsewhere()) {
         throw refused(status, name, revision);
       }
       throw e;
     }
-    transfer.show(model);
-    cache.setCommit(revision, listing.commit());
-    return cache.snapshot(listing.commit());
   }
 
   /** Says what the user can do about it. */

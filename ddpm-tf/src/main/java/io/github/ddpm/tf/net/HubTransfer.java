@@ -70,12 +70,16 @@ record HubTransfer(
           file.getKey(),
           entry.content(),
           cache.blob(entry),
-          bytes -> {
-            if (!listener.received(before + Math.min(bytes, entry.size()), all)) {
-              throw new CancellationException("the download of " + name + " was canceled");
-            }
-          });
+          bytes -> tell(listener, before + Math.min(bytes, entry.size()), all));
       done += entry.size();
+      // Somebody else may have downloaded it meanwhile.
+      tell(listener, done, total);
+    }
+  }
+
+  private void tell(HubListener listener, long bytes, long total) {
+    if (!listener.received(bytes, total)) {
+      throw new CancellationException("the download of " + name + " was canceled");
     }
   }
 

@@ -1,6 +1,8 @@
 package io.github.ddpm.tf.net;
 
 import java.io.IOException;
+import java.net.HttpURLConnection;
+import java.net.URI;
 
 /** A server's answer that is no success. */
 final class StatusException extends IOException {
@@ -11,9 +13,21 @@ final class StatusException extends IOException {
 
   private final int status;
 
-  StatusException(int status) {
-    super("HTTP status " + status);
+  /** Whether it is that of a server that the one which was asked had sent us to. */
+  private final boolean isFromElsewhere;
+
+  StatusException(int status, URI asked, HttpURLConnection answered) {
+    this(status, asked.getAuthority(), answered.getURL().getAuthority());
+  }
+
+  private StatusException(int status, String asked, String answered) {
+    super("HTTP status " + status + (answered.equals(asked) ? "" : " from " + answered));
     this.status = status;
+    isFromElsewhere = !answered.equals(asked);
+  }
+
+  boolean isFromElsewhere() {
+    return isFromElsewhere;
   }
 
   int status() {

@@ -257,6 +257,24 @@ class HubDistrustTest {
     }
   }
 
+  @Test
+  void theStoresRefusalIsNotTheHubs() {
+    server.answer(server.stored(WEIGHTS), FakeHub.status(403));
+    assertThatIOException()
+        .isThrownBy(() -> fetch("main"))
+        .withMessageStartingWith("cannot download ")
+        .withMessageContaining(FakeHub.at(WEIGHTS) + ": HTTP status 403 from ");
+  }
+
+  @Test
+  void saysThatTheCacheCannotBeWritten() throws IOException {
+    Path file = Files.createFile(cache.resolve("file"));
+    assertThatIOException()
+        .isThrownBy(() -> server.hub(file, false, "").fetch(FakeHub.NAME, "main", FakeHub.all()))
+        .withMessageStartingWith(
+            "cannot keep downloads in " + file.resolve("models--owner--tiny-model") + ": ");
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"model", "../b", "a/..", "a/b/c", "a--b/c", "a b/c", "/b", "a/", "a/b?c"})
   void refusesWhatIsNoName(String name) {

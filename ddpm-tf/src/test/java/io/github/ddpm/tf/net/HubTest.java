@@ -246,6 +246,18 @@ class HubTest {
   }
 
   @Test
+  void tellsOfFilesThatAreTheSame() throws IOException {
+    server.files().put("scheduler/scheduler_config.json", server.files().get("unet/config.json"));
+    List<Long> left = new ArrayList<>();
+    hub().fetch(FakeHub.NAME, "main", (bytes, total) -> left.add(total - bytes));
+    assertThat(left).endsWith(0L);
+    assertThat(server.requests)
+        .filteredOn(request -> request.endsWith("config.json"))
+        .as("one of the two")
+        .hasSize(1);
+  }
+
+  @Test
   void aListenerEndsIt() throws IOException {
     assertThatThrownBy(() -> hub().fetch(FakeHub.NAME, "main", (bytes, total) -> bytes < 20_000))
         .isInstanceOf(CancellationException.class)
