@@ -22,6 +22,11 @@ public final class ConstantProvider implements PredictorProvider {
   }
 
   @Override
+  public Predictor fromHub(String name, String revision, Precision precision) {
+    return new Constant();
+  }
+
+  @Override
   public Predictor pretrained(String name, Precision precision) {
     return new Constant();
   }

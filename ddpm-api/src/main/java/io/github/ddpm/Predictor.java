@@ -210,6 +210,68 @@ public interface Predictor extends AutoCloseable {
   }
 
   /**
+   * Opens what is newest of a model on a hub, in the precision that is fastest on this machine; see
+   * {@link #fromHub(String, String, Precision)}.
+   *
+   * @param name as there
+   * @throws IOException as that method does
+   * @throws IllegalArgumentException as that method does
+   * @throws IllegalStateException as that method does
+   */
+  static Predictor fromHub(String name) throws IOException {
+    return fromHub(name, "main");
+  }
+
+  /**
+   * Opens a model on a hub in the precision that is fastest on this machine; see {@link
+   * #fromHub(String, String, Precision)}.
+   *
+   * @param name as there
+   * @param revision as there
+   * @throws IOException as that method does
+   * @throws IllegalArgumentException as that method does
+   * @throws IllegalStateException as that method does
+   */
+  static Predictor fromHub(String name, String revision) throws IOException {
+    PredictorProvider provider = Predictors.provider();
+    return provider.fromHub(
+        requireNonNull(name, "name"),
+        requireNonNull(revision, "revision"),
+        provider.fastestPrecision());
+  }
+
+  /**
+   * Opens a model that the hub of Hugging Face has, as {@link #load(Path, Precision)} opens it. Its
+   * files are downloaded over HTTPS, checked against the sizes and checksums that the hub has of
+   * them, and kept; a download that broke off goes on where it was. Nothing in them is run.
+   *
+   * <p>They are kept where Python's huggingface_hub keeps them and in its layout, so that neither
+   * downloads what the other has. The environment variables are Python's too: {@code HF_HUB_CACHE}
+   * or {@code HF_HOME} say where that is ({@code ~/.cache/huggingface/hub} unless set), {@code
+   * HF_TOKEN} is for models that not everybody may have, {@code HF_ENDPOINT} names another hub, and
+   * with {@code HF_HUB_OFFLINE=1} nothing is asked for.
+   *
+   * @param name {@code owner/name}
+   * @param revision a branch or tag, such as {@code main}: the hub is asked which commit that is,
+   *     and what was kept of it is opened if it can't be reached; or a commit of 40 digits, which
+   *     is always the same and needs no network once it is kept
+   * @param precision what to compute in, whatever the weights are stored in
+   * @throws IOException if the hub doesn't give the model, the connection breaks time and again,
+   *     what arrives is not what the hub says that it is, or it isn't a model that can be opened;
+   *     the message says which and what to do
+   * @throws IllegalArgumentException if that can be no name, no revision, or no value of one of the
+   *     environment variables
+   * @throws IllegalStateException as {@link #load(Path, Precision)} does
+   */
+  static Predictor fromHub(String name, String revision, Precision precision) throws IOException {
+    return Predictors.provider()
+        .fromHub(
+            requireNonNull(name, "name"),
+            requireNonNull(revision, "revision"),
+            requireNonNull(precision, "precision"));
+  }
+
+  /**
    * Opens the model {@code digits}; see {@link #pretrained(String)}.
    *
    * @throws IllegalStateException as that method does

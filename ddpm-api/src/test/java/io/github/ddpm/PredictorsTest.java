@@ -46,6 +46,9 @@ class PredictorsTest {
             Predictor::pretrained,
             () -> Predictor.pretrained("digits-4"),
             () -> Predictor.pretrained("digits", Precision.FLOAT32),
+            () -> Predictor.fromHub("owner/name"),
+            () -> Predictor.fromHub("owner/name", "main"),
+            () -> Predictor.fromHub("owner/name", "main", Precision.FLOAT32),
             () -> Predictor.load(folder),
             () -> Predictor.load(folder, Precision.FLOAT32),
             () -> Predictor.load(folder, BetaSchedule.linear(), PredictionType.EPSILON),
@@ -277,6 +280,11 @@ class PredictorsTest {
     public Predictor load(
         Path folder, BetaSchedule schedule, PredictionType type, Precision precision) {
       throw new AssertionError(folder);
+    }
+
+    @Override
+    public Predictor fromHub(String name, String revision, Precision precision) {
+      throw new AssertionError(name);
     }
 
     @Override

@@ -8,9 +8,9 @@ import java.io.IOException;
 import java.nio.file.Path;
 
 /**
- * Runs models: what stands behind {@link Predictor#load} and {@link Predictor#pretrained}. The
- * {@link java.util.ServiceLoader} finds it, so a jar that has one names it in {@code
- * META-INF/services} and, if it is a module, in its {@code provides}.
+ * Runs models: what stands behind {@link Predictor#load}, {@link Predictor#fromHub} and {@link
+ * Predictor#pretrained}. The {@link java.util.ServiceLoader} finds it, so a jar that has one names
+ * it in {@code META-INF/services} and, if it is a module, in its {@code provides}.
  */
 public interface PredictorProvider {
   /**
@@ -23,6 +23,9 @@ public interface PredictorProvider {
   /** Does what {@link Predictor#load(Path, BetaSchedule, PredictionType, Precision)} says. */
   Predictor load(Path folder, BetaSchedule schedule, PredictionType type, Precision precision)
       throws IOException;
+
+  /** Does what {@link Predictor#fromHub(String, String, Precision)} says. */
+  Predictor fromHub(String name, String revision, Precision precision) throws IOException;
 
   /** Does what {@link Predictor#pretrained(String, Precision)} says. */
   Predictor pretrained(String name, Precision precision);

@@ -9,17 +9,19 @@ import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
 import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.graph.UNet;
+import io.github.ddpm.tf.net.Hub;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.tensorflow.ndarray.FloatNdArray;
 import org.tensorflow.ndarray.NdArrays;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 
-/** Models and arrays on disk: converted, read and written without a network that runs. */
+/** Models and arrays on disk: fetched, converted, read and written without a network that runs. */
 public final class ModelFiles {
   private ModelFiles() {}
 
@@ -39,6 +41,26 @@ public final class ModelFiles {
     Storage(DType type) {
       this.type = type;
     }
+  }
+
+  /**
+   * Downloads a model of a hub as {@link io.github.ddpm.Predictor#fromHub(String, String,
+   * io.github.ddpm.Precision)} does, and tells how far it has come.
+   *
+   * @param name as there
+   * @param revision as there
+   * @param listener is told when more has arrived, and returns whether to go on
+   * @return a folder for {@link io.github.ddpm.Predictor#load(Path)}, {@link Trainer#fineTune} or
+   *     {@link #convert(Path, Path, Storage)}; it is the hub's cache, so don't write to it
+   * @throws IOException as there
+   * @throws IllegalArgumentException as there
+   * @throws java.util.concurrent.CancellationException if the listener doesn't want to go on; the
+   *     next call goes on from there
+   */
+  public static Path fetch(String name, String revision, Predicate<FetchProgress> listener)
+      throws IOException {
+    return Hub.ofEnvironment()
+        .fetch(name, revision, (bytes, total) -> listener.test(new FetchProgress(bytes, total)));
   }
 
   /**

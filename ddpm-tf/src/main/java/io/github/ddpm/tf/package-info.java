@@ -10,6 +10,7 @@
  *       (noise, loss and optimizer), {@code TrainingFolder} (what is saved) and {@code Batches}.
  *   <li>{@code tf.sampling}: {@code TfPredictor}, of which each row of a sampler's table is one run
  *       of {@code SamplingGraph}.
+ *   <li>{@code tf.net}: downloads, and models of a hub.
  *   <li>{@code tf.files}: the folders of diffusers. A network asks a {@code WeightSource} for its
  *       weights as it is built, so nobody else has to know which it has.
  *   <li>{@link io.github.ddpm.tf.graph}: the network and the arithmetic of diffusion as graph

@@ -76,7 +76,8 @@ final class Commands {
   /**
    * Opens a model that {@code --model} names.
    *
-   * @param model its folder, or the name of one in the library; null for {@code digits} there
+   * @param model its folder, the name of one in the library, or of one on a hub; null for {@code
+   *     digits} in the library
    * @param precision null for the one that is fastest on this machine
    */
   static Predictor open(Path model, Precision precision) throws IOException {
@@ -84,8 +85,9 @@ final class Commands {
       String name = nameInLibrary(model);
       return precision == null ? Predictor.pretrained(name) : Predictor.pretrained(name, precision);
     }
-    checkThere(model, ", or " + LIBRARY);
-    return precision == null ? Predictor.load(model) : Predictor.load(model, precision);
+    Path folder = ModelOnHub.local(model);
+    checkThere(folder, ", or " + LIBRARY);
+    return precision == null ? Predictor.load(folder) : Predictor.load(folder, precision);
   }
 
   /** Tells whether {@code --model} names none, or one in the library. */
@@ -106,10 +108,11 @@ final class Commands {
   static Predictor open(
       Path model, BetaSchedule schedule, PredictionType prediction, Precision precision)
       throws IOException {
-    checkThere(model, "");
+    Path folder = ModelOnHub.local(model);
+    checkThere(folder, "");
     return precision == null
-        ? Predictor.load(model, schedule, prediction)
-        : Predictor.load(model, schedule, prediction, precision);
+        ? Predictor.load(folder, schedule, prediction)
+        : Predictor.load(folder, schedule, prediction, precision);
   }
 
   static void checkThere(Path model, String otherwise) {

@@ -26,7 +26,11 @@ import picocli.CommandLine.Spec;
 public final class GenerateImages extends GenerateCommand {
   private static final String OWN = "own";
 
-  @Option(names = "--model", required = true, description = "folder of the model")
+  @Option(
+      names = "--model",
+      required = true,
+      description =
+          "folder of the model, or hub:OWNER/NAME or hub:OWNER/NAME@REVISION for one on a hub")
   private Path model;
 
   @Option(
@@ -120,7 +124,13 @@ public final class GenerateImages extends GenerateCommand {
     try (Cluster cluster = Cluster.open(spark)) {
       List<String> arguments = new ArrayList<>(spec.commandLine().getParseResult().originalArgs());
       arguments.addAll(List.of("--seed", String.valueOf(seed)));
-      cluster.draw(model, precision(), arguments.toArray(new String[0]), count(), written, where);
+      cluster.draw(
+          ModelOnHub.local(model),
+          precision(),
+          arguments.toArray(new String[0]),
+          count(),
+          written,
+          where);
     }
     report(where, seed, start);
     return 0;

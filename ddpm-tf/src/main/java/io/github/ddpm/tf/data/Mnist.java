@@ -1,5 +1,6 @@
 package io.github.ddpm.tf.data;
 
+import io.github.ddpm.tf.net.Download;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;

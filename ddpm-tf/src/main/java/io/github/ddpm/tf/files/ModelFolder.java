@@ -10,10 +10,12 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * A model on disk, in the layout of diffusers: {@code model_index.json}, {@code unet/config.json},
@@ -107,13 +109,7 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
   private static ModelFolder read(Snapshot files, Configs configs) throws IOException {
     boolean done = false;
     try {
-      for (String name : LATENT) {
-        if (files.hasFolder(name)) {
-          throw new IOException(
-              files.path(name)
-                  + ": not supported: a model of pixels has a unet and a scheduler and no more");
-        }
-      }
+      checkOfPixels(files);
       ModelConfig config = configs.read(files);
       WeightFiles weights = WeightFiles.find(files, unet(files));
       done = true;
@@ -128,6 +124,38 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
         files.close();
       }
     }
+  }
+
+  private static void checkOfPixels(Listing files) throws IOException {
+    for (String name : LATENT) {
+      if (files.hasFolder(name)) {
+        throw new IOException(
+            files.path(name)
+                + ": not supported: a model of pixels has a unet and a scheduler and no more");
+      }
+    }
+  }
+
+  /**
+   * Chooses the files that {@link #read(Path)} would read of those that there are. A scheduler may
+   * be missing, as its network may have been saved alone.
+   *
+   * @return their names, that of the weights last, which may be an index of further files: {@link
+   *     WeightFiles#listedIn}
+   * @throws IOException if it is a model of another kind, or has no network
+   */
+  public static List<String> choose(Listing files) throws IOException {
+    checkOfPixels(files);
+    String network = unet(files);
+    String config = network + UNET_CONFIG;
+    if (!files.has(config)) {
+      throw new IOException(files.path(config) + ": not a model folder: this file is missing");
+    }
+    String scheduler = part(files, SCHEDULER, SCHEDULER_CONFIG) + SCHEDULER_CONFIG;
+    List<String> names = new ArrayList<>();
+    Stream.of(INDEX, scheduler).filter(files::has).forEach(names::add);
+    names.addAll(List.of(config, WeightFiles.name(files, network)));
+    return names;
   }
 
   /** Says what to do where a network is alone, or one of several. */
@@ -178,7 +206,7 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
   }
 
   /** Returns the folder of the network, with a slash; nothing for the model's own. */
-  private static String unet(Snapshot files) {
+  private static String unet(Listing files) {
     return part(files, UNET, UNET_CONFIG);
   }
 
@@ -186,7 +214,7 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
    * Returns the sub-folder of that name, with a slash, or nothing, for the folder itself, where
    * diffusers would look next.
    */
-  private static String part(Snapshot files, String name, String file) {
+  private static String part(Listing files, String name, String file) {
     return files.hasFolder(name) || !files.has(file) ? name + "/" : "";
   }
 

@@ -21,7 +21,7 @@ import java.util.stream.Stream;
  * meanwhile: each is opened once, and read by its channel. It is not thread-safe; whoever opens one
  * closes it.
  */
-public final class Snapshot implements Closeable {
+public final class Snapshot implements Listing, Closeable {
   private static final System.Logger LOG = System.getLogger(Snapshot.class.getName());
 
   /** Loading a model checks its files unless this system property is {@code false}. */
@@ -237,34 +237,26 @@ public final class Snapshot implements Closeable {
         && (Files.exists(root.resolve(Checksums.FILE)) || !Saves.newestFirst(root).isEmpty());
   }
 
-  /** Returns where a file is, for messages. */
+  @Override
   public Path path(String name) {
     return root.resolve(name);
   }
 
-  /**
-   * Tells whether there is a file.
-   *
-   * @param name with the names of its folders
-   */
-  boolean has(String name) {
+  @Override
+  public boolean has(String name) {
     return sums.map(listed -> listed.containsKey(name))
         .orElseGet(() -> Files.exists(root.resolve(name)));
   }
 
-  /** Tells whether there is a folder. */
-  boolean hasFolder(String name) {
+  @Override
+  public boolean hasFolder(String name) {
     return sums.map(
             listed -> listed.keySet().stream().anyMatch(file -> file.startsWith(name + "/")))
         .orElseGet(() -> Files.isDirectory(root.resolve(name)));
   }
 
-  /**
-   * Returns the names of the files in a folder, sorted.
-   *
-   * @param folder with a slash at its end; empty for the files that are in none
-   */
-  List<String> names(String folder) throws IOException {
+  @Override
+  public List<String> names(String folder) throws IOException {
     if (sums.isPresent()) {
       return sums.get().keySet().stream()
           .filter(name -> name.lastIndexOf('/') == folder.length() - 1 && name.startsWith(folder))

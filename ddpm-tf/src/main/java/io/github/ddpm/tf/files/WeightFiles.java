@@ -12,7 +12,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.tensorflow.ndarray.Shape;
 
 /**
@@ -26,6 +28,7 @@ public final class WeightFiles {
   static final String NAME = "diffusion_pytorch_model.safetensors";
 
   private static final String STEM = "diffusion_pytorch_model.";
+  private static final String INDEX = ".index";
   private static final String JSON = ".json";
 
   /** What the names of all weights begin with where a network was saved inside of another. */
@@ -54,20 +57,59 @@ public final class WeightFiles {
    * @throws IOException if they are not there; the message names the file and what is wrong
    */
   static WeightFiles find(Snapshot files, String folder) throws IOException {
+    String name = name(files, folder);
+    ArrayFormat format = format(name);
+    Path file = files.path(name);
+    return new WeightFiles(
+        file,
+        renamed(
+            file,
+            isIndex(name) ? shards(files, folder, name, format) : format.list(files.file(name))));
+  }
+
+  /**
+   * Returns the name of the file that has the weights of a network, or lists those that do.
+   *
+   * @param folder the network's, with a slash at its end, or empty
+   * @throws IOException if there is none, or more than one to choose from
+   */
+  static String name(Listing files, String folder) throws IOException {
     for (ArrayFormat format : ArrayFormat.values()) {
       Optional<String> name = choose(files, folder, format);
       if (name.isPresent()) {
-        Path file = files.path(name.get());
-        return new WeightFiles(
-            file,
-            renamed(
-                file,
-                name.get().endsWith(JSON)
-                    ? shards(files, folder, name.get(), format)
-                    : format.list(files.file(name.get()))));
+        return name.get();
       }
     }
     throw new IOException(files.path(folder + NAME) + ": this file is missing");
+  }
+
+  /** Tells whether a file of weights only lists those that have them. */
+  public static boolean isIndex(String name) {
+    return name.endsWith(JSON);
+  }
+
+  /** Returns the format of a file of weights, or of those that it lists. */
+  private static ArrayFormat format(String name) {
+    String file = name.substring(name.lastIndexOf('/') + 1);
+    return Stream.of(ArrayFormat.values())
+        .filter(
+            format ->
+                isIndex(file)
+                    ? file.startsWith(STEM + format.extension() + INDEX)
+                    : file.endsWith("." + format.extension()))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  /**
+   * Returns the names of the files that an index lists, each once, without the folder that they and
+   * it are in.
+   *
+   * @param name of the index, wherever it is
+   * @throws IOException if it is no index, or names something that isn't beside it
+   */
+  public static Set<String> listedIn(Path index, String name) throws IOException {
+    return new TreeSet<>(places(index, Json.read(index), format(name)).values());
   }
 
   /**
@@ -202,10 +244,10 @@ public final class WeightFiles {
    *
    * @return empty if there is none of that format
    */
-  private static Optional<String> choose(Snapshot files, String folder, ArrayFormat format)
+  private static Optional<String> choose(Listing files, String folder, ArrayFormat format)
       throws IOException {
     String name = STEM + format.extension();
-    String index = name + ".index";
+    String index = name + INDEX;
     for (String whole : List.of(folder + name, folder + index + JSON)) {
       if (files.has(whole)) {
         return Optional.of(whole);
@@ -234,23 +276,11 @@ public final class WeightFiles {
   private static Map<String, StoredArray> shards(
       Snapshot files, String folder, String index, ArrayFormat format) throws IOException {
     Path indexFile = files.path(index);
-    JsonNode places = Json.read(files, index).path("weight_map");
-    if (!places.isObject() || places.isEmpty()) {
-      throw new IOException(indexFile + ": needs a weight_map that names files");
-    }
     Map<String, Map<String, StoredArray>> shards = new TreeMap<>();
     Map<String, StoredArray> arrays = new LinkedHashMap<>();
-    for (Map.Entry<String, JsonNode> place : places.properties()) {
-      String name = place.getValue().asText();
-      // Only files beside the index: a name from a file must not lead elsewhere.
-      if (!name.matches("[\\w.-]{1,200}") || !name.endsWith("." + format.extension())) {
-        throw new IOException(
-            indexFile
-                + ": weight_map must name ."
-                + format.extension()
-                + " files beside it, got "
-                + Excerpt.of(name));
-      }
+    for (Map.Entry<String, String> place :
+        places(indexFile, Json.read(files, index), format).entrySet()) {
+      String name = place.getValue();
       Path file = files.path(folder + name);
       if (!shards.containsKey(name)) {
         if (!files.has(folder + name)) {
@@ -275,5 +305,29 @@ public final class WeightFiles {
       }
     }
     return arrays;
+  }
+
+  /** Returns the name of the file that has each weight, by the names of the weights. */
+  private static Map<String, String> places(Path index, JsonNode json, ArrayFormat format)
+      throws IOException {
+    JsonNode map = json.path("weight_map");
+    if (!map.isObject() || map.isEmpty()) {
+      throw new IOException(index + ": needs a weight_map that names files");
+    }
+    Map<String, String> places = new LinkedHashMap<>();
+    for (Map.Entry<String, JsonNode> place : map.properties()) {
+      String name = place.getValue().asText();
+      // Only files beside the index: a name from a file must not lead elsewhere.
+      if (!name.matches("[\\w.-]{1,200}") || !name.endsWith("." + format.extension())) {
+        throw new IOException(
+            index
+                + ": weight_map must name ."
+                + format.extension()
+                + " files beside it, got "
+                + Excerpt.of(name));
+      }
+      places.put(place.getKey(), name);
+    }
+    return places;
   }
 }

@@ -13,6 +13,7 @@ import io.github.ddpm.spi.ForwardingPredictor;
 import io.github.ddpm.spi.PredictorProvider;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
+import io.github.ddpm.tf.net.Hub;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -49,6 +50,11 @@ public final class TfPredictorProvider implements PredictorProvider {
     try (ModelFolder saved = ModelFolder.read(folder, schedule, type)) {
       return open(folder, saved, precision);
     }
+  }
+
+  @Override
+  public Predictor fromHub(String name, String revision, Precision precision) throws IOException {
+    return open(Hub.ofEnvironment().fetch(name, revision, (bytes, total) -> true), precision);
   }
 
   /** Returns a model, loaded when it is first asked for in that precision. */

@@ -8,6 +8,7 @@ import com.google.common.hash.Hashing;
 import com.google.common.util.concurrent.Uninterruptibles;
 import com.sun.net.httpserver.HttpHandler;
 import com.sun.net.httpserver.HttpServer;
+import io.github.ddpm.tf.net.Download;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -234,7 +235,7 @@ class DownloadTest {
   private Download limited(String... paths) {
     Download download = download(3, paths);
     return new Download(
-        download.mirrors(), 3, download.timeout(), Duration.ZERO, Duration.ofSeconds(1));
+        download.mirrors(), 3, Duration.ofSeconds(1), Duration.ZERO, Duration.ofSeconds(1));
   }
 
   @Test
@@ -290,7 +291,7 @@ class DownloadTest {
     assertWhole();
     assertThatIOException()
         .isThrownBy(() -> download(3, "/a/").fetch("other.gz", SHA256, folder))
-        .withMessageEndingWith("/a/other.gz: java.io.IOException: HTTP status 404");
+        .withMessageEndingWith("/a/other.gz: HTTP status 404");
   }
 
   @Test
