@@ -233,11 +233,8 @@ public interface Predictor extends AutoCloseable {
    * @throws IllegalStateException as that method does
    */
   static Predictor fromHub(String name, String revision) throws IOException {
-    PredictorProvider provider = Predictors.provider();
-    return provider.fromHub(
-        requireNonNull(name, "name"),
-        requireNonNull(revision, "revision"),
-        provider.fastestPrecision());
+    return Predictors.provider()
+        .fromHub(requireNonNull(name, "name"), requireNonNull(revision, "revision"), null);
   }
 
   /**
