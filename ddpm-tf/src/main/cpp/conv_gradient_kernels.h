@@ -56,33 +56,50 @@ void CopyGradient(const Plan& plan, const T* image, int v, int h, long from, lon
   }
 }
 
-// Adds up source x gradient over pixels: [kGradientUnits, kBlock].
-template <typename A>
-inline void SumPixels(const float* source, long source_row, const float* gradient, long columns, long rows, float* sums) {
-  Vector acc[kGradientUnits][kVectors] = {};
+// Units of source channels whose gradients are computed together with those of so many taps: as many sums as there are
+// registers for, because all of them meet a pixel of the gradient that is loaded once.
+constexpr int GradientUnits(int taps) { return kManyRegisters ? (taps == 1 ? 8 : 4) : (taps == 1 ? 4 : 2); }
+constexpr int kMostSums = 12;  // of taps by units
+
+// Adds up source x gradient over pixels: [kTaps, units, kBlock].
+template <typename A, int kTaps>
+void SumPixels(const float* source, const long* offsets, long source_row, const float* gradient, long columns, long rows,
+               float* sums) {
+  constexpr int kCount = GradientUnits(kTaps);
+  static_assert(kTaps * kCount <= kMostSums && kUnits % kCount == 0, "");
+  Vector acc[kTaps][kCount][kVectors] = {};
   for (long r = 0; r < rows; r++) {
-    const float* x = source + r * source_row;
-    for (long c = 0; c < columns; c++, x += kUnits, gradient += kBlock) {
+    const float* x[kTaps];
+    for (int t = 0; t < kTaps; t++) {
+      x[t] = source + r * source_row + offsets[t];
+    }
+    for (long c = 0; c < columns; c++, gradient += kBlock) {
       Vector g[kVectors];
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; v++) {
         g[v] = *reinterpret_cast<const AlignedVector*>(gradient + v * kLanes);
       }
+#pragma GCC unroll 3
+      for (int t = 0; t < kTaps; t++) {
 #pragma GCC unroll 8
-      for (int u = 0; u < kGradientUnits; u++) {
-        float unit = x[u];
+        for (int u = 0; u < kCount; u++) {
+          float unit = x[t][c * kUnits + u];
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; v++) {
-          acc[u][v] = A::Add(acc[u][v], unit, g[v]);
+          for (int v = 0; v < kVectors; v++) {
+            acc[t][u][v] = A::Add(acc[t][u][v], unit, g[v]);
+          }
         }
       }
     }
   }
+#pragma GCC unroll 3
+  for (int t = 0; t < kTaps; t++) {
 #pragma GCC unroll 8
-  for (int u = 0; u < kGradientUnits; u++) {
+    for (int u = 0; u < kCount; u++) {
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; v++) {
-      *reinterpret_cast<AlignedVector*>(sums + u * kBlock + v * kLanes) = acc[u][v];
+      for (int v = 0; v < kVectors; v++) {
+        *reinterpret_cast<AlignedVector*>(sums + (t * kCount + u) * kBlock + v * kLanes) = acc[t][u][v];
+      }
     }
   }
 }
@@ -115,6 +132,22 @@ inline void SumPixelsNarrow(const float* source, long source_row, const float* g
   }
 }
 
+// Adds [channels, count] of rows of kBlock to rows of so many weights.
+inline void AddSums(const float* sums, long channels, long count, long row, float* weights) {
+  for (long i = 0; i < channels; i++, sums += kBlock, weights += row) {
+    if (count == kBlock) {
+      for (int c = 0; c < kBlock; c += kLanes) {
+        StoreVector(weights + c, LoadVector(weights + c) + LoadVector(sums + c));
+      }
+      continue;
+    }
+DDPM_INDEPENDENT
+    for (long c = 0; c < count; c++) {
+      weights[c] += sums[c];
+    }
+  }
+}
+
 template <typename T>
 bool Gradient(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
   using A = Arithmetic<T>;
@@ -136,7 +169,7 @@ bool Gradient(const ConvWeights<T>& op, long from, long to, float* weights, floa
   if (copy == nullptr || gradient == nullptr || line == nullptr) {
     return false;
   }
-  alignas(64) float sums[kGradientUnits * kBlock];
+  alignas(64) float sums[kMostSums * kBlock];
   for (long image = from; image < to; image++) {
     const T* output = op.gradient + image * plan.height * plan.width * plan.channels;
     for (long first = 0; first < plan.rows; first += most_rows) {
@@ -167,22 +200,20 @@ bool Gradient(const ConvWeights<T>& op, long from, long to, float* weights, floa
                   }
                 }
               }
-              for (int t = 0; t < taps.count && !narrow; t++) {
-                for (int u = 0; u < band.units(sb); u += kGradientUnits) {
-                  SumPixels<A>(copy + sb * band.block + taps.offsets[t] + u, band.row,
-                               gradient + b * rows * columns * kBlock, columns, rows, sums);
-                  for (int k = 0; k < kernels; k++) {
-                    if ((taps.weights[t] >> k & 1) == 0) {
-                      continue;
-                    }
-                    const long channel = sb * kUnits + u;
-                    const long channels = Min(kGradientUnits, plan.source_channels - channel);
-                    float* target = weights + (k * plan.source_channels + channel) * plan.channels + b * kBlock;
-                    for (long i = 0; i < channels; i++) {
-DDPM_INDEPENDENT
-                      for (long c = 0; c < count; c++) {
-                        target[i * plan.channels + c] += sums[i * kBlock + c];
-                      }
+              for (int t = 0, together; t < taps.count && !narrow; t += together) {
+                together = taps.count % 3 == 0 ? 3 : taps.count % 2 == 0 ? 2 : 1;
+                const auto sum = together == 3 ? SumPixels<A, 3> : together == 2 ? SumPixels<A, 2> : SumPixels<A, 1>;
+                const int units = GradientUnits(together);
+                for (int u = 0; u < band.units(sb); u += units) {
+                  sum(copy + sb * band.block + u, taps.offsets + t, band.row, gradient + b * rows * columns * kBlock,
+                      columns, rows, sums);
+                  const long channel = sb * kUnits + u;
+                  const long channels = Min(units, plan.source_channels - channel);
+                  for (int i = 0; i < together; i++) {
+                    for (unsigned left = taps.weights[t + i]; left != 0; left &= left - 1) {
+                      const long k = __builtin_ctz(left);
+                      AddSums(sums + i * units * kBlock, channels, count, plan.channels,
+                              weights + (k * plan.source_channels + channel) * plan.channels + b * kBlock);
                     }
                   }
                 }

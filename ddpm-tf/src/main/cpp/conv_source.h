@@ -24,7 +24,6 @@ constexpr int kUnits = 16;                    // of a block of channels: a cache
 constexpr int kVectors = 2;                   // of destination channels that are computed together
 constexpr int kBlock = kVectors * kLanes;     // so many channels
 constexpr int kMaxPixels = kManyRegisters ? 14 : 6;   // of a row that are computed together
-constexpr int kGradientUnits = kManyRegisters ? 8 : 4;  // of source channels whose gradients are computed together
 constexpr int kNarrow = 4;                    // channels at most where it is the source's that fill vectors
 constexpr long kGradientPixels = 256;         // whose source and gradient stay in the first-level cache
 
@@ -177,7 +176,7 @@ struct Channels {
         if constexpr (kMode != Mode::kNothing) {
           z = z * scales[v] + offsets[v];
         }
-        store(p, v, kMode == Mode::kSilu ? Silu(z) : z);
+        store(p, v, kMode == Mode::kSilu ? Silu<T>(z) : z);
       }
     }
   }
@@ -239,7 +238,8 @@ void CopyBand(const Band& band, const T* images, const Activation& activation, l
   }
 }
 
-// Units are pairs of neighbors, in two pairings. A row as it is activated goes through `line`.
+// Units are pairs of neighbors, in two pairings. A row as it is activated and rounded goes through
+// `line`.
 template <typename T>
 void CopyPairs(const Band& band, const T* images, const Activation& activation, long index, float* line, float* to) {
   const Plan& plan = band.plan;
@@ -258,13 +258,13 @@ void CopyPairs(const Band& band, const T* images, const Activation& activation, 
                  Clear(line, before * kUnits);
                  Clear(line + (before + inside) * kUnits, (pixels - before - inside) * kUnits);
                  channels.ForEach(x, inside, distance, [&](long p, int v, Vector z) {
-                   StoreVector(line + (before + p) * kUnits + v * kLanes, z);
+                   StoreVector(line + (before + p) * kUnits + v * kLanes, (Vector)Rounded(z));
                  });
                  for (long i = 0; i + 1 < pixels; i++) {
                    float* unit = target + i % 2 * band.pairing + i / 2 * kUnits;
                    for (int u = 0; u < kUnits; u += kLanes) {
-                     StoreVector(unit + u,
-                                 PairUp(LoadVector(line + i * kUnits + u), LoadVector(line + (i + 1) * kUnits + u)));
+                     const float* low = line + i * kUnits + u;
+                     StoreVector(unit + u, PairUp((Bits)LoadVector(low), (Bits)LoadVector(low + kUnits)));
                    }
                  }
                });
