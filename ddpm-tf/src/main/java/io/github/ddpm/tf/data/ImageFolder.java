@@ -2,86 +2,94 @@ package io.github.ddpm.tf.data;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import com.google.common.base.Joiner;
 import com.google.common.collect.ImmutableSortedSet;
-import com.google.common.io.MoreFiles;
 import io.github.ddpm.Images;
 import io.github.ddpm.spi.Heap;
+import io.github.ddpm.tf.data.PictureFiles.PictureFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.FileVisitOption;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Collection;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Set;
-import java.util.SortedMap;
-import java.util.TreeMap;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
-/** A folder of PNG and JPEG pictures of any size, made equal in size. */
+/**
+ * A folder of PNG and JPEG pictures of any size, made equal in size: what was {@linkplain #find
+ * found} in it, and its pictures.
+ */
 public final class ImageFolder {
-  private static final Set<String> EXTENSIONS = Set.of("png", "jpg", "jpeg");
   private static final int MAX_SIZE = 4096;
 
-  private ImageFolder() {}
+  /** What the parts of a data set are called that others made ready for training. */
+  private static final Set<String> SPLITS =
+      Set.of("train", "training", "test", "testing", "val", "valid", "validation");
+
+  private final Path folder;
+  private final PictureFiles files;
+  private final List<String> classNames;
+
+  private ImageFolder(Path folder, PictureFiles files, List<String> classNames) {
+    this.folder = folder;
+    this.files = files;
+    this.classNames = classNames;
+  }
 
   /**
-   * Reads every file that ends with {@code .png}, {@code .jpg} or {@code .jpeg}; others are
-   * skipped, and so is whatever has a name that begins with a dot. If the folder has sub-folders,
-   * each that holds pictures, at any depth, is a class, and classes are numbered from 0 in the
-   * order of the sub-folders' names; if it has none, the pictures have no labels. Names are ordered
-   * by their UTF-16 code units, so the order is the same on every machine.
-   *
-   * <p>Each picture is scaled until its shorter side is {@code size}, averaging where it shrinks,
-   * and its middle is cut out. Color becomes gray by its luma (ITU-R BT.601), and photos are turned
-   * upright as their EXIF orientation says.
-   *
-   * <p>Without an alpha channel, pictures are laid on white. With one they keep what is
-   * transparent: where a picture shrinks or grows, a color counts by its opacity, and where nothing
-   * of it shows it is white, so that nothing is learned of colors that nobody sees. What says
-   * nothing of alpha is opaque.
+   * Looks for every file that ends with {@code .png}, {@code .jpg} or {@code .jpeg}; others are
+   * skipped, and so is whatever has a name that begins with a dot, and folders without permission
+   * to read them. If the folder has sub-folders, each that holds pictures, at any depth, is a
+   * class, and classes are numbered from 0 in the order of the sub-folders' names; if it has none,
+   * the pictures have no labels. Names are ordered by their UTF-16 code units, so the order is the
+   * same on every machine.
    *
    * @param folder holds the pictures, or one sub-folder for each class
-   * @param size height and width of the pictures returned, in [1, 4096]
-   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
-   * @throws IOException if there are no pictures, there are pictures beside sub-folders with
-   *     pictures, one is broken or neither gray nor RGB, such as a CMYK one, or they, or one as it
-   *     is read, don't fit into memory; the message names the file
-   * @throws IllegalArgumentException if size or channels is out of range
+   * @throws IOException if there are no pictures, or there are pictures beside sub-folders with
+   *     pictures
    */
-  public static Dataset load(Path folder, int size, int channels) throws IOException {
-    checkSize(size, channels);
-    SortedMap<String, Path> files = find(folder);
-    if (files.isEmpty()) {
+  public static ImageFolder find(Path folder) throws IOException {
+    PictureFiles files = PictureFiles.find(folder);
+    List<PictureFile> pictures = files.pictures();
+    if (pictures.isEmpty()) {
       throw new IOException(
-          folder + " must hold pictures: files that end with .png, .jpg or .jpeg");
+          folder
+              + " must hold pictures: files that end with .png, .jpg or .jpeg"
+              + (files.report().equals(List.of("0 pictures"))
+                  ? ""
+                  : "; it has " + String.join("; ", files.report())));
     }
-    Heap.check(folder, Heap.arrays(files.size(), (double) size * size * channels));
-    ImmutableSortedSet<String> classes =
-        files.keySet().stream()
+    List<String> classes =
+        pictures.stream()
             .map(ImageFolder::subFolder)
-            .collect(ImmutableSortedSet.toImmutableSortedSet(String::compareTo));
-    boolean labeled = !classes.contains("");
+            .collect(ImmutableSortedSet.toImmutableSortedSet(String::compareTo))
+            .asList();
+    boolean labeled = !classes.get(0).isEmpty();
     if (!labeled && classes.size() > 1) {
       throw new IOException(
           folder
               + " must hold either pictures or sub-folders of pictures, but it holds both, such as "
-              + files.keySet().stream().filter(name -> subFolder(name).isEmpty()).findFirst().get()
+              + pictures.stream().filter(each -> subFolder(each).isEmpty()).findFirst().get().name()
               + " and the sub-folder "
-              + classes.last());
+              + classes.get(classes.size() - 1));
     }
-    int[] labels =
-        files.keySet().stream()
-            .mapToInt(name -> classes.asList().indexOf(subFolder(name)))
-            .toArray();
-    return Dataset.keeping(
-        size,
-        size,
-        channels,
-        readAll(files.values(), size, channels),
-        labeled ? classes.size() : 0,
-        labeled ? labels : new int[0]);
+    return new ImageFolder(folder, files, labeled ? classes : List.of());
+  }
+
+  /**
+   * Finds pictures as {@link #find} does, and reads them as {@link #load(int, int)} does.
+   *
+   * @param folder holds the pictures, or one sub-folder for each class
+   * @param size height and width of the pictures returned, in [1, 4096]
+   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
+   * @throws IOException as those do
+   * @throws IllegalArgumentException if size or channels is out of range
+   */
+  public static Dataset load(Path folder, int size, int channels) throws IOException {
+    checkSize(size, channels);
+    return find(folder).load(size, channels);
   }
 
   /**
@@ -115,47 +123,138 @@ public final class ImageFolder {
         channels);
   }
 
+  /** Returns the names of the classes, in the order of their numbers; none without labels. */
+  public List<String> classNames() {
+    return classNames;
+  }
+
   /**
-   * Finds the pictures below a folder by name, relative to it and with slashes on every machine.
+   * Says what was found, for people: how many pictures, what was skipped, and how many of each
+   * class there are.
+   *
+   * @return lines without an end
    */
-  private static SortedMap<String, Path> find(Path folder) throws IOException {
-    SortedMap<String, Path> files = new TreeMap<>();
-    if (!Files.isDirectory(folder)) {
-      throw new IOException(folder + " must be a folder of pictures");
+  public List<String> report() {
+    List<String> lines = new ArrayList<>(files.report());
+    if (!classNames.isEmpty()) {
+      int[] counts = new int[classNames.size()];
+      IntStream.of(labels()).forEach(label -> counts[label]++);
+      List<String> classes =
+          IntStream.range(0, counts.length)
+              .mapToObj(i -> "%d = %s (%d)".formatted(i, classNames.get(i), counts[i]))
+              .toList();
+      lines.add(
+          (counts.length == 1 ? "1 class: " : counts.length + " classes: ")
+              + PictureFiles.firstOf(classes, ", "));
     }
-    try (Stream<Path> paths = Files.walk(folder, FileVisitOption.FOLLOW_LINKS)) {
-      paths
-          .filter(
-              path ->
-                  EXTENSIONS.contains(MoreFiles.getFileExtension(path).toLowerCase(Locale.ROOT)))
-          .filter(Files::isRegularFile)
-          .forEach(path -> files.put(Joiner.on('/').join(folder.relativize(path)), path));
-    } catch (UncheckedIOException e) {
-      throw e.getCause();
-    }
-    files.keySet().removeIf(name -> name.startsWith(".") || name.contains("/."));
-    return files;
+    return lines;
   }
 
-  private static String subFolder(String name) {
-    return name.substring(0, Math.max(0, name.indexOf('/')));
+  /**
+   * Says what may not be what was meant, though it can be trained on: classes that look like the
+   * parts of a data set.
+   *
+   * @return lines without an end; none if all looks well
+   */
+  public List<String> warnings() {
+    List<String> splits =
+        classNames.stream().filter(name -> SPLITS.contains(name.toLowerCase(Locale.ROOT))).toList();
+    boolean suspicious =
+        splits.size() >= 2 || (!splits.isEmpty() && splits.size() == classNames.size());
+    return suspicious
+        ? List.of(
+            "%s in %s would be learned as %s, but look%s like part%s of a data set: to learn from one of them, give its own folder"
+                .formatted(
+                    String.join(" and ", splits),
+                    folder,
+                    splits.size() == 1 ? "a class" : "classes",
+                    splits.size() == 1 ? "s" : "",
+                    splits.size() == 1 ? "" : "s"))
+        : List.of();
   }
 
-  private static byte[][] readAll(Collection<Path> files, int size, int channels)
-      throws IOException {
+  /**
+   * Reads the pictures. Each is scaled until its shorter side is {@code size}, averaging where it
+   * shrinks, and its middle is cut out. Color becomes gray by its luma (ITU-R BT.601), and photos
+   * are turned upright as their EXIF orientation says.
+   *
+   * <p>Without an alpha channel, pictures are laid on white. With one they keep what is
+   * transparent: where a picture shrinks or grows, a color counts by its opacity, and where nothing
+   * of it shows it is white, so that nothing is learned of colors that nobody sees. What says
+   * nothing of alpha is opaque.
+   *
+   * @param size height and width of the pictures returned, in [1, 4096]
+   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
+   * @return pictures whose classes have the names of their sub-folders
+   * @throws IOException if some are broken or neither gray nor RGB, such as CMYK ones, or they, or
+   *     one as it is read, don't fit into memory; the message names the first ten
+   * @throws IllegalArgumentException if size or channels is out of range
+   */
+  public Dataset load(int size, int channels) throws IOException {
+    checkSize(size, channels);
+    int count = files.pictures().size();
+    Heap.check(folder, Heap.arrays(count, (double) size * size * channels));
+    byte[][] pictures = new byte[count][];
+    decodeAll(size, channels, (index, picture) -> pictures[index] = picture);
+    return Dataset.keeping(size, size, channels, pictures, classNames.size(), labels())
+        .withClassNames(classNames);
+  }
+
+  private static String subFolder(PictureFile picture) {
+    return picture.name().substring(0, Math.max(0, picture.name().indexOf('/')));
+  }
+
+  private int[] labels() {
+    return classNames.isEmpty()
+        ? new int[0]
+        : files.pictures().stream()
+            .mapToInt(picture -> classNames.indexOf(subFolder(picture)))
+            .toArray();
+  }
+
+  /** Takes the pictures as they are decoded, in any order and from several threads. */
+  private interface Store {
+    void put(int index, byte... picture) throws IOException;
+  }
+
+  private void decodeAll(int size, int channels, Store store) throws IOException {
+    List<PictureFile> pictures = files.pictures();
+    IOException[] problems = new IOException[pictures.size()];
     try {
-      return files.parallelStream()
-          .map(
-              file -> {
+      IntStream.range(0, pictures.size())
+          .parallel()
+          .forEach(
+              i -> {
+                byte[] picture;
                 try {
-                  return Picture.read(file, size, channels);
+                  PictureFile file = pictures.get(i);
+                  String name = folder + "/" + file.name();
+                  picture = Picture.read(name, file.path(), size, channels);
+                } catch (IOException e) {
+                  problems[i] = e;
+                  return;
+                }
+                try {
+                  store.put(i, picture);
                 } catch (IOException e) {
                   throw new UncheckedIOException(e);
                 }
-              })
-          .toArray(byte[][]::new);
+              });
     } catch (UncheckedIOException e) {
       throw e.getCause();
+    }
+    List<IOException> broken = Stream.of(problems).filter(Objects::nonNull).toList();
+    if (broken.size() == 1) {
+      throw broken.get(0);
+    }
+    if (!broken.isEmpty()) {
+      throw new IOException(
+          "%d of %d pictures cannot be used: %s"
+              .formatted(
+                  broken.size(),
+                  pictures.size(),
+                  PictureFiles.firstOf(broken.stream().map(Throwable::getMessage).toList(), "; ")),
+          broken.get(0));
     }
   }
 }
