@@ -51,6 +51,14 @@ public final class TrainImages implements Callable<Integer> {
   private boolean noFlip;
 
   @Option(
+      names = "--cache",
+      paramLabel = "<folder>",
+      description =
+          "keep the decoded pictures in a file there, for the next start and for data larger than memory; default: in"
+              + " memory, or in a temporary file if they don't fit")
+  private Path cache;
+
+  @Option(
       names = "--new-classes",
       description =
           "with --from or --resume: the classes of --data take the places of the model's, though their names are others")
@@ -119,7 +127,8 @@ public final class TrainImages implements Callable<Integer> {
   }
 
   private Dataset pictures(ImageFolder found, int side, int channels) throws IOException {
-    Dataset pictures = found.load(side, channels);
+    Dataset pictures =
+        cache == null ? found.load(side, channels) : found.load(side, channels, cache);
     return noFlip ? pictures : pictures.mirrored();
   }
 

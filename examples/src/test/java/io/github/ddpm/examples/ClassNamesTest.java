@@ -26,8 +26,14 @@ class ClassNamesTest {
     write("data/dog/1.png");
     Files.writeString(folder.resolve("data/dog/2.heic"), "");
     Outcome trained =
-        train("--data=" + path("data"), "--out=" + path("model"), "--size=8", "--channels=8,8");
+        train(
+            "--data=" + path("data"),
+            "--out=" + path("model"),
+            "--size=8",
+            "--channels=8,8",
+            "--cache=" + path("cache"));
     assertThat(trained.code()).as(trained.err()).isZero();
+    assertThat(folder.resolve("cache")).isDirectoryContaining("glob:**/pictures-8x8x3-*.bytes");
     assertThat(trained.out())
         .startsWith(
             "3 pictures, 1 other file skipped (1 HEIC)%n2 classes: 0 = cat (2), 1 = dog (1)%n"

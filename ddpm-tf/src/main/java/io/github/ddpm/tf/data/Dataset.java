@@ -22,9 +22,9 @@ import java.util.stream.IntStream;
  *
  * <p>Those of {@link #of}, {@link ImageFolder} and {@link Mnist} are held in memory as unsigned
  * bytes, which takes {@code size · height · width · channels} bytes: 47 MB for MNIST, 614 MB for
- * 50,000 pictures of 64x64 in color. For pictures that don't fit into memory, or are made as they
- * are asked for, extend this class: {@link #read} is called in the order of training, ahead of the
- * step that needs the picture.
+ * 50,000 pictures of 64x64 in color. Those of {@link ImageFolder} are in a file where they don't
+ * fit into memory. For others that don't, or are made as they are asked for, extend this class:
+ * {@link #read} is called in the order of training, ahead of the step that needs the picture.
  *
  * <p>A dataset is immutable, so any number of threads may use one; whoever extends this class keeps
  * to that.

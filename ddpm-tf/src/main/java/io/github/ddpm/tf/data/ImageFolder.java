@@ -3,17 +3,23 @@ package io.github.ddpm.tf.data;
 import static com.google.common.base.Preconditions.checkArgument;
 
 import com.google.common.collect.ImmutableSortedSet;
+import com.google.common.hash.HashCode;
+import com.google.common.hash.Hasher;
+import com.google.common.hash.Hashing;
 import io.github.ddpm.Images;
 import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.data.PictureFiles.PictureFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -22,7 +28,11 @@ import java.util.stream.Stream;
  * found} in it, and its pictures.
  */
 public final class ImageFolder {
+  private static final System.Logger LOG = System.getLogger(ImageFolder.class.getName());
   private static final int MAX_SIZE = 4096;
+
+  /** Another one for every change to what pictures are made into. */
+  private static final int CACHE_VERSION = 1;
 
   /** What the parts of a data set are called that others made ready for training. */
   private static final Set<String> SPLITS =
@@ -183,21 +193,75 @@ public final class ImageFolder {
    * of it shows it is white, so that nothing is learned of colors that nobody sees. What says
    * nothing of alpha is opaque.
    *
+   * <p>Pictures that don't fit into memory are decoded into a temporary file, which a line of the
+   * log says, and read from there.
+   *
    * @param size height and width of the pictures returned, in [1, 4096]
    * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
    * @return pictures whose classes have the names of their sub-folders
-   * @throws IOException if some are broken or neither gray nor RGB, such as CMYK ones, or they, or
-   *     one as it is read, don't fit into memory; the message names the first ten
+   * @throws IOException if some are broken or neither gray nor RGB, such as CMYK ones, or one
+   *     doesn't fit into memory as it is read; the message names the first ten. If there is no room
+   *     for the temporary file
    * @throws IllegalArgumentException if size or channels is out of range
    */
   public Dataset load(int size, int channels) throws IOException {
     checkSize(size, channels);
     int count = files.pictures().size();
-    Heap.check(folder, Heap.arrays(count, (double) size * size * channels));
+    if (!Heap.fits(Heap.arrays(count, (double) size * size * channels))) {
+      LOG.log(
+          Level.INFO,
+          "{0}: {1} pictures of {2}x{2}x{3} don''t fit into memory, so they are decoded into a temporary file",
+          folder,
+          String.valueOf(count),
+          String.valueOf(size),
+          String.valueOf(channels));
+      PictureCache.Content content = new PictureCache.Content("", count, size, channels);
+      return named(
+          PictureCache.temporary(
+              content, store -> decodeAll(size, channels, store), classNames.size(), labels()));
+    }
     byte[][] pictures = new byte[count][];
     decodeAll(size, channels, (index, picture) -> pictures[index] = picture);
-    return Dataset.keeping(size, size, channels, pictures, classNames.size(), labels())
-        .withClassNames(classNames);
+    return named(Dataset.keeping(size, size, channels, pictures, classNames.size(), labels()));
+  }
+
+  /**
+   * Reads the pictures as {@link #load(int, int)} does, but decodes them only once: into a file,
+   * which later calls read as long as no picture has another name, length or time of its last
+   * change. They take no memory but what the operating system has to spare.
+   *
+   * @param size as there
+   * @param channels as there
+   * @param cache a folder, made if need be, which must not be this one
+   * @throws IOException as there, or if there is no room for the file
+   * @throws IllegalArgumentException as there
+   */
+  public Dataset load(int size, int channels, Path cache) throws IOException {
+    checkSize(size, channels);
+    Hasher hasher = Hashing.sha256().newHasher();
+    hasher.putInt(CACHE_VERSION).putInt(size).putInt(channels);
+    for (PictureFile each : files.pictures()) {
+      hasher
+          .putInt(each.name().length())
+          .putUnencodedChars(each.name())
+          .putLong(each.bytes())
+          .putLong(each.modified().to(TimeUnit.NANOSECONDS));
+    }
+    PictureCache.Content content =
+        new PictureCache.Content(hasher.hash().toString(), files.pictures().size(), size, channels);
+    HashCode where = Hashing.sha256().hashUnencodedChars(folder.toRealPath().toString());
+    Path file =
+        Files.createDirectories(cache)
+            .resolve(
+                "pictures-%dx%dx%d-%s.bytes"
+                    .formatted(size, size, channels, where.toString().substring(0, 12)));
+    return named(
+        PictureCache.kept(
+            file, content, store -> decodeAll(size, channels, store), classNames.size(), labels()));
+  }
+
+  private Dataset named(Dataset pictures) {
+    return pictures.withClassNames(classNames);
   }
 
   private static String subFolder(PictureFile picture) {
@@ -213,7 +277,7 @@ public final class ImageFolder {
   }
 
   /** Takes the pictures as they are decoded, in any order and from several threads. */
-  private interface Store {
+  interface Store {
     void put(int index, byte... picture) throws IOException;
   }
 

@@ -19,6 +19,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.SimpleFileVisitor;
 import java.nio.file.attribute.BasicFileAttributes;
+import java.nio.file.attribute.FileTime;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumSet;
@@ -41,8 +42,10 @@ final class PictureFiles extends SimpleFileVisitor<Path> {
    *
    * @param name relative to the folder, with slashes on every machine
    * @param path where it is
+   * @param bytes how long the file is
+   * @param modified when it was written last
    */
-  record PictureFile(String name, Path path) {}
+  record PictureFile(String name, Path path, long bytes, FileTime modified) {}
 
   private final Path folder;
   private final List<PictureFile> pictures = new ArrayList<>();
@@ -133,7 +136,8 @@ final class PictureFiles extends SimpleFileVisitor<Path> {
     } else if (!attributes.isRegularFile()) {
       others.add("special");
     } else if (EXTENSIONS.contains(extension)) {
-      pictures.add(new PictureFile(name(path), path));
+      pictures.add(
+          new PictureFile(name(path), path, attributes.size(), attributes.lastModifiedTime()));
     } else {
       others.add(
           extension.isEmpty()
