@@ -2,7 +2,10 @@ package io.github.ddpm.examples;
 
 import com.google.common.primitives.Ints;
 import io.github.ddpm.ModelInfo;
+import io.github.ddpm.spi.Excerpt;
 import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /** What {@code --labels} asks for: classes by name, or by number. */
@@ -33,7 +36,7 @@ final class Labels {
     if (number == null || (!names.isEmpty() && (number < 0 || number >= names.size()))) {
       throw new IllegalArgumentException(
           "--labels must be of %s, or numbers in [0, %s], got %s"
-              .formatted(String.join(", ", names), names.size() - 1, asked));
+              .formatted(shown(names.stream()), names.size() - 1, asked));
     }
     return number;
   }
@@ -46,11 +49,14 @@ final class Labels {
     }
     if (asked.length == 0) {
       System.out.println(
-          "any of the classes " + String.join(", ", names) + "; --labels draws some of them");
+          "any of the classes " + shown(names.stream()) + "; --labels draws some of them");
     } else {
-      System.out.println(
-          "drawing "
-              + String.join(", ", Ints.asList(of(model, asked)).stream().map(names::get).toList()));
+      System.out.println("drawing " + shown(IntStream.of(of(model, asked)).mapToObj(names::get)));
     }
+  }
+
+  /** A model's file may hold any names. */
+  private static String shown(Stream<String> names) {
+    return Excerpt.of(names.collect(Collectors.joining(", ")));
   }
 }

@@ -7,6 +7,7 @@ import com.google.common.hash.HashCode;
 import com.google.common.hash.Hasher;
 import com.google.common.hash.Hashing;
 import io.github.ddpm.Images;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.spi.Heap;
 import io.github.ddpm.tf.data.PictureFiles.PictureFile;
 import java.io.IOException;
@@ -15,6 +16,7 @@ import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
@@ -151,7 +153,7 @@ public final class ImageFolder {
       IntStream.of(labels()).forEach(label -> counts[label]++);
       List<String> classes =
           IntStream.range(0, counts.length)
-              .mapToObj(i -> "%d = %s (%d)".formatted(i, classNames.get(i), counts[i]))
+              .mapToObj(i -> "%d = %s (%d)".formatted(i, Excerpt.of(classNames.get(i)), counts[i]))
               .toList();
       lines.add(
           (counts.length == 1 ? "1 class: " : counts.length + " classes: ")
@@ -232,7 +234,8 @@ public final class ImageFolder {
    *
    * @param size as there
    * @param channels as there
-   * @param cache a folder, made if need be, which must not be this one
+   * @param cache a folder, made if need be, which has one file for each folder of pictures, size
+   *     and number of channels
    * @throws IOException as there, or if there is no room for the file
    * @throws IllegalArgumentException as there
    */
@@ -272,16 +275,11 @@ public final class ImageFolder {
     return classNames.isEmpty()
         ? new int[0]
         : files.pictures().stream()
-            .mapToInt(picture -> classNames.indexOf(subFolder(picture)))
+            .mapToInt(picture -> Collections.binarySearch(classNames, subFolder(picture)))
             .toArray();
   }
 
-  /** Takes the pictures as they are decoded, in any order and from several threads. */
-  interface Store {
-    void put(int index, byte... picture) throws IOException;
-  }
-
-  private void decodeAll(int size, int channels, Store store) throws IOException {
+  private void decodeAll(int size, int channels, PictureCache.Store store) throws IOException {
     List<PictureFile> pictures = files.pictures();
     IOException[] problems = new IOException[pictures.size()];
     try {

@@ -48,9 +48,14 @@ final class PictureCache extends Dataset {
     }
   }
 
+  /** Takes pictures as they are decoded, in any order and from several threads. */
+  interface Store {
+    void put(int index, byte... picture) throws IOException;
+  }
+
   /** Decodes all pictures. */
   interface Decoding {
-    void into(ImageFolder.Store store) throws IOException;
+    void into(Store store) throws IOException;
   }
 
   private PictureCache(FileChannel file, Content content, int classes, int... labels)
