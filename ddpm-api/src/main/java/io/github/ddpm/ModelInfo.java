@@ -5,8 +5,10 @@ import static com.google.common.base.Preconditions.checkState;
 import static java.util.Objects.requireNonNull;
 
 import io.github.ddpm.spi.Excerpt;
+import java.util.HashSet;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.Set;
 
 /**
  * What a model is: everything that sampling has to know about a network without running it. Who
@@ -30,6 +32,8 @@ import java.util.OptionalInt;
  * @param labelCounts how many images of each class it was trained on; empty if that is not known.
  *     Samplers draw the label of an image for which none is asked in these proportions, which makes
  *     better images than the null label: p(x) = Σ p(label)·p(x | label)
+ * @param classNames what its classes are called, in the order of their numbers, no two alike; empty
+ *     if they have no names
  */
 public record ModelInfo(
     int height,
@@ -42,7 +46,8 @@ public record ModelInfo(
     PredictionType predictionType,
     double spacingExponent,
     int steps,
-    List<Long> labelCounts) {
+    List<Long> labelCounts,
+    List<String> classNames) {
   /** With less signal in x, x0 can't be told by ε. */
   static final double LEAST_SIGNAL = 1.0 / 32;
 
@@ -51,8 +56,8 @@ public record ModelInfo(
    *
    * @throws IllegalArgumentException if a size is out of its range, there is a null label without
    *     classes, the model predicts ε with a schedule of zero terminal SNR, the exponent or the
-   *     number of steps is not in its range, or the counts are not one of each class, from 0 up and
-   *     not all 0
+   *     number of steps is not in its range, the counts are not one of each class, from 0 up and
+   *     not all 0, or the names are not one of each class, or two are alike
    */
   public ModelInfo {
     checkArgument(
@@ -102,6 +107,35 @@ public record ModelInfo(
         labelCounts.isEmpty() || sum > 0,
         "label counts must not all be 0, got %s",
         Excerpt.of(labelCounts));
+    classNames = checkClassNames(classes, classNames);
+  }
+
+  /** Describes a model whose classes have no names. */
+  public ModelInfo(
+      int height,
+      int width,
+      int channels,
+      int conditionChannels,
+      int classes,
+      boolean nullLabel,
+      BetaSchedule schedule,
+      PredictionType predictionType,
+      double spacingExponent,
+      int steps,
+      List<Long> labelCounts) {
+    this(
+        height,
+        width,
+        channels,
+        conditionChannels,
+        classes,
+        nullLabel,
+        schedule,
+        predictionType,
+        spacingExponent,
+        steps,
+        labelCounts,
+        List.of());
   }
 
   /**
@@ -162,6 +196,51 @@ public record ModelInfo(
     return with(conditionChannels, schedule, spacingExponent, steps, counts);
   }
 
+  /**
+   * Returns this model with names for its classes.
+   *
+   * @param names one of each class, in the order of their numbers, no two alike; or none
+   * @throws IllegalArgumentException if they are others
+   */
+  public ModelInfo withClassNames(List<String> names) {
+    return new ModelInfo(
+        height,
+        width,
+        channels,
+        conditionChannels,
+        classes,
+        nullLabel,
+        schedule,
+        predictionType,
+        spacingExponent,
+        steps,
+        labelCounts,
+        names);
+  }
+
+  /**
+   * Checks names of classes, for whoever has some: a model, or data.
+   *
+   * @param classes how many there are
+   * @param names one of each, no two alike; or none
+   * @return the names, which don't change
+   * @throws IllegalArgumentException if they are others
+   */
+  public static List<String> checkClassNames(int classes, List<String> names) {
+    List<String> copy = List.copyOf(requireNonNull(names, "classNames"));
+    checkArgument(
+        copy.isEmpty() || copy.size() == classes,
+        "there must be one name for each of %s classes, got %s",
+        classes,
+        copy.size());
+    Set<String> different = new HashSet<>();
+    for (String name : copy) {
+      checkArgument(
+          different.add(name), "no two class names may be alike, got %s", Excerpt.of(copy));
+    }
+    return copy;
+  }
+
   private ModelInfo with(
       int conditions, BetaSchedule otherSchedule, double exponent, int number, List<Long> counts) {
     return new ModelInfo(
@@ -175,7 +254,8 @@ public record ModelInfo(
         predictionType,
         exponent,
         number,
-        counts);
+        counts,
+        classNames);
   }
 
   /**

@@ -151,6 +151,27 @@ class ModelInfoTest {
     refused(negative, rule + negative);
   }
 
+  @Test
+  void classNamesAreOneOfEachClass() {
+    List<String> names = List.of("a", "b", "c", "d", "e", "f", "g", "h", "i", "j");
+    ModelInfo named = WITH.withClassNames(names);
+    assertThat(WITH.classNames()).isEmpty();
+    assertThat(named.withLabelCounts(DIGITS).withSteps(3).withSpacingExponent(0.5).evenlySpaced())
+        .extracting(ModelInfo::classNames)
+        .isEqualTo(names);
+    assertThat(named.withClassNames(List.of())).isEqualTo(WITH);
+    namesRefused(List.of("a"), "there must be one name for each of 10 classes, got 1");
+    List<String> twice = new ArrayList<>(names);
+    twice.set(9, "a");
+    namesRefused(twice, "no two class names may be alike, got " + twice);
+  }
+
+  private static void namesRefused(List<String> names, String message) {
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> WITH.withClassNames(names))
+        .withMessage(message);
+  }
+
   private static void refused(List<Long> counts, String message) {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> WITH.withLabelCounts(counts))

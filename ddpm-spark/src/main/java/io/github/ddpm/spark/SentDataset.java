@@ -3,13 +3,21 @@ package io.github.ddpm.spark;
 import io.github.ddpm.tf.data.Dataset;
 import java.io.Serializable;
 import java.nio.FloatBuffer;
+import java.util.List;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 
 /** Pictures on their way to executors, as the bytes that they are made of. */
 @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
-record SentDataset(int height, int width, int channels, byte[][] images, int classes, int[] labels)
+record SentDataset(
+    int height,
+    int width,
+    int channels,
+    byte[][] images,
+    int classes,
+    int[] labels,
+    List<String> classNames)
     implements Serializable {
 
   /** Sends pictures to all executors that will ask for them. */
@@ -27,7 +35,13 @@ record SentDataset(int height, int width, int channels, byte[][] images, int cla
       }
     }
     return new SentDataset(
-        data.height(), data.width(), data.channels(), images, data.classes(), labels);
+        data.height(),
+        data.width(),
+        data.channels(),
+        images,
+        data.classes(),
+        labels,
+        data.classNames());
   }
 
   private static byte[] bytes(int index, FloatBuffer values) {
@@ -47,6 +61,7 @@ record SentDataset(int height, int width, int channels, byte[][] images, int cla
 
   /** Returns the pictures, without a copy: tasks only read what was sent. */
   Dataset open() {
-    return Dataset.keeping(height, width, channels, images, classes, labels);
+    return Dataset.keeping(height, width, channels, images, classes, labels)
+        .withClassNames(classNames);
   }
 }

@@ -47,8 +47,8 @@ public final class SparkImages {
    * @param rows of two or three columns. The first orders the pictures, by numbers or by texts,
    *     which are compared by their UTF-16 code units; it has no value twice. The second is a PNG
    *     or JPEG file each. The third, if there is one, is the label: whole numbers in [0, 2^31 -
-   *     2], of which the largest is the last class, or texts, which are numbered from 0 in their
-   *     order
+   *     2], of which the largest is the last class, or texts, the names of classes that are
+   *     numbered from 0 in their order
    * @param size height and width of the pictures returned, in [1, 4096]
    * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
    * @return pictures that the driver holds in memory; over 1 GB of them take a larger {@code
@@ -153,6 +153,7 @@ public final class SparkImages {
             .collect(ImmutableSortedSet.toImmutableSortedSet(Comparator.naturalOrder()))
             .asList();
     int[] numbers = labels.stream().mapToInt(classes::indexOf).toArray();
-    return Dataset.keeping(size, size, channels, pixels, classes.size(), numbers);
+    return Dataset.keeping(size, size, channels, pixels, classes.size(), numbers)
+        .withClassNames(classes);
   }
 }

@@ -57,6 +57,10 @@ class SparkImagesTest {
       trainer.save(folder.resolve("here"));
     }
     Dataset rows = SparkImages.load(files().repartition(3), 16, 1);
+    List<String> names = ImageFolder.find(pictures).classNames();
+    assertThat(names).hasSize(10).contains("digit-3");
+    assertThat(rows.classNames()).isEqualTo(names);
+    assertThat(SentDataset.send(spark, rows).value().open().classNames()).isEqualTo(names);
     try (Trainer trainer = TestTraining.trainer()) {
       SparkTraining.train(spark, trainer, rows, progress -> true);
       trainer.save(folder.resolve("rows"));

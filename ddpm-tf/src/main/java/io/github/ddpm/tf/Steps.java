@@ -36,6 +36,9 @@ final class Steps {
   /** How many images of each class were learned; nothing if that is not known. */
   private final long[] labelCounts;
 
+  /** What the classes are called; nothing before there is data with names for them. */
+  private List<String> classNames;
+
   private long taken;
   private long skipped;
   private long total;
@@ -55,6 +58,7 @@ final class Steps {
     // Of a training whose labels are all dropped none is learned.
     boolean counts = options.labelDropout() < 1 && state.step() == 0;
     this.labelCounts = counts ? new long[info.classes()] : Longs.toArray(state.labelCounts());
+    this.classNames = info.classNames();
     this.taken = state.step();
     this.skipped = state.skipped();
     this.total = state.totalSteps();
@@ -82,6 +86,14 @@ final class Steps {
         labelCounts[label]++;
       }
     }
+  }
+
+  List<String> classNames() {
+    return classNames;
+  }
+
+  void setClassNames(List<String> names) {
+    classNames = ModelInfo.checkClassNames(info.classes(), names);
   }
 
   /** Returns how many there are in all; 0 while not known. */
@@ -130,7 +142,10 @@ final class Steps {
    * @param time that fixes how many there are, if that is not known
    */
   void take(Dataset data, Duration time, Predicate<TrainingProgress> listener) {
-    data.checkFits(info);
+    data.checkFits(info.withClassNames(classNames));
+    if (info.classes() > 0 && classNames.isEmpty()) {
+      classNames = data.classNames();
+    }
     double budget = time.toMillis() / 1e3;
     Pace pace = new Pace();
     boolean goOn = true;

@@ -221,9 +221,12 @@ public final class Trainer implements AutoCloseable {
     }
   }
 
-  /** Returns what the model is, with the label counts of the steps so far. */
+  /**
+   * Returns what the model is, with the label counts of the steps so far, and the names that the
+   * data has for the classes.
+   */
   public ModelInfo info() {
-    return model.info().withLabelCounts(steps.labelCounts());
+    return model.info().withLabelCounts(steps.labelCounts()).withClassNames(steps.classNames());
   }
 
   private ModelConfig config() {
@@ -270,6 +273,19 @@ public final class Trainer implements AutoCloseable {
    */
   public void setTotalSteps(long total) {
     steps.setTotal(total);
+  }
+
+  /**
+   * Names the classes anew. Data with other names is refused, as its classes are probably others or
+   * in another order; whoever has a model learn other classes in the place of its own says so
+   * before.
+   *
+   * @param names one of each class, as {@link Dataset#classNames} has them; or none, for those of
+   *     the data that it is trained on next
+   * @throws IllegalArgumentException if they are others
+   */
+  public void setClassNames(List<String> names) {
+    steps.setClassNames(names);
   }
 
   /**

@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.data.Percentage.withPercentage;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.google.common.collect.Lists;
 import com.google.common.primitives.Ints;
 import com.google.common.primitives.Longs;
 import io.github.ddpm.BetaSchedule;
@@ -307,6 +308,41 @@ class TrainerTest {
       assertThat(trainer.info().labelCounts()).isEmpty();
       trainer.step(DIGITS.images(0), 3);
       assertThat(trainer.info().labelCounts()).as("of labels that are all dropped").isEmpty();
+    }
+  }
+
+  @Test
+  void theNamesOfTheClassesAreKeptAndCompared() throws IOException {
+    List<String> names = List.of("a", "b", "c", "d", "e", "f", "g", "h", "i", "j");
+    List<String> others = Lists.reverse(names);
+    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS)) {
+      assertThat(trainer.info().classNames()).isEmpty();
+      trainer.setTotalSteps(3);
+      trainer.train(DIGITS.withClassNames(names), progress -> false);
+      assertThat(trainer.info().classNames()).isEqualTo(names);
+      trainer.save(folder);
+    }
+    String message =
+        "the network's classes (a, b, c, d, e, f, g, h, i, j) are not those of the data (j, i,";
+    try (Trainer trainer = Trainer.resume(folder)) {
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> trainer.train(DIGITS.withClassNames(others), progress -> true))
+          .withMessageStartingWith(message);
+      assertThat(trainer.stepsTaken()).isEqualTo(1);
+      trainer.train(DIGITS, progress -> false);
+      assertThat(trainer.info().classNames()).as("of data without names").isEqualTo(names);
+    }
+    try (Trainer trainer = Trainer.fineTune(folder, OPTIONS)) {
+      trainer.setTotalSteps(1);
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> trainer.train(DIGITS.withClassNames(others), progress -> true))
+          .withMessageStartingWith(message);
+      trainer.setClassNames(others);
+      trainer.train(DIGITS.withClassNames(others), progress -> true);
+      assertThat(trainer.info().classNames()).isEqualTo(others);
+      assertThatIllegalArgumentException()
+          .isThrownBy(() -> trainer.setClassNames(List.of("a")))
+          .withMessage("there must be one name for each of 10 classes, got 1");
     }
   }
 

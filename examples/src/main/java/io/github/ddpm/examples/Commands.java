@@ -73,6 +73,27 @@ final class Commands {
     }
   }
 
+  /** Refuses to write into a folder that is read from, by whatever links either is reached. */
+  static void checkOutside(Path out, Path data) throws IOException {
+    if (!Files.exists(data)) {
+      // Whoever reads it says so.
+      return;
+    }
+    Path real = out.toAbsolutePath().normalize();
+    Path there = real;
+    while (there != null && !Files.exists(there)) {
+      there = there.getParent();
+    }
+    if (there != null) {
+      real = there.toRealPath().resolve(there.relativize(real));
+    }
+    if (real.startsWith(data.toRealPath())) {
+      throw new IllegalArgumentException(
+          "--out must not be --data or below it, where its pictures would be learned from, got %s and %s"
+              .formatted(out, data));
+    }
+  }
+
   /**
    * Opens a model that {@code --model} names.
    *

@@ -57,8 +57,9 @@ public final class EditImages implements Callable<Integer> {
         names = "--labels",
         split = ",",
         description =
-            "what to draw, repeated as needed; default: whatever the picture is, by the null label of a model that has one")
-    private int[] labels = {};
+            "what to draw, by the names of the model's classes or by number, repeated as needed; default: whatever the"
+                + " picture is, by the null label of a model that has one")
+    private String[] labels = {};
 
     @Option(names = "--seed", description = "for the same pictures again; default: a new one")
     private Long seed;
@@ -77,7 +78,10 @@ public final class EditImages implements Callable<Integer> {
     /** Returns a sampler with that solver, set up as asked. */
     Sampler sampler(NoiseScheduler solver, Predictor predictor) {
       // A label that is drawn for it would make another picture of the one that is there.
-      int[] asked = labels.length > 0 ? labels : Samplers.unasked(predictor.info().nullLabel());
+      int[] asked =
+          labels.length > 0
+              ? Labels.of(predictor.info(), labels)
+              : Samplers.unasked(predictor.info().nullLabel());
       Sampler sampler = Sampler.of(solver).with(predictor).labels(asked);
       Sampler seeded = seed == null ? sampler : sampler.seed(seed);
       return steps == null ? seeded : seeded.steps(steps);

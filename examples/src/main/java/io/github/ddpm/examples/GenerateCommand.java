@@ -19,8 +19,10 @@ abstract class GenerateCommand implements Callable<Integer> {
   @Option(
       names = "--labels",
       split = ",",
-      description = "what to draw, such as 7 or 0,1,2; repeated as needed; default: anything")
-  private int[] labels = {};
+      description =
+          "what to draw, by the names of the model's classes or by number, such as cat,dog or 0,1,2; repeated as needed;"
+              + " default: anything")
+  private String[] labels = {};
 
   @Option(
       names = "--null-label",
@@ -79,6 +81,7 @@ abstract class GenerateCommand implements Callable<Integer> {
     try (Predictor predictor = open(model, precision)) {
       checkChannels(predictor.info().channels());
       Sampler sampler = sampler(predictor, named, steps, usedSeed);
+      Labels.announce(predictor.info(), labels);
       write(ProgressDisplay.sample(condition.map(sampler::condition).orElse(sampler), count));
     }
     report(out.toString(), usedSeed, start);
@@ -93,7 +96,10 @@ abstract class GenerateCommand implements Callable<Integer> {
         named
             .map(some -> some.with(predictor))
             .orElseGet(predictor::sampler)
-            .labels(labels.length > 0 ? labels : Samplers.unasked(nullLabel))
+            .labels(
+                labels.length > 0
+                    ? Labels.of(predictor.info(), labels)
+                    : Samplers.unasked(nullLabel))
             .guidance(guidance)
             .seed(usedSeed);
     return plan.map(sampler::spacing)

@@ -7,6 +7,7 @@ import io.github.ddpm.tf.data.ImageFolder;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -18,7 +19,7 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = {
       "Trains a model on your own PNG and JPEG files, or goes on from a finished model, and saves it",
-      "as a folder that diffusers can load. The names of sub-folders are the classes.",
+      "as a folder that diffusers can load. The names of sub-folders are the classes, which are kept with the model.",
       "Learning rate 1e-3, with --from 1e-4, label dropout 0.1 and no min-SNR weighting unless others are given.",
       "A --from with classes but no null label needs --label-dropout 0.",
       "While it trains, --out also gets loss.png, loss.csv and samples/.",
@@ -49,6 +50,20 @@ public final class TrainImages implements Callable<Integer> {
       description = "without the mirror image of each picture; give it again with --resume")
   private boolean noFlip;
 
+  @Option(
+      names = "--cache",
+      paramLabel = "<folder>",
+      description =
+          "keep the decoded pictures in a file there, for the next start and for data larger than memory; default: in"
+              + " memory, or in a temporary file if they don't fit")
+  private Path cache;
+
+  @Option(
+      names = "--new-classes",
+      description =
+          "with --from or --resume: the classes of --data take the places of the model's, though their names are others")
+  private boolean newClasses;
+
   @Mixin private final TrainingCommand training = new TrainingCommand();
 
   TrainImages() {}
@@ -65,13 +80,20 @@ public final class TrainImages implements Callable<Integer> {
       throw new IllegalArgumentException(
           "--from and --resume take size and colors from the model; leave --size, --gray and --alpha out");
     }
+    if (newClasses && !training.continues()) {
+      throw new IllegalArgumentException("--new-classes goes with --from or --resume");
+    }
+    Commands.checkOutside(training.out, data);
+    ImageFolder found = found();
     if (training.continues()) {
       try (Trainer trainer = training.continued(fineTuning())) {
-        training.run(trainer, pictures(trainer.info().height(), trainer.info().channels()));
+        checkClasses(trainer, found.classNames());
+        training.run(trainer, pictures(found, trainer.info().height(), trainer.info().channels()));
       }
     } else {
       int colors = gray ? 1 : 3;
-      Dataset pictures = pictures(size == null ? DEFAULT_SIZE : size, alpha ? colors + 1 : colors);
+      Dataset pictures =
+          pictures(found, size == null ? DEFAULT_SIZE : size, alpha ? colors + 1 : colors);
       try (Trainer trainer =
           Trainer.create(
               network(pictures),
@@ -84,8 +106,29 @@ public final class TrainImages implements Callable<Integer> {
     return 0;
   }
 
-  private Dataset pictures(int side, int channels) throws IOException {
-    Dataset pictures = ImageFolder.load(data, side, channels);
+  /** Says what there is to learn from. */
+  private ImageFolder found() throws IOException {
+    ImageFolder found = ImageFolder.find(data);
+    found.report().forEach(System.out::println);
+    found.warnings().forEach(warning -> System.err.println("warning: " + warning));
+    return found;
+  }
+
+  /** Refuses classes that are called other than the model's, unless that is what is asked for. */
+  private void checkClasses(Trainer trainer, List<String> names) {
+    List<String> known = trainer.info().classNames();
+    if (newClasses) {
+      trainer.setClassNames(names);
+    } else if (!known.isEmpty() && !names.isEmpty() && !known.equals(names)) {
+      throw new IllegalArgumentException(
+          "the model's classes are %s, those of --data %s; --new-classes learns these in the places of those"
+              .formatted(String.join(", ", known), String.join(", ", names)));
+    }
+  }
+
+  private Dataset pictures(ImageFolder found, int side, int channels) throws IOException {
+    Dataset pictures =
+        cache == null ? found.load(side, channels) : found.load(side, channels, cache);
     return noFlip ? pictures : pictures.mirrored();
   }
 

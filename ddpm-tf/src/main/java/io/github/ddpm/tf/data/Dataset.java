@@ -9,9 +9,11 @@ import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.spi.Heap;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 
@@ -20,9 +22,9 @@ import java.util.stream.IntStream;
  *
  * <p>Those of {@link #of}, {@link ImageFolder} and {@link Mnist} are held in memory as unsigned
  * bytes, which takes {@code size · height · width · channels} bytes: 47 MB for MNIST, 614 MB for
- * 50,000 pictures of 64x64 in color. For pictures that don't fit into memory, or are made as they
- * are asked for, extend this class: {@link #read} is called in the order of training, ahead of the
- * step that needs the picture.
+ * 50,000 pictures of 64x64 in color. Those of {@link ImageFolder} are in a file where they don't
+ * fit into memory. For others that don't, or are made as they are asked for, extend this class:
+ * {@link #read} is called in the order of training, ahead of the step that needs the picture.
  *
  * <p>A dataset is immutable, so any number of threads may use one; whoever extends this class keeps
  * to that.
@@ -33,6 +35,7 @@ public abstract class Dataset {
   private final int width;
   private final int channels;
   private final int classes;
+  private final List<String> classNames;
 
   private final EpochOrder order;
 
@@ -47,6 +50,11 @@ public abstract class Dataset {
    * @throws IllegalArgumentException if one is out of its range
    */
   protected Dataset(int size, int height, int width, int channels, int classes) {
+    this(size, height, width, channels, classes, List.of());
+  }
+
+  private Dataset(
+      int size, int height, int width, int channels, int classes, List<String> classNames) {
     checkArgument(
         height >= 1 && width >= 1 && channels >= 1,
         "height, width and channels must be at least 1, got %sx%sx%s",
@@ -66,6 +74,7 @@ public abstract class Dataset {
     this.width = width;
     this.channels = channels;
     this.classes = classes;
+    this.classNames = ModelInfo.checkClassNames(classes, classNames);
     this.order = new EpochOrder(size);
   }
 
@@ -144,6 +153,16 @@ public abstract class Dataset {
     return new Mirrored(this);
   }
 
+  /**
+   * Returns these pictures with names for their classes, which training keeps with the model.
+   *
+   * @param names one of each class, in the order of their numbers, no two the same; or none
+   * @throws IllegalArgumentException if they are others
+   */
+  public Dataset withClassNames(List<String> names) {
+    return new Named(this, names);
+  }
+
   /** Returns how many pictures there are, at least 1. */
   public final int size() {
     return size;
@@ -167,6 +186,11 @@ public abstract class Dataset {
   /** Returns how many classes the labels tell apart; 0 if there are no labels. */
   public final int classes() {
     return classes;
+  }
+
+  /** Returns the names of the classes, in the order of their numbers; none if they have none. */
+  public final List<String> classNames() {
+    return classNames;
   }
 
   /**
@@ -249,7 +273,8 @@ public abstract class Dataset {
   }
 
   /**
-   * Refuses a model of other pictures or other classes than these, or that takes a condition.
+   * Refuses a model of other pictures or other classes than these, or that takes a condition. Where
+   * the classes of both have names, these must be the same.
    *
    * @throws IllegalArgumentException if it is one
    */
@@ -265,13 +290,27 @@ public abstract class Dataset {
         channels);
     checkArgument(
         model.classes() == 0 || model.classes() == classes,
-        "the network has %s classes, the data %s",
+        "the network has %s classes%s, the data %s%s",
         model.classes(),
-        classes);
+        shown(model.classNames()),
+        classes,
+        shown(classNames));
+    checkArgument(
+        model.classes() == 0
+            || model.classNames().isEmpty()
+            || classNames.isEmpty()
+            || model.classNames().equals(classNames),
+        "the network's classes%s are not those of the data%s; Trainer.setClassNames has others learned in their place",
+        shown(model.classNames()),
+        shown(classNames));
     checkArgument(
         model.conditionChannels() == 0,
         "data has no condition, so the network can't have condition channels, got %s",
         model.conditionChannels());
+  }
+
+  private static String shown(List<String> names) {
+    return names.isEmpty() ? "" : " (" + Excerpt.of(String.join(", ", names)) + ")";
   }
 
   /**
@@ -323,6 +362,13 @@ public abstract class Dataset {
     return sum / timesteps;
   }
 
+  /** Puts the values that unsigned bytes stand for. */
+  static void put(byte[] picture, FloatBuffer into) {
+    for (byte value : picture) {
+      into.put(Byte.toUnsignedInt(value) / 127.5f - 1);
+    }
+  }
+
   /** Pictures as unsigned bytes. */
   private static final class InMemory extends Dataset {
     private final byte[][] images;
@@ -355,14 +401,43 @@ public abstract class Dataset {
 
     @Override
     protected void read(int index, FloatBuffer into) {
-      for (byte value : images[index]) {
-        into.put(Byte.toUnsignedInt(value) / 127.5f - 1);
-      }
+      put(images[index], into);
     }
 
     @Override
     protected int readLabel(int index) {
       return labels[index];
+    }
+  }
+
+  /** Pictures whose classes have names. */
+  private static final class Named extends Dataset {
+    private final Dataset pictures;
+
+    Named(Dataset pictures, List<String> names) {
+      super(
+          pictures.size,
+          pictures.height,
+          pictures.width,
+          pictures.channels,
+          pictures.classes,
+          names);
+      this.pictures = pictures;
+    }
+
+    @Override
+    public Dataset mirrored() {
+      return pictures.mirrored().withClassNames(classNames());
+    }
+
+    @Override
+    protected void read(int index, FloatBuffer into) {
+      pictures.read(index, into);
+    }
+
+    @Override
+    protected int readLabel(int index) {
+      return pictures.readLabel(index);
     }
   }
 
@@ -372,7 +447,12 @@ public abstract class Dataset {
 
     Mirrored(Dataset straight) {
       super(
-          2 * straight.size, straight.height, straight.width, straight.channels, straight.classes);
+          2 * straight.size,
+          straight.height,
+          straight.width,
+          straight.channels,
+          straight.classes,
+          straight.classNames);
       this.straight = straight;
     }
 

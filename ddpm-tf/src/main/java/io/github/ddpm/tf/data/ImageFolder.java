@@ -2,86 +2,106 @@ package io.github.ddpm.tf.data;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import com.google.common.base.Joiner;
 import com.google.common.collect.ImmutableSortedSet;
-import com.google.common.io.MoreFiles;
+import com.google.common.hash.HashCode;
+import com.google.common.hash.Hasher;
+import com.google.common.hash.Hashing;
 import io.github.ddpm.Images;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.spi.Heap;
+import io.github.ddpm.tf.data.PictureFiles.PictureFile;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.FileVisitOption;
+import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Collection;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.Set;
-import java.util.SortedMap;
-import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
-/** A folder of PNG and JPEG pictures of any size, made equal in size. */
+/**
+ * A folder of PNG and JPEG pictures of any size, made equal in size: what was {@linkplain #find
+ * found} in it, and its pictures.
+ */
 public final class ImageFolder {
-  private static final Set<String> EXTENSIONS = Set.of("png", "jpg", "jpeg");
+  private static final System.Logger LOG = System.getLogger(ImageFolder.class.getName());
   private static final int MAX_SIZE = 4096;
 
-  private ImageFolder() {}
+  /** Another one for every change to what pictures are made into. */
+  private static final int CACHE_VERSION = 1;
+
+  /** What the parts of a data set are called that others made ready for training. */
+  private static final Set<String> SPLITS =
+      Set.of("train", "training", "test", "testing", "val", "valid", "validation");
+
+  private final Path folder;
+  private final PictureFiles files;
+  private final List<String> classNames;
+
+  private ImageFolder(Path folder, PictureFiles files, List<String> classNames) {
+    this.folder = folder;
+    this.files = files;
+    this.classNames = classNames;
+  }
 
   /**
-   * Reads every file that ends with {@code .png}, {@code .jpg} or {@code .jpeg}; others are
-   * skipped, and so is whatever has a name that begins with a dot. If the folder has sub-folders,
-   * each that holds pictures, at any depth, is a class, and classes are numbered from 0 in the
-   * order of the sub-folders' names; if it has none, the pictures have no labels. Names are ordered
-   * by their UTF-16 code units, so the order is the same on every machine.
-   *
-   * <p>Each picture is scaled until its shorter side is {@code size}, averaging where it shrinks,
-   * and its middle is cut out. Color becomes gray by its luma (ITU-R BT.601), and photos are turned
-   * upright as their EXIF orientation says.
-   *
-   * <p>Without an alpha channel, pictures are laid on white. With one they keep what is
-   * transparent: where a picture shrinks or grows, a color counts by its opacity, and where nothing
-   * of it shows it is white, so that nothing is learned of colors that nobody sees. What says
-   * nothing of alpha is opaque.
+   * Looks for every file that ends with {@code .png}, {@code .jpg} or {@code .jpeg}; others are
+   * skipped, and so is whatever has a name that begins with a dot, and folders without permission
+   * to read them. If the folder has sub-folders, each that holds pictures, at any depth, is a
+   * class, and classes are numbered from 0 in the order of the sub-folders' names; if it has none,
+   * the pictures have no labels. Names are ordered by their UTF-16 code units, so the order is the
+   * same on every machine.
    *
    * @param folder holds the pictures, or one sub-folder for each class
-   * @param size height and width of the pictures returned, in [1, 4096]
-   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
-   * @throws IOException if there are no pictures, there are pictures beside sub-folders with
-   *     pictures, one is broken or neither gray nor RGB, such as a CMYK one, or they, or one as it
-   *     is read, don't fit into memory; the message names the file
-   * @throws IllegalArgumentException if size or channels is out of range
+   * @throws IOException if there are no pictures, or there are pictures beside sub-folders with
+   *     pictures
    */
-  public static Dataset load(Path folder, int size, int channels) throws IOException {
-    checkSize(size, channels);
-    SortedMap<String, Path> files = find(folder);
-    if (files.isEmpty()) {
+  public static ImageFolder find(Path folder) throws IOException {
+    PictureFiles files = PictureFiles.find(folder);
+    List<PictureFile> pictures = files.pictures();
+    if (pictures.isEmpty()) {
       throw new IOException(
-          folder + " must hold pictures: files that end with .png, .jpg or .jpeg");
+          folder
+              + " must hold pictures: files that end with .png, .jpg or .jpeg"
+              + (files.report().equals(List.of("0 pictures"))
+                  ? ""
+                  : "; it has " + String.join("; ", files.report())));
     }
-    Heap.check(folder, Heap.arrays(files.size(), (double) size * size * channels));
-    ImmutableSortedSet<String> classes =
-        files.keySet().stream()
+    List<String> classes =
+        pictures.stream()
             .map(ImageFolder::subFolder)
-            .collect(ImmutableSortedSet.toImmutableSortedSet(String::compareTo));
-    boolean labeled = !classes.contains("");
+            .collect(ImmutableSortedSet.toImmutableSortedSet(String::compareTo))
+            .asList();
+    boolean labeled = !classes.get(0).isEmpty();
     if (!labeled && classes.size() > 1) {
       throw new IOException(
           folder
               + " must hold either pictures or sub-folders of pictures, but it holds both, such as "
-              + files.keySet().stream().filter(name -> subFolder(name).isEmpty()).findFirst().get()
+              + pictures.stream().filter(each -> subFolder(each).isEmpty()).findFirst().get().name()
               + " and the sub-folder "
-              + classes.last());
+              + classes.get(classes.size() - 1));
     }
-    int[] labels =
-        files.keySet().stream()
-            .mapToInt(name -> classes.asList().indexOf(subFolder(name)))
-            .toArray();
-    return Dataset.keeping(
-        size,
-        size,
-        channels,
-        readAll(files.values(), size, channels),
-        labeled ? classes.size() : 0,
-        labeled ? labels : new int[0]);
+    return new ImageFolder(folder, files, labeled ? classes : List.of());
+  }
+
+  /**
+   * Finds pictures as {@link #find} does, and reads them as {@link #load(int, int)} does.
+   *
+   * @param folder holds the pictures, or one sub-folder for each class
+   * @param size height and width of the pictures returned, in [1, 4096]
+   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
+   * @throws IOException as those do
+   * @throws IllegalArgumentException if size or channels is out of range
+   */
+  public static Dataset load(Path folder, int size, int channels) throws IOException {
+    checkSize(size, channels);
+    return find(folder).load(size, channels);
   }
 
   /**
@@ -115,47 +135,188 @@ public final class ImageFolder {
         channels);
   }
 
+  /** Returns the names of the classes, in the order of their numbers; none without labels. */
+  public List<String> classNames() {
+    return classNames;
+  }
+
   /**
-   * Finds the pictures below a folder by name, relative to it and with slashes on every machine.
+   * Says what was found, for people: how many pictures, what was skipped, and how many of each
+   * class there are.
+   *
+   * @return lines without an end
    */
-  private static SortedMap<String, Path> find(Path folder) throws IOException {
-    SortedMap<String, Path> files = new TreeMap<>();
-    if (!Files.isDirectory(folder)) {
-      throw new IOException(folder + " must be a folder of pictures");
+  public List<String> report() {
+    List<String> lines = new ArrayList<>(files.report());
+    if (!classNames.isEmpty()) {
+      int[] counts = new int[classNames.size()];
+      IntStream.of(labels()).forEach(label -> counts[label]++);
+      List<String> classes =
+          IntStream.range(0, counts.length)
+              .mapToObj(i -> "%d = %s (%d)".formatted(i, Excerpt.of(classNames.get(i)), counts[i]))
+              .toList();
+      lines.add(
+          (counts.length == 1 ? "1 class: " : counts.length + " classes: ")
+              + PictureFiles.firstOf(classes, ", "));
     }
-    try (Stream<Path> paths = Files.walk(folder, FileVisitOption.FOLLOW_LINKS)) {
-      paths
-          .filter(
-              path ->
-                  EXTENSIONS.contains(MoreFiles.getFileExtension(path).toLowerCase(Locale.ROOT)))
-          .filter(Files::isRegularFile)
-          .forEach(path -> files.put(Joiner.on('/').join(folder.relativize(path)), path));
-    } catch (UncheckedIOException e) {
-      throw e.getCause();
-    }
-    files.keySet().removeIf(name -> name.startsWith(".") || name.contains("/."));
-    return files;
+    return lines;
   }
 
-  private static String subFolder(String name) {
-    return name.substring(0, Math.max(0, name.indexOf('/')));
+  /**
+   * Says what may not be what was meant, though it can be trained on: classes that look like the
+   * parts of a data set.
+   *
+   * @return lines without an end; none if all looks well
+   */
+  public List<String> warnings() {
+    List<String> splits =
+        classNames.stream().filter(name -> SPLITS.contains(name.toLowerCase(Locale.ROOT))).toList();
+    boolean suspicious =
+        splits.size() >= 2 || (!splits.isEmpty() && splits.size() == classNames.size());
+    return suspicious
+        ? List.of(
+            "%s in %s would be learned as %s, but look%s like part%s of a data set: to learn from one of them, give its own folder"
+                .formatted(
+                    String.join(" and ", splits),
+                    folder,
+                    splits.size() == 1 ? "a class" : "classes",
+                    splits.size() == 1 ? "s" : "",
+                    splits.size() == 1 ? "" : "s"))
+        : List.of();
   }
 
-  private static byte[][] readAll(Collection<Path> files, int size, int channels)
-      throws IOException {
+  /**
+   * Reads the pictures. Each is scaled until its shorter side is {@code size}, averaging where it
+   * shrinks, and its middle is cut out. Color becomes gray by its luma (ITU-R BT.601), and photos
+   * are turned upright as their EXIF orientation says.
+   *
+   * <p>Without an alpha channel, pictures are laid on white. With one they keep what is
+   * transparent: where a picture shrinks or grows, a color counts by its opacity, and where nothing
+   * of it shows it is white, so that nothing is learned of colors that nobody sees. What says
+   * nothing of alpha is opaque.
+   *
+   * <p>Pictures that don't fit into memory are decoded into a temporary file, which a line of the
+   * log says, and read from there.
+   *
+   * @param size height and width of the pictures returned, in [1, 4096]
+   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
+   * @return pictures whose classes have the names of their sub-folders
+   * @throws IOException if some are broken or neither gray nor RGB, such as CMYK ones, or one
+   *     doesn't fit into memory as it is read; the message names the first ten. If there is no room
+   *     for the temporary file
+   * @throws IllegalArgumentException if size or channels is out of range
+   */
+  public Dataset load(int size, int channels) throws IOException {
+    checkSize(size, channels);
+    int count = files.pictures().size();
+    if (!Heap.fits(Heap.arrays(count, (double) size * size * channels))) {
+      LOG.log(
+          Level.INFO,
+          "{0}: {1} pictures of {2}x{2}x{3} don''t fit into memory, so they are decoded into a temporary file",
+          folder,
+          String.valueOf(count),
+          String.valueOf(size),
+          String.valueOf(channels));
+      PictureCache.Content content = new PictureCache.Content("", count, size, channels);
+      return named(
+          PictureCache.temporary(
+              content, store -> decodeAll(size, channels, store), classNames.size(), labels()));
+    }
+    byte[][] pictures = new byte[count][];
+    decodeAll(size, channels, (index, picture) -> pictures[index] = picture);
+    return named(Dataset.keeping(size, size, channels, pictures, classNames.size(), labels()));
+  }
+
+  /**
+   * Reads the pictures as {@link #load(int, int)} does, but decodes them only once: into a file,
+   * which later calls read as long as no picture has another name, length or time of its last
+   * change. They take no memory but what the operating system has to spare.
+   *
+   * @param size as there
+   * @param channels as there
+   * @param cache a folder, made if need be, which has one file for each folder of pictures, size
+   *     and number of channels
+   * @throws IOException as there, or if there is no room for the file
+   * @throws IllegalArgumentException as there
+   */
+  public Dataset load(int size, int channels, Path cache) throws IOException {
+    checkSize(size, channels);
+    Hasher hasher = Hashing.sha256().newHasher();
+    hasher.putInt(CACHE_VERSION).putInt(size).putInt(channels);
+    for (PictureFile each : files.pictures()) {
+      hasher
+          .putInt(each.name().length())
+          .putUnencodedChars(each.name())
+          .putLong(each.bytes())
+          .putLong(each.modified().to(TimeUnit.NANOSECONDS));
+    }
+    PictureCache.Content content =
+        new PictureCache.Content(hasher.hash().toString(), files.pictures().size(), size, channels);
+    HashCode where = Hashing.sha256().hashUnencodedChars(folder.toRealPath().toString());
+    Path file =
+        Files.createDirectories(cache)
+            .resolve(
+                "pictures-%dx%dx%d-%s.bytes"
+                    .formatted(size, size, channels, where.toString().substring(0, 12)));
+    return named(
+        PictureCache.kept(
+            file, content, store -> decodeAll(size, channels, store), classNames.size(), labels()));
+  }
+
+  private Dataset named(Dataset pictures) {
+    return pictures.withClassNames(classNames);
+  }
+
+  private static String subFolder(PictureFile picture) {
+    return picture.name().substring(0, Math.max(0, picture.name().indexOf('/')));
+  }
+
+  private int[] labels() {
+    return classNames.isEmpty()
+        ? new int[0]
+        : files.pictures().stream()
+            .mapToInt(picture -> Collections.binarySearch(classNames, subFolder(picture)))
+            .toArray();
+  }
+
+  private void decodeAll(int size, int channels, PictureCache.Store store) throws IOException {
+    List<PictureFile> pictures = files.pictures();
+    IOException[] problems = new IOException[pictures.size()];
     try {
-      return files.parallelStream()
-          .map(
-              file -> {
+      IntStream.range(0, pictures.size())
+          .parallel()
+          .forEach(
+              i -> {
+                byte[] picture;
                 try {
-                  return Picture.read(file, size, channels);
+                  PictureFile file = pictures.get(i);
+                  String name = folder + "/" + file.name();
+                  picture = Picture.read(name, file.path(), size, channels);
+                } catch (IOException e) {
+                  problems[i] = e;
+                  return;
+                }
+                try {
+                  store.put(i, picture);
                 } catch (IOException e) {
                   throw new UncheckedIOException(e);
                 }
-              })
-          .toArray(byte[][]::new);
+              });
     } catch (UncheckedIOException e) {
       throw e.getCause();
+    }
+    List<IOException> broken = Stream.of(problems).filter(Objects::nonNull).toList();
+    if (broken.size() == 1) {
+      throw broken.get(0);
+    }
+    if (!broken.isEmpty()) {
+      throw new IOException(
+          "%d of %d pictures cannot be used: %s"
+              .formatted(
+                  broken.size(),
+                  pictures.size(),
+                  PictureFiles.firstOf(broken.stream().map(Throwable::getMessage).toList(), "; ")),
+          broken.get(0));
     }
   }
 }

@@ -4,23 +4,23 @@ import com.google.common.io.ByteSource;
 import com.google.common.io.MoreFiles;
 import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.spi.Heap;
-import java.awt.AlphaComposite;
-import java.awt.Color;
-import java.awt.Graphics2D;
-import java.awt.color.ColorSpace;
-import java.awt.image.BufferedImage;
-import java.awt.image.Raster;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.SeekableByteChannel;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Iterator;
+import java.util.Optional;
 import java.util.concurrent.ForkJoinPool;
-import java.util.concurrent.atomic.AtomicReference;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageReader;
 import javax.imageio.ImageTypeSpecifier;
 import javax.imageio.stream.ImageInputStream;
+import javax.imageio.stream.ImageInputStreamImpl;
 import javax.imageio.stream.MemoryCacheImageInputStream;
 
 /** One PNG or JPEG file made a square of bytes. */
@@ -50,14 +50,15 @@ final class Picture {
    * Reads a picture, upright, scaled and cropped around its middle, on white unless the last of the
    * channels is its alpha.
    *
+   * @param name that a message calls it by
    * @param channels 1 to 4: gray, gray and alpha, RGB, RGB and alpha
    * @return unsigned bytes [size, size, channels]
    * @throws IOException that names the file
    */
-  static byte[] read(Path file, int size, int channels) throws IOException {
+  static byte[] read(String name, Path file, int size, int channels) throws IOException {
     return read(
-        file,
-        () -> ImageIO.createImageInputStream(file.toFile()),
+        name,
+        () -> new OnDisk(Files.newByteChannel(file)),
         MoreFiles.asByteSource(file),
         size,
         channels);
@@ -76,7 +77,28 @@ final class Picture {
     ImageInputStream open() throws IOException;
   }
 
-  private static byte[] read(Object file, Opener opener, ByteSource content, int size, int channels)
+  private static byte[] read(String name, Opener opener, ByteSource content, int size, int channels)
+      throws IOException {
+    try {
+      boolean alpha = channels % 2 == 0;
+      Optional<int[]> square = square(opener, content, size, alpha, false);
+      if (square.isEmpty()) {
+        square = square(opener, content, size, alpha, true);
+      }
+      return bytes(square.orElseThrow(), channels);
+    } catch (IOException | RuntimeException e) { // A broken file makes ImageIO throw either.
+      throw new IOException(name + " cannot be read as a picture: " + reason(e), e);
+    }
+  }
+
+  /**
+   * Decodes a picture and makes an upright square of it.
+   *
+   * @param whole whether to have all of the picture in memory
+   * @return nothing if that is needed
+   */
+  private static Optional<int[]> square(
+      Opener opener, ByteSource content, int size, boolean alpha, boolean whole)
       throws IOException {
     try (ImageInputStream in = opener.open()) {
       Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
@@ -88,17 +110,64 @@ final class Picture {
         check(png || format.equals("JPEG"), NEITHER);
         double metadata = png ? metadataOfPng(in) : (double) in.length();
         Heap.check("its metadata", metadata);
-        int orientation = Exif.orientation(content, png);
         reader.setInput(in, false, true);
-        BufferedImage square = read(reader, size, channels % 2 == 0, metadata);
         // Turned last, because a small square is cheaper to turn than a photo.
-        return bytes(upright(square, orientation), channels);
+        return square(reader, size, alpha, metadata, whole)
+            .map(square -> upright(square, size, Exif.orientation(content, png)));
       } finally {
         reader.dispose();
       }
-    } catch (IOException | RuntimeException e) { // A broken file makes ImageIO throw either.
-      throw new IOException(
-          file + " cannot be read as a picture: " + Excerpt.of(e.getMessage()), e);
+    }
+  }
+
+  /** Says what is wrong where an exception says no more than the file's name, or nothing. */
+  private static String reason(Exception e) {
+    if (e instanceof AccessDeniedException) {
+      return "no permission to read it";
+    }
+    if (e instanceof NoSuchFileException) {
+      return "it is no longer there";
+    }
+    return e.getMessage() == null ? e.getClass().getSimpleName() : Excerpt.of(e.getMessage());
+  }
+
+  /** Java's own takes a {@link java.io.File}, which can't name every file. */
+  private static final class OnDisk extends ImageInputStreamImpl {
+    private final SeekableByteChannel channel;
+
+    OnDisk(SeekableByteChannel channel) {
+      this.channel = channel;
+    }
+
+    @Override
+    public int read() throws IOException {
+      byte[] one = new byte[1];
+      return read(one, 0, 1) < 0 ? -1 : Byte.toUnsignedInt(one[0]);
+    }
+
+    @Override
+    public int read(byte[] bytes, int offset, int length) throws IOException {
+      checkClosed();
+      bitOffset = 0;
+      channel.position(streamPos);
+      int count = channel.read(ByteBuffer.wrap(bytes, offset, length));
+      streamPos += Math.max(0, count);
+      return count;
+    }
+
+    @Override
+    public long length() {
+      try {
+        return channel.size();
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+
+    @Override
+    public void close() throws IOException {
+      super.close();
+      channel.close();
     }
   }
 
@@ -117,30 +186,45 @@ final class Picture {
     }
   }
 
-  private static BufferedImage read(ImageReader reader, int size, boolean alpha, double metadata)
+  private static Optional<int[]> square(
+      ImageReader reader, int size, boolean alpha, double metadata, boolean whole)
       throws IOException {
-    long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
+    int width = reader.getWidth(0);
+    int height = reader.getHeight(0);
+    long pixels = (long) width * height;
     check(pixels <= MAX_PIXELS, "it must have at most " + MAX_PIXELS + " pixels, got " + pixels);
-    double bytes = metadata + bytes(reader, pixels, size);
+    double stored = bytesPerPixel(reader);
+    double bytes =
+        metadata
+            + PictureRows.bytes(width, height, size, stored)
+            + squares(size)
+            + (whole ? pixels * stored : 0);
     if (Heap.fits(bytes * (1 + ForkJoinPool.getCommonPoolParallelism()))) {
-      return square(ofBytes(decode(reader), alpha), size);
+      return square(reader, size, alpha, whole);
     }
     synchronized (LARGE) {
-      Heap.check(pixels + " pixels", bytes);
-      return square(ofBytes(decode(reader), alpha), size);
+      Heap.check(whole ? pixels + " pixels" : "its rows", bytes);
+      return square(reader, size, alpha, whole);
     }
   }
 
-  /** Returns what it takes to make the square of a picture. */
-  private static double bytes(ImageReader reader, long pixels, int size) throws IOException {
+  private static Optional<int[]> square(ImageReader reader, int size, boolean alpha, boolean whole)
+      throws IOException {
+    return whole
+        ? Optional.of(PictureRows.whole(reader, size, alpha))
+        : PictureRows.stream(reader, size, alpha);
+  }
+
+  private static double bytesPerPixel(ImageReader reader) throws IOException {
     ImageTypeSpecifier type = reader.getRawImageType(0);
-    int stored =
-        type == null ? Integer.BYTES : (type.getNumBands() * type.getBitsPerBand(0) + 7) / 8;
-    double side = Math.max(reader.getWidth(0), reader.getHeight(0));
-    // As it is stored and in RGB; then in RGB and a copy of that, with one color half scaled, and
-    // alpha beside it.
-    return (double) pixels * (Math.max(stored, Integer.BYTES) + Integer.BYTES)
-        + Float.BYTES * (side + 5.0 * size) * size;
+    return type == null
+        ? Integer.BYTES
+        : Math.max(1, type.getNumBands() * type.getBitsPerBand(0) / 8.0);
+  }
+
+  /** Returns the bytes of the square that is turned upright, and of what is made of it. */
+  private static double squares(int size) {
+    return 2.0 * Integer.BYTES * size * size;
   }
 
   /**
@@ -169,146 +253,8 @@ final class Picture {
     return bytes;
   }
 
-  private static BufferedImage decode(ImageReader reader) throws IOException {
-    // What is missing of a JPEG that was cut short becomes gray, and the reader only warns.
-    AtomicReference<String> damage = new AtomicReference<>();
-    reader.addIIOReadWarningListener(
-        (source, warning) -> {
-          if (warning.startsWith("Truncated File") || warning.startsWith("Corrupt JPEG")) {
-            damage.set(warning);
-          }
-        });
-    BufferedImage image = reader.read(0);
-    check(damage.get() == null, damage.get());
-    // Some JDKs read CMYK, but without its profile, so that the colors are wrong.
-    int colors = image.getColorModel().getColorSpace().getType();
-    check(
-        colors == ColorSpace.TYPE_GRAY || colors == ColorSpace.TYPE_RGB,
-        "it must be gray or RGB; CMYK has to be converted first");
-    return image;
-  }
-
-  /**
-   * Returns the same picture with 8 bits of red, green and blue, and of alpha, or without that
-   * white where it is transparent.
-   */
-  private static BufferedImage ofBytes(BufferedImage image, boolean alpha) {
-    int width = image.getWidth();
-    int height = image.getHeight();
-    BufferedImage copy =
-        new BufferedImage(
-            width, height, alpha ? BufferedImage.TYPE_INT_ARGB : BufferedImage.TYPE_INT_RGB);
-    if (image.getColorModel().getColorSpace().getType() != ColorSpace.TYPE_GRAY) {
-      Graphics2D graphics = copy.createGraphics();
-      graphics.setComposite(alpha ? AlphaComposite.Src : AlphaComposite.SrcOver);
-      graphics.drawImage(image, 0, 0, alpha ? null : Color.WHITE, null);
-      graphics.dispose();
-      return copy;
-    }
-    // By hand, because Java takes gray samples for linear light: drawn, some would be brighter.
-    Raster samples = image.getRaster();
-    boolean translucent = samples.getNumBands() == 2;
-    double max = (1 << image.getColorModel().getComponentSize(0)) - 1;
-    for (int y = 0; y < height; y++) {
-      for (int x = 0; x < width; x++) {
-        double opacity = translucent ? samples.getSample(x, y, 1) / max : 1;
-        double black = (alpha ? 1 : opacity) * (1 - samples.getSample(x, y, 0) / max);
-        int rgb = 0x010101 * (int) Math.round(255 * (1 - black));
-        copy.setRGB(x, y, (int) Math.round(255 * opacity) << 24 | rgb);
-      }
-    }
-    return copy;
-  }
-
-  /**
-   * Scales the shorter side to {@code size} and cuts the middle out of the longer. Each color
-   * counts by its opacity, and is white where it has none.
-   */
-  private static BufferedImage square(BufferedImage image, int size) {
-    int width = image.getWidth();
-    int height = image.getHeight();
-    int[] pixels = image.getRGB(0, 0, width, height, null, 0, width);
-    float[] opacity = new float[size * size];
-    Arrays.fill(opacity, 1);
-    if (image.getColorModel().hasAlpha()) {
-      opacity = square(pixels, width, height, size, Picture::opacity);
-    }
-    int[] square = new int[size * size];
-    for (int bits : new int[] {0, 8, 16}) {
-      float[] channel =
-          square(pixels, width, height, size, argb -> (argb >> bits & 0xff) * opacity(argb));
-      for (int i = 0; i < square.length; i++) {
-        square[i] |= Math.round(channel[i] / opacity[i]) << bits;
-      }
-    }
-    for (int i = 0; i < square.length; i++) {
-      int alpha = Math.round(255 * opacity[i]);
-      square[i] = alpha == 0 ? 0xffffff : alpha << 24 | square[i];
-    }
-    BufferedImage result = new BufferedImage(size, size, image.getType());
-    result.setRGB(0, 0, size, size, square, 0, size);
-    return result;
-  }
-
-  private static float opacity(int argb) {
-    return (argb >>> 24) / 255f;
-  }
-
-  private interface Value {
-    float of(int argb);
-  }
-
-  /** Scales one value of all pixels. */
-  private static float[] square(int[] pixels, int width, int height, int size, Value value) {
-    double scale = Math.min(width, height) / (double) size;
-    float[] columns = scaled(height, width, size, scale, (y, x) -> value.of(pixels[y * width + x]));
-    return scaled(size, height, size, scale, (x, y) -> columns[x * height + y]);
-  }
-
-  private interface Pixels {
-    float at(int line, int position);
-  }
-
-  /**
-   * Scales lines by a triangle that is as wide as what a new pixel stands for, but at least two
-   * pixels: the filter that Pillow and torchvision call (antialiased) bilinear. Java2D's own one
-   * looks at two pixels only, which leaves moiré when it shrinks.
-   *
-   * @param scale old pixels a new one
-   * @return the middle of each line, transposed: [size, lines]
-   */
-  private static float[] scaled(int lines, int length, int size, double scale, Pixels pixels) {
-    float[] result = new float[size * lines];
-    double radius = Math.max(1, scale);
-    // Whole new pixels are cut off, so that nothing is blurred where nothing is scaled.
-    double start = scale * Math.floor((length / scale - size) / 2);
-    for (int i = 0; i < size; i++) {
-      double center = start + scale * (i + 0.5);
-      int from = Math.max(0, (int) Math.floor(center - radius));
-      int to = Math.min(length, (int) Math.ceil(center + radius));
-      double[] weights = new double[to - from];
-      double sum = 0;
-      for (int k = from; k < to; k++) {
-        weights[k - from] = Math.max(0, 1 - Math.abs(k + 0.5 - center) / radius);
-        sum += weights[k - from];
-      }
-      for (int line = 0; line < lines; line++) {
-        double value = 0;
-        for (int k = from; k < to; k++) {
-          value += weights[k - from] * pixels.at(line, k);
-        }
-        result[i * lines + line] = (float) (value / sum);
-      }
-    }
-    return result;
-  }
-
-  /**
-   * Turns and mirrors a picture by its EXIF orientation. Java2D would make black of what is
-   * transparent.
-   */
-  private static int[] upright(BufferedImage square, int orientation) {
-    int size = square.getWidth();
+  /** Turns and mirrors a picture by its EXIF orientation. */
+  private static int[] upright(int[] square, int size, int orientation) {
     boolean fromRight = orientation == 2 || orientation == 3 || orientation >= 7;
     boolean fromBottom =
         orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
@@ -318,7 +264,9 @@ final class Picture {
       int along = orientation >= 5 ? i / size : i % size;
       int down = orientation >= 5 ? i % size : i / size;
       pixels[i] =
-          square.getRGB(fromRight ? size - 1 - along : along, fromBottom ? size - 1 - down : down);
+          square[
+              size * (fromBottom ? size - 1 - down : down)
+                  + (fromRight ? size - 1 - along : along)];
     }
     return pixels;
   }

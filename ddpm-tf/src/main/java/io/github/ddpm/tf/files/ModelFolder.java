@@ -178,7 +178,7 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
     PipelineScheduler pipeline =
         parse(files, scheduler, json, config -> SchedulerJson.pipeline(config, index));
     ModelInfo info = parse(files, scheduler, json, config -> SchedulerJson.info(config, network));
-    return new ModelConfig(network, withLabelCounts(files, info), pipeline);
+    return new ModelConfig(network, withClasses(files, info), pipeline);
   }
 
   /** Reads what a network is of which the rest is known. */
@@ -189,15 +189,15 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
     }
     UNetConfig network = network(files);
     ModelInfo info = parseNetwork(files, json -> network.info(schedule, type));
-    return new ModelConfig(network, withLabelCounts(files, info), PipelineScheduler.DEFAULT);
+    return new ModelConfig(network, withClasses(files, info), PipelineScheduler.DEFAULT);
   }
 
   private static UNetConfig network(Snapshot files) throws IOException {
     return parseNetwork(files, UNetJson::read);
   }
 
-  private static ModelInfo withLabelCounts(Snapshot files, ModelInfo info) throws IOException {
-    return parseNetwork(files, json -> info.withLabelCounts(UNetJson.labelCounts(json)));
+  private static ModelInfo withClasses(Snapshot files, ModelInfo info) throws IOException {
+    return parseNetwork(files, json -> UNetJson.withClasses(json, info));
   }
 
   private static <T> T parseNetwork(Snapshot files, Reader<T> reader) throws IOException {
@@ -258,9 +258,7 @@ public record ModelFolder(ModelConfig config, WeightFiles weights, Snapshot file
         UNET,
         part -> {
           Files.createDirectory(part);
-          Json.write(
-              part.resolve(UNET_CONFIG),
-              UNetJson.write(model.network(), model.info().labelCounts(), DIFFUSERS_VERSION));
+          Json.write(part.resolve(UNET_CONFIG), UNetJson.write(model, DIFFUSERS_VERSION));
           SafeTensors.write(part.resolve(WeightFiles.NAME), weights, type);
         });
     parts.put(

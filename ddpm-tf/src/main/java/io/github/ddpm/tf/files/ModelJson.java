@@ -17,9 +17,7 @@ public final class ModelJson {
   /** Writes a model. */
   public static ObjectNode write(ModelConfig model) {
     ObjectNode json = Json.object();
-    json.set(
-        NETWORK,
-        UNetJson.write(model.network(), model.info().labelCounts(), ModelFolder.DIFFUSERS_VERSION));
+    json.set(NETWORK, UNetJson.write(model, ModelFolder.DIFFUSERS_VERSION));
     json.set(SCHEDULER, SchedulerJson.write(model, ModelFolder.DIFFUSERS_VERSION));
     json.set(INDEX, SchedulerJson.writeIndex(model.pipeline(), ModelFolder.DIFFUSERS_VERSION));
     return json;
@@ -36,8 +34,7 @@ public final class ModelJson {
     PipelineScheduler pipeline =
         SchedulerJson.pipeline(scheduler, Optional.of(SchedulerJson.index(json.path(INDEX))));
     ModelInfo info =
-        SchedulerJson.info(scheduler, network)
-            .withLabelCounts(UNetJson.labelCounts(json.path(NETWORK)));
+        UNetJson.withClasses(json.path(NETWORK), SchedulerJson.info(scheduler, network));
     return new ModelConfig(network, info, pipeline);
   }
 }

@@ -35,6 +35,9 @@ final class UNetJson {
   /** How often a model learned each class. */
   private static final String LABEL_COUNTS = "_label_counts";
 
+  /** What the classes of a model are called. */
+  private static final String CLASS_NAMES = "_class_names";
+
   /**
    * How many of the channels that go in are those of a condition; diffusers has no need to know.
    * Without it they are what goes in beyond what comes out.
@@ -166,12 +169,24 @@ final class UNetJson {
   }
 
   /**
-   * Returns the {@link ModelInfo#labelCounts} of a {@code unet/config.json}.
+   * Returns a model with what its {@code unet/config.json} says of its classes.
    *
-   * @throws IllegalArgumentException if they are no list of whole numbers
+   * @throws IllegalArgumentException if the {@link ModelInfo#labelCounts} are no whole numbers, the
+   *     {@link ModelInfo#classNames} no texts, or they are not one of each class
    */
-  static List<Long> labelCounts(JsonNode json) {
-    return json.hasNonNull(LABEL_COUNTS) ? Json.wholeNumbers(json, LABEL_COUNTS) : List.of();
+  static ModelInfo withClasses(JsonNode json, ModelInfo info) {
+    List<Long> counts =
+        json.hasNonNull(LABEL_COUNTS) ? Json.wholeNumbers(json, LABEL_COUNTS) : List.of();
+    List<String> names =
+        json.hasNonNull(CLASS_NAMES)
+            ? Json.list(json, CLASS_NAMES).stream().map(UNetJson::className).toList()
+            : List.of();
+    return info.withLabelCounts(counts).withClassNames(names);
+  }
+
+  private static String className(JsonNode name) {
+    checkArgument(name.isTextual(), "%s must be texts, got %s", CLASS_NAMES, Excerpt.of(name));
+    return name.textValue();
   }
 
   private static int width(JsonNode width) {
@@ -230,16 +245,27 @@ final class UNetJson {
         timestep);
   }
 
-  /** Returns the {@code unet/config.json} of a network that learned its classes so often. */
-  static ObjectNode write(UNetConfig config, List<Long> labelCounts, String version) {
+  /** Returns the {@code unet/config.json} of a model. */
+  static ObjectNode write(ModelConfig model, String version) {
+    ObjectNode json = write(model.network(), version);
+    // Diffusers leaves keys with an underscore alone.
+    if (!model.info().labelCounts().isEmpty()) {
+      ArrayNode counts = json.putArray(LABEL_COUNTS);
+      model.info().labelCounts().forEach(counts::add);
+    }
+    if (!model.info().classNames().isEmpty()) {
+      ArrayNode names = json.putArray(CLASS_NAMES);
+      model.info().classNames().forEach(names::add);
+    }
+    return json;
+  }
+
+  /** Returns the {@code unet/config.json} of a network of whose classes no more is known. */
+  static ObjectNode write(UNetConfig config, String version) {
     ObjectNode json = Json.object();
     json.put(Json.CLASS_NAME, UNET_CLASS).put(Json.VERSION, version);
     if (config.labels().nullLabel()) {
       json.put(NULL_LABEL, true);
-    }
-    if (!labelCounts.isEmpty()) {
-      ArrayNode counts = json.putArray(LABEL_COUNTS);
-      labelCounts.forEach(counts::add);
     }
     if (config.picture().height() == config.picture().width()) {
       json.put("sample_size", config.picture().height());

@@ -210,6 +210,36 @@ class DatasetTest {
         .withMessage("labels must be in [0, 3), got 3");
   }
 
+  @Test
+  void classesMayHaveNames() {
+    Dataset plain = Dataset.of(1, 1, 1, new byte[][] {{1}, {2}}, 2, new int[] {1, 0});
+    assertThat(plain.classNames()).isEmpty();
+    assertThat(plain.mirrored().classNames()).isEmpty();
+    Dataset named = plain.withClassNames(List.of("cat", "dog"));
+    assertThat(named.classNames()).containsExactly("cat", "dog");
+    assertThat(named.labels(0, 1)).containsExactly(1, 0);
+    assertThat(MnistTest.bytes(named, 1)).containsExactly(2);
+    assertThat(named.mirrored().size()).isEqualTo(4);
+    assertThat(named.mirrored().mirrored().size()).isEqualTo(4);
+    assertThat(named.mirrored().classNames()).containsExactly("cat", "dog");
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> plain.withClassNames(List.of("cat")))
+        .withMessage("there must be one name for each of 2 classes, got 1");
+    ModelInfo model =
+        new ModelInfo(1, 1, 1, 2, false, BetaSchedule.cosine(), PredictionType.SAMPLE);
+    named.checkFits(model);
+    plain.checkFits(model.withClassNames(List.of("ant", "dog")));
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> named.checkFits(model.withClassNames(List.of("ant", "dog"))))
+        .withMessage(
+            "the network's classes (ant, dog) are not those of the data (cat, dog); Trainer.setClassNames has others"
+                + " learned in their place");
+    ModelInfo one = new ModelInfo(1, 1, 1, 1, false, BetaSchedule.cosine(), PredictionType.SAMPLE);
+    assertThatIllegalArgumentException()
+        .isThrownBy(() -> named.checkFits(one.withClassNames(List.of("ant"))))
+        .withMessage("the network has 1 classes (ant), the data 2 (cat, dog)");
+  }
+
   private static Dataset of(int n) {
     return Dataset.of(1, 1, 1, new byte[n][1]);
   }

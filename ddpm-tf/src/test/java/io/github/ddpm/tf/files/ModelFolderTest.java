@@ -152,6 +152,38 @@ class ModelFolderTest {
     assertThat(ModelFolder.read(folder).config().info().labelCounts()).isEmpty();
   }
 
+  @Test
+  void theNamesOfTheClassesTravelWithTheModel() throws IOException {
+    Fixtures.copyModel("golden/unet-scale-shift", folder);
+    Path file = folder.resolve("unet/config.json");
+    ObjectNode json = (ObjectNode) Json.read(file);
+    assertThat(ModelFolder.read(folder).config().info().classNames()).isEmpty();
+    Json.write(
+        file, json.set("_class_names", Json.MAPPER.readTree("[\"cat\", \"dög\", \"\\\"\"]")));
+    List<String> names = List.of("cat", "dög", "\"");
+    assertThat(ModelFolder.read(folder).config().info().classNames()).isEqualTo(names);
+    ModelFiles.convert(folder, folder, ModelFiles.Storage.FLOAT32);
+    ModelConfig model = ModelFolder.read(folder).config();
+    assertThat(model.info().classNames()).isEqualTo(names);
+    assertThat(ModelJson.read(ModelJson.write(model))).isEqualTo(model);
+
+    Fixtures.unseal(folder);
+    Map<String, String> bad =
+        Map.of(
+            "[\"cat\"]",
+            "there must be one name for each of 3 classes, got 1",
+            "[\"cat\", \"dog\", 3]",
+            "_class_names must be texts, got 3",
+            "[\"cat\", \"dog\", \"cat\"]",
+            "no two class names may be alike, got [cat, dog, cat]",
+            "\"cat\"",
+            "_class_names must be a list, got \"cat\"");
+    for (Map.Entry<String, String> each : bad.entrySet()) {
+      Json.write(file, json.set("_class_names", Json.MAPPER.readTree(each.getKey())));
+      refused(UNET, each.getValue());
+    }
+  }
+
   /** Python's json module writes such names, and takes the last of equal keys. */
   @Test
   void jsonIsReadAsPythonWritesIt() throws IOException {
@@ -362,7 +394,7 @@ class ModelFolderTest {
   @Test
   void theNullLabelIsMarkedWhereDiffusersLeavesItAlone() throws IOException {
     UNetConfig config = UNetConfig.small(8, 8, 1).withClasses(3);
-    JsonNode json = UNetJson.write(config, List.of(), "0");
+    JsonNode json = UNetJson.write(config, "0");
     assertThat(json.get("num_class_embeds").asInt()).isEqualTo(4);
     assertThat(json.get("_null_class_label").asBoolean()).isTrue();
     assertThat(UNetJson.read(json)).isEqualTo(config);
@@ -377,7 +409,7 @@ class ModelFolderTest {
   void aConditionIsWhatGoesInBeyondTheImage(
       int in, int out, Integer told, int channels, int conditionChannels, boolean learnedVariance) {
     UNetConfig config = UNetConfig.small(8, 8, 1);
-    ObjectNode json = UNetJson.write(config, List.of(), "0");
+    ObjectNode json = UNetJson.write(config, "0");
     assertThat(json.has("_condition_channels")).isFalse();
     json.put("in_channels", in).put("out_channels", out).put("_condition_channels", told);
     UNetConfig read = UNetJson.read(json);
@@ -385,7 +417,7 @@ class ModelFolderTest {
         .isEqualTo(
             config.withPicture(
                 new UNetConfig.Picture(8, 8, channels, conditionChannels, learnedVariance, false)));
-    assertThat(UNetJson.read(UNetJson.write(read, List.of(), "0"))).isEqualTo(read);
+    assertThat(UNetJson.read(UNetJson.write(read, "0"))).isEqualTo(read);
   }
 
   @ParameterizedTest
