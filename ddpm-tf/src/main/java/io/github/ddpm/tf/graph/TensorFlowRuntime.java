@@ -5,9 +5,6 @@ import com.google.common.util.concurrent.Uninterruptibles;
 import io.github.ddpm.Precision;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
-import java.net.URL;
-import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
@@ -233,6 +230,8 @@ public final class TensorFlowRuntime {
   private static final class Library {
     static final Loaded LOADED = loaded();
 
+    private static final String VARIANT = "platform.extension";
+
     /**
      * What came of it.
      *
@@ -249,12 +248,8 @@ public final class TensorFlowRuntime {
       } catch (IOException | UnsatisfiedLinkError e) {
         withoutSettings = e.getMessage();
       }
-      if (settings) {
-        loadBeside();
-      }
       try {
-        // Any call loads it.
-        TensorFlow.version();
+        loadTensorFlow();
       } catch (LinkageError e) {
         return new Loaded(
             settings,
@@ -283,32 +278,18 @@ public final class TensorFlowRuntime {
     }
 
     /**
-     * Loads TensorFlow's largest library on a thread of its own, because JavaCPP meanwhile looks
-     * for some twenty of CUDA, which takes as long.
+     * Any call loads it. Where there is no library for GPUs, JavaCPP would look for twenty
+     * libraries of CUDA all over the class path, which takes 0.4 s and 80 MB of names. It looks for
+     * none where the user has said which variant of libraries to load, so that is said meanwhile.
      */
-    private static void loadBeside() {
-      ClassLoader ours = TensorFlowRuntime.class.getClassLoader();
-      // A library belongs to the class loader that loads it, which must be the one that it is for.
-      if (ours == Loader.class.getClassLoader()
-          && ours == TensorFlow.class.getClassLoader()
-          && !has("-gpu")) {
-        Thread loading = new Thread(Library::loadLargest, "loads TensorFlow's library");
-        loading.setDaemon(true);
-        loading.start();
-      }
-    }
-
-    private static void loadLargest() {
+    private static void loadTensorFlow() {
+      boolean said = !has("-gpu") && Loader.loadProperties().putIfAbsent(VARIANT, "") == null;
       try {
-        // The second one needs the first.
-        Path largest = null;
-        for (String name : List.of("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")) {
-          URL library = TensorFlowRuntime.class.getClassLoader().getResource(natives("") + name);
-          largest = Loader.cacheResource(library).toPath();
+        TensorFlow.version();
+      } finally {
+        if (said) {
+          Loader.loadProperties().remove(VARIANT);
         }
-        System.load(largest.toString());
-      } catch (IOException | RuntimeException | LinkageError e) {
-        // JavaCPP does without, and says what is wrong.
       }
     }
 
@@ -324,13 +305,10 @@ public final class TensorFlowRuntime {
     /** Tells whether there are native libraries for this platform with that suffix. */
     static boolean has(String suffix) {
       // Asked of the class loader, because a class sees the resources of its own module alone.
+      String natives = "org/tensorflow/internal/c_api/" + Loader.getPlatform() + suffix + "/";
       ClassLoader loader = TensorFlowRuntime.class.getClassLoader();
       return Stream.of("libtensorflow_cc.so.2", "libtensorflow_cc.2.dylib", "tensorflow_cc.dll")
-          .anyMatch(library -> loader.getResource(natives(suffix) + library) != null);
-    }
-
-    private static String natives(String suffix) {
-      return "org/tensorflow/internal/c_api/" + Loader.getPlatform() + suffix + "/";
+          .anyMatch(library -> loader.getResource(natives + library) != null);
     }
 
     /** Returns what happened first: JavaCPP and class initialization wrap it. */
