@@ -188,6 +188,7 @@ final class Steps {
                     taken,
                     total,
                     outcome.loss(),
+                    outcome.norm(),
                     learningRate,
                     options.batchSize() / pace.secondsPerStep(),
                     pace.left(total - taken),

@@ -2,6 +2,7 @@ package io.github.ddpm.tf;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.withinPercentage;
 
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
@@ -12,6 +13,7 @@ import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -66,6 +68,37 @@ class GradientWorkerTest {
     }
     assertThat(elsewhere).isEqualTo(losses).hasSize(4);
     assertSameTraining(folder.resolve("elsewhere"), folder.resolve("here"));
+  }
+
+  /** Of n numbers c, of which one part has all: |c|·√n. */
+  @Test
+  void theNormIsToldOfTheWholeGradientBeforeItIsClipped() {
+    List<Double> norms = new ArrayList<>();
+    int[] numbers = new int[1];
+    try (Trainer trainer = trainer(OPTIONS)) {
+      trainer.setTotalSteps(2);
+      trainer.computeGradientsBy(
+          (weights, attempt, parts) -> {
+            numbers[0] = weights.remaining() / Float.BYTES;
+            return IntStream.range(0, parts)
+                .mapToObj(k -> new PartGradient(0.5, constant(numbers[0], k == 1 ? -3f : 0f)))
+                .toList();
+          });
+      trainer.train(DIGITS, progress -> norms.add(progress.gradientNorm()));
+    }
+    double expected = 3 * Math.sqrt(numbers[0]);
+    assertThat(expected).isGreaterThan(OPTIONS.optimizer().maxGradientNorm());
+    assertThat(norms)
+        .hasSize(2)
+        .allSatisfy(norm -> assertThat(norm).isCloseTo(expected, withinPercentage(1e-4)));
+  }
+
+  private static ByteBuffer constant(int count, float value) {
+    ByteBuffer bytes = ByteBuffer.allocate(Float.BYTES * count).order(ByteOrder.LITTLE_ENDIAN);
+    while (bytes.hasRemaining()) {
+      bytes.putFloat(value);
+    }
+    return bytes.flip();
   }
 
   /** A task that was given up may still run when the next step's begins. */

@@ -3,25 +3,19 @@ package io.github.ddpm.examples;
 import static io.github.ddpm.examples.Commands.format;
 import static java.nio.charset.StandardCharsets.UTF_8;
 
+import io.github.ddpm.tf.TrainingProgress;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
-import java.util.stream.IntStream;
-import org.knowm.xchart.ChartEncoder;
-import org.knowm.xchart.XYChart;
-import org.knowm.xchart.XYChartBuilder;
-import org.knowm.xchart.style.markers.SeriesMarkers;
 
 /**
- * The loss of each step, or round of local steps, and the minutes it took to get there, kept as
+ * The loss of each step, or round of local steps, and what else there is to say of it, kept as
  * {@code loss.csv} and drawn, smoothed, as {@code loss.png}.
  */
 final class LossCurve {
   private static final String CSV = "loss.csv";
-  private static final String HEADER = "step,loss,minutes";
 
   /**
    * A new loss has this share in the smoothed one: single steps differ by the timesteps they drew.
@@ -35,10 +29,8 @@ final class LossCurve {
   private static final double MIN_LOWEST = 1e-6;
 
   private final Path folder;
-  private final List<Long> steps = new ArrayList<>();
-  private final List<Double> losses = new ArrayList<>();
+  private final List<LossRow> rows = new ArrayList<>();
   private final List<Double> smoothed = new ArrayList<>();
-  private final List<Double> minutes = new ArrayList<>();
   private final long start = System.nanoTime();
   private double minutesBefore;
   private double lowest = Double.POSITIVE_INFINITY;
@@ -61,9 +53,9 @@ final class LossCurve {
     if (!Files.exists(csv)) {
       return;
     }
-    List<Row> rows;
+    List<LossRow> written;
     try {
-      rows = rows(Files.readAllLines(csv));
+      written = parse(Files.readAllLines(csv));
     } catch (IOException | IllegalArgumentException e) {
       Path kept = unused();
       Files.move(csv, kept);
@@ -73,7 +65,7 @@ final class LossCurve {
               csv, Commands.reason(e), kept.getFileName(), step),
           e);
     }
-    rows.stream().filter(row -> row.step <= step).forEach(this::add);
+    written.stream().filter(row -> row.step() <= step).forEach(this::add);
     minutesBefore = minutes();
   }
 
@@ -85,62 +77,52 @@ final class LossCurve {
     return name;
   }
 
-  /** A line of the table. */
-  private record Row(long step, double loss, double minutes) {
-    static Row of(String line) {
-      String[] cells = line.split(",", -1);
-      if (cells.length != 3) {
-        throw new IllegalArgumentException("not three cells");
-      }
-      return new Row(
-          Long.parseLong(cells[0]), Double.parseDouble(cells[1]), Double.parseDouble(cells[2]));
+  private static List<LossRow> parse(List<String> lines) {
+    String header = lines.isEmpty() ? "" : lines.get(0);
+    if (!header.equals(LossRow.HEADER) && !header.equals(LossRow.FORMER_HEADER)) {
+      throw new IllegalArgumentException("it doesn't begin with " + LossRow.HEADER);
     }
-
-    boolean follows(long before) {
-      return step > before && Double.isFinite(loss) && Double.isFinite(minutes);
-    }
-  }
-
-  private static List<Row> rows(List<String> lines) {
-    if (lines.isEmpty() || !lines.get(0).equals(HEADER)) {
-      throw new IllegalArgumentException("it doesn't begin with " + HEADER);
-    }
-    List<Row> rows = new ArrayList<>();
+    int columns = Math.toIntExact(1 + header.chars().filter(c -> c == ',').count());
+    List<LossRow> parsed = new ArrayList<>();
     long before = 0;
     for (int i = 1; i < lines.size(); i++) {
-      String problem = "line " + (i + 1) + " is no next " + HEADER;
-      Row row;
+      String problem = "line " + (i + 1) + " is no next " + header;
+      LossRow row;
       try {
-        row = Row.of(lines.get(i));
+        row = LossRow.parse(lines.get(i), columns);
       } catch (IllegalArgumentException e) {
         throw new IllegalArgumentException(problem, e);
       }
       if (!row.follows(before)) {
         throw new IllegalArgumentException(problem);
       }
-      before = row.step;
-      rows.add(row);
+      before = row.step();
+      parsed.add(row);
     }
-    return rows;
+    return parsed;
   }
 
   /**
-   * Adds the loss of a step just taken.
+   * Adds a step just taken.
    *
-   * @param step its number, after those before
+   * @param progress of the step, after those before
+   * @param frechetDistance of pictures drawn after it; NaN if it was not measured
+   * @return what was added
    */
-  void add(long step, double loss) {
-    add(new Row(step, loss, minutesBefore + (System.nanoTime() - start) / 60e9));
+  LossRow add(TrainingProgress progress, double frechetDistance) {
+    double taken = minutesBefore + (System.nanoTime() - start) / 60e9;
+    LossRow row = LossRow.of(progress, taken, frechetDistance);
+    add(row);
+    return row;
   }
 
-  private void add(Row row) {
-    double before = smoothed.isEmpty() ? row.loss : recent();
+  /** Adds the row of a step, after those before. */
+  void add(LossRow row) {
+    double before = smoothed.isEmpty() ? row.loss() : recent();
     // The plain mean at first, so that the start doesn't weigh more than it should.
-    double share = Math.max(SMOOTHING, 1.0 / (losses.size() + 1));
-    steps.add(row.step);
-    losses.add(row.loss);
-    minutes.add(row.minutes);
-    smoothed.add(before + share * (row.loss - before));
+    double share = Math.max(SMOOTHING, 1.0 / (rows.size() + 1));
+    rows.add(row);
+    smoothed.add(before + share * (row.loss() - before));
     lowest = Math.min(lowest, recent());
   }
 
@@ -161,35 +143,30 @@ final class LossCurve {
 
   /** Returns the mean loss of the last steps, at most that many, by the rounds that end there. */
   double mean(int count) {
-    return IntStream.range(0, losses.size())
-        .filter(i -> steps.get(i) > steps.get(steps.size() - 1) - count)
-        .mapToDouble(losses::get)
+    return rows.stream()
+        .filter(row -> row.step() > rows.get(rows.size() - 1).step() - count)
+        .mapToDouble(LossRow::loss)
         .average()
         .orElse(Double.NaN);
   }
 
   /** Returns how long training has taken, before it was resumed too. */
   double minutes() {
-    return minutes.isEmpty() ? 0 : minutes.get(minutes.size() - 1);
+    return rows.isEmpty() ? 0 : rows.get(rows.size() - 1).minutes();
   }
 
   /** Writes the table. */
   void saveTable() throws IOException {
-    StringBuilder table = new StringBuilder(HEADER).append(System.lineSeparator());
-    for (int i = 0; i < losses.size(); i++) {
-      table
-          .append(format("%d,%s,%.3f", steps.get(i), losses.get(i), minutes.get(i)))
-          .append(System.lineSeparator());
+    StringBuilder table = new StringBuilder(LossRow.HEADER).append(System.lineSeparator());
+    for (LossRow row : rows) {
+      table.append(row.line()).append(System.lineSeparator());
     }
     Commands.replace(folder.resolve(CSV), table.toString().getBytes(UTF_8));
   }
 
   /** Draws the curve; without fonts that ends in an error of the Java runtime. */
   void saveChart() throws IOException {
-    XYChart chart =
-        new XYChartBuilder().width(800).height(450).xAxisTitle("step").yAxisTitle("loss").build();
-    chart.getStyler().setYAxisLogarithmic(true).setLegendVisible(false).setLocale(Locale.ROOT);
-    chart.addSeries("loss", steps, smoothed).setMarker(SeriesMarkers.NONE);
-    Commands.replace(folder.resolve("loss.png"), ChartEncoder.getBytes(chart, "png"));
+    List<Long> steps = rows.stream().map(LossRow::step).toList();
+    Commands.replace(folder.resolve("loss.png"), LossChart.png(steps, smoothed));
   }
 }

@@ -92,6 +92,11 @@ final class Noise {
     return usual || known.contains(":") ? known : known + ":" + schedule.timesteps();
   }
 
+  /** Returns what people read of a schedule: its option, or what can't be one. */
+  static String inWords(BetaSchedule schedule) {
+    return option(schedule) + (schedule.isZeroTerminalSnr() ? " with zero terminal SNR" : "");
+  }
+
   private static String ranged(BetaSchedule schedule) {
     double start = schedule.betaStart().getAsDouble();
     double end = schedule.betaEnd().getAsDouble();

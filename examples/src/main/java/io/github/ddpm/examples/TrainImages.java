@@ -22,7 +22,7 @@ import picocli.CommandLine.Option;
       "as a folder that diffusers can load. The names of sub-folders are the classes, which are kept with the model.",
       "Learning rate 1e-3, with --from 1e-4, label dropout 0.1 and no min-SNR weighting unless others are given.",
       "A --from with classes but no null label needs --label-dropout 0.",
-      "While it trains, --out also gets loss.png, loss.csv and samples/.",
+      "While it trains, --out also gets loss.png, loss.csv, samples/ and tensorboard/.",
       "SIGTERM and Ctrl-C end it after the step and save it; a second one ends it at once."
     })
 public final class TrainImages implements Callable<Integer> {
@@ -76,6 +76,7 @@ public final class TrainImages implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     training.check();
+    training.checkNoMeasure();
     if (training.continues() && (size != null || gray || alpha)) {
       throw new IllegalArgumentException(
           "--from and --resume take size and colors from the model; leave --size, --gray and --alpha out");

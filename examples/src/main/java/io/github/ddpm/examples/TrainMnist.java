@@ -20,7 +20,7 @@ import picocli.CommandLine.Option;
     description = {
       "Trains a digits model on MNIST and saves it as a folder that diffusers can load.",
       "Learning rate 2e-3 (1e-3 with --guide), label dropout 0.5 and min-SNR weighting with gamma 0.2 unless others are given.",
-      "While it trains, --out also gets loss.png, loss.csv and samples/.",
+      "While it trains, --out also gets loss.png, loss.csv, samples/ and tensorboard/.",
       "SIGTERM and Ctrl-C end it after the step and save it; a second one ends it at once."
     })
 public final class TrainMnist implements Callable<Integer> {

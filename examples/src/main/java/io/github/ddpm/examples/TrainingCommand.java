@@ -135,6 +135,22 @@ final class TrainingCommand {
   int keep;
 
   @Option(
+      names = "--keep-every",
+      paramLabel = "<steps>",
+      description =
+          "steps from one snapshot to the next, each a model in --out/snapshots that stays; default: none; goes with"
+              + " --resume")
+  Integer keepEvery;
+
+  @Option(
+      names = "--measure-every",
+      paramLabel = "<steps>",
+      description =
+          "steps from one Fréchet distance to the next, of 1000 pictures, by the features of a classifier of MNIST's"
+              + " digits, so TrainMnist alone has it; default: none; goes with --resume")
+  Integer measureEvery;
+
+  @Option(
       names = "--spark",
       paramLabel = "<master>",
       description =
@@ -159,6 +175,8 @@ final class TrainingCommand {
       throw new IllegalArgumentException(
           "--save-every must be above 0 and at most " + MAX_MINUTES + ", got " + saveEvery);
     }
+    checkAtLeastOne("--keep-every", keepEvery);
+    checkAtLeastOne("--measure-every", measureEvery);
     if (keep < 1) {
       throw new IllegalArgumentException("--keep must be at least 1, got " + keep);
     }
@@ -193,9 +211,24 @@ final class TrainingCommand {
     if (Files.exists(out)) {
       Commands.checkWritable(out);
     }
-    checkNoTraining();
+    checkPlace();
     predictionType();
     noise();
+  }
+
+  private static void checkAtLeastOne(String option, Integer steps) {
+    if (steps != null && steps < 1) {
+      throw new IllegalArgumentException(option + " must be at least 1, got " + steps);
+    }
+  }
+
+  /** Refuses to measure pictures that no features are known of. */
+  void checkNoMeasure() {
+    if (measureEvery != null) {
+      throw new IllegalArgumentException(
+          "--measure-every measures digits alone, by the features of a classifier of MNIST: there is none of other"
+              + " pictures, so leave it out");
+    }
   }
 
   private void checkFrom() {
@@ -210,19 +243,29 @@ final class TrainingCommand {
     }
   }
 
-  /** Refuses a new training in the place of one that is there, or that was there before a crash. */
-  private void checkNoTraining() throws IOException {
+  /**
+   * Refuses a new training in the place of one that is there, or that was there before a crash, and
+   * to go on with one that is not.
+   */
+  private void checkPlace() throws IOException {
     List<Path> places = new ArrayList<>(List.of(out));
     if (Files.isDirectory(out.resolve("saves"))) {
       try (Stream<Path> saves = Files.list(out.resolve("saves"))) {
         saves.forEach(places::add);
       }
     }
-    for (Path place : places) {
-      if (!resume && Files.exists(place.resolve("training"))) {
-        throw new IllegalArgumentException(
-            out + " has a training in it: go on with --resume, or choose another --out");
-      }
+    boolean there = places.stream().anyMatch(place -> Files.exists(place.resolve("training")));
+    if (!resume && there) {
+      throw new IllegalArgumentException(
+          out + " has a training in it: go on with --resume, or choose another --out");
+    }
+    if (resume && !there) {
+      throw new IllegalArgumentException(
+          out
+              + " has no training in it that --resume could go on with: start one without --resume"
+              + (Files.exists(out.resolve("model_index.json"))
+                  ? ", from the model in it with --from " + out + " and another --out"
+                  : ""));
     }
   }
 
@@ -340,15 +383,21 @@ final class TrainingCommand {
     }
     if (resume && minutes != null && trainer.totalSteps() > 0) {
       throw new IllegalArgumentException(
-          "--minutes can't go with --resume: the training in %s has %s steps"
-              .formatted(out, trainer.totalSteps()));
+          trainer.stepsTaken() == trainer.totalSteps()
+              ? TrainingRun.nothingLeft(trainer, out)
+              : "--minutes can't go with --resume: the training in %s has %s steps"
+                  .formatted(out, trainer.totalSteps()));
     }
     trainer.lock(out);
     // Another may have ended since the options were checked.
-    checkNoTraining();
+    checkPlace();
     double time = minutes == null ? DEFAULT_MINUTES : minutes;
     TrainingRun run =
-        new TrainingRun(trainer, new TrainingRun.Saving(out, duration(saveEvery), keep));
+        new TrainingRun(
+            trainer,
+            new TrainingRun.Saving(out, duration(saveEvery), keep),
+            new TrainingRun.Milestones(
+                keepEvery == null ? 0 : keepEvery, measureEvery == null ? 0 : measureEvery));
     if (spark == null) {
       return losses(run, data, time);
     }

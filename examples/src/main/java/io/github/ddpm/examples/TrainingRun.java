@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.CancellationException;
 import java.util.stream.IntStream;
@@ -40,9 +41,33 @@ final class TrainingRun {
    */
   record Saving(Path out, Duration interval, int keep) {}
 
+  /**
+   * What is done after every so many steps; 0 is never.
+   *
+   * @param keepEvery to keep a snapshot
+   * @param measureEvery to measure the Fréchet distance
+   */
+  record Milestones(int keepEvery, int measureEvery) {
+    static final Milestones NONE = new Milestones(0, 0);
+
+    /** Tells whether a round that ends with a step has taken one of every so many. */
+    static boolean isReached(int every, long before, long step) {
+      return every > 0 && step / every > before / every;
+    }
+  }
+
   private final Trainer trainer;
   private final Saving saving;
+  private final Milestones milestones;
   private final LossCurve losses;
+  private final Snapshots snapshots;
+  private final TensorBoard tensorBoard;
+
+  /** What to measure by, while it is asked for and possible. */
+  private Optional<DigitsDistance> distance = Optional.empty();
+
+  /** The step that the listener was told of last, or that training goes on from. */
+  private long lastStep;
 
   /** The step of the newest save, if there is one. */
   private OptionalLong savedStep;
@@ -54,10 +79,19 @@ final class TrainingRun {
 
   /** Prepares to go on where the trainer is. */
   TrainingRun(Trainer trainer, Saving saving) throws IOException {
+    this(trainer, saving, Milestones.NONE);
+  }
+
+  /** Prepares to go on where the trainer is, with milestones. */
+  TrainingRun(Trainer trainer, Saving saving, Milestones milestones) throws IOException {
     this.trainer = trainer;
     this.saving = saving;
+    this.milestones = milestones;
+    snapshots = new Snapshots(saving.out());
+    tensorBoard = new TensorBoard(saving.out().resolve("tensorboard"), System::nanoTime);
     Files.createDirectories(saving.out());
     long step = trainer.stepsTaken();
+    lastStep = step;
     savedStep = step == 0 ? OptionalLong.empty() : OptionalLong.of(step);
     losses = new LossCurve(saving.out());
     if (step > 0) {
@@ -85,11 +119,7 @@ final class TrainingRun {
    */
   boolean run(Dataset data, Duration time) throws IOException {
     if (isDone()) {
-      System.out.printf(
-          Locale.ROOT,
-          "all %d steps are taken, nothing is left to train; for more, start another training with --from %s%n",
-          trainer.totalSteps(),
-          saving.out());
+      System.out.println(nothingLeft(trainer, saving.out()));
       return true;
     }
     try (StopSignals signals = new StopSignals()) {
@@ -97,16 +127,30 @@ final class TrainingRun {
           Locale.ROOT,
           "%s, %s, %d images a step, %s, seed %d%n",
           trainer.info().predictionType().configName(),
-          trainer.info().schedule(),
+          Noise.inWords(trainer.info().schedule()),
           trainer.options().batchSize(),
           trainer.options().precision().name().toLowerCase(Locale.ROOT),
           trainer.options().seed());
-      try (ProgressDisplay display = ProgressDisplay.onOut("Training step")) {
-        train(data, time, signals, display);
+      try {
+        openMeasures(data);
+        tensorBoard.start(trainer.stepsTaken());
+        try (ProgressDisplay display = ProgressDisplay.onOut("Training step")) {
+          train(data, time, signals, display);
+        }
+        saveLast(signals);
+      } finally {
+        distance.ifPresent(DigitsDistance::close);
+        tensorBoard.close();
       }
-      saveLast(signals);
       return isDone() && !signals.received();
     }
+  }
+
+  /** Says that all steps are taken, and how to go on. */
+  static String nothingLeft(Trainer trainer, Path out) {
+    return format(
+        "all %d steps are taken, nothing is left to train; for more, start another training with --from %s",
+        trainer.totalSteps(), out);
   }
 
   private boolean isDone() {
@@ -132,7 +176,15 @@ final class TrainingRun {
 
   private boolean stepped(TrainingProgress progress, StopSignals signals, ProgressDisplay display) {
     signals.setInterruptible(false);
-    losses.add(progress.step(), progress.loss());
+    long before = lastStep;
+    lastStep = progress.step();
+    double measured = Double.NaN;
+    if (!signals.received() && Milestones.isReached(milestones.measureEvery(), before, lastStep)) {
+      display.clear();
+      measured = measure(signals);
+    }
+    LossRow row = losses.add(progress, measured);
+    tensorBoard.add(row, isDone() || signals.received());
     skipped = progress.skipped();
     display.show(
         progress.step(),
@@ -143,6 +195,10 @@ final class TrainingRun {
             progress.imagesPerSecond(),
             skipped == 0 ? "" : "  " + skipped + " skipped"),
         progress.left());
+    if (!signals.received() && Milestones.isReached(milestones.keepEvery(), before, lastStep)) {
+      display.clear();
+      keep();
+    }
     // The last step is saved when training is over, and so is that after which it stops. What is
     // resumed must know its number of steps.
     if (!signals.received() && progress.totalSteps() > 0 && !isDone()) {
@@ -150,6 +206,39 @@ final class TrainingRun {
     }
     signals.setInterruptible(true);
     return !signals.received();
+  }
+
+  private void openMeasures(Dataset data) throws IOException {
+    if (milestones.measureEvery() > 0) {
+      distance = Optional.of(new DigitsDistance(data));
+    }
+  }
+
+  /** Returns the distance of pictures drawn now; NaN if there is none. */
+  private double measure(StopSignals signals) {
+    DigitsDistance measure = distance.orElseThrow();
+    try (Predictor predictor = trainer.predictor()) {
+      double value = measure.of(sampler(predictor, signals).sample(measure.count()));
+      System.out.println(
+          format(
+              "step %d: Fréchet distance %.2f of %d pictures; of as many real ones %.2f",
+              lastStep, value, measure.count(), measure.floor()));
+      return value;
+    } catch (CancellationException e) {
+      return Double.NaN;
+    } catch (RuntimeException e) {
+      // Pictures of weights that are not finite have no covariance.
+      warn(format("can't measure the Fréchet distance: %s", Commands.reason(e)));
+      return Double.NaN;
+    }
+  }
+
+  private void keep() {
+    if (losses.isLost()) {
+      warn(lost());
+    } else {
+      tryTo("keep a snapshot", () -> snapshots.add(trainer));
+    }
   }
 
   /** Saves if it is time to: at once in a training that is new, which has no save. */
@@ -223,17 +312,23 @@ final class TrainingRun {
     try (Predictor predictor = trainer.predictor()) {
       int classes = Math.min(predictor.info().classes(), MAX_SAMPLED_CLASSES);
       Path samples = Files.createDirectories(saving.out().resolve("samples"));
-      Sampler.ddim(0)
-          .steps(steps(predictor.info()))
-          .with(predictor)
+      Path grid = samples.resolve(format("step-%06d.png", trainer.stepsTaken()));
+      sampler(predictor, signals)
           .labels(IntStream.range(0, classes).toArray())
-          .seed(0)
-          .listener(progress -> !signals.received())
           .sample(classes == 0 ? SAMPLES : 2 * classes)
-          .writeGrid(samples.resolve(format("step-%06d.png", trainer.stepsTaken())));
+          .writeGrid(grid);
+      tensorBoard.add(trainer.stepsTaken(), grid, predictor.info().channels());
     } catch (CancellationException e) {
       // A signal came.
     }
+  }
+
+  private static Sampler sampler(Predictor predictor, StopSignals signals) {
+    return Sampler.ddim(0)
+        .steps(steps(predictor.info()))
+        .with(predictor)
+        .seed(0)
+        .listener(progress -> !signals.received());
   }
 
   private interface Attempt {
@@ -266,7 +361,7 @@ final class TrainingRun {
         : format("%s stays as it was saved at step %d", saving.out(), savedStep.getAsLong());
   }
 
-  private static void warn(String problem) {
+  static void warn(String problem) {
     System.err.println("warning: " + problem);
   }
 

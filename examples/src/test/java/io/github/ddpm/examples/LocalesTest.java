@@ -71,7 +71,7 @@ class LocalesTest {
     Files.deleteIfExists(folder.resolve("loss.csv"));
     LossCurve losses = new LossCurve(folder);
     for (int step = 1; step <= 2000; step++) {
-      losses.add(step, 1.0 / step);
+      losses.add(new LossRow(step, 1.0 / step, 0, 1e-3, 1, 100, Double.NaN));
     }
     losses.saveChart();
     StudyPlan plan = new StudyPlan(List.of(1, 5, 10, 1000), 1000, 1000, 1000);

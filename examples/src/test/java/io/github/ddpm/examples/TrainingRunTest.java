@@ -235,6 +235,8 @@ class TrainingRunTest {
         "step,loss,minutes\n2,0.5,0.1\n1,0.4,0.2\n",
         "step,loss,minutes\n1,NaN,0.1\n",
         "step,loss,minutes\n1,0.5,0.1\n\n",
+        "step,loss,minutes,learning_rate,gradient_norm,images_per_second,frechet_distance\n1,0.5,0.1\n",
+        "step,loss,minutes\n1,0.5,0.1,,,,\n",
         "loss\n0.1\n",
         "\0\0\0\0\0\0\0\0"
       })
@@ -275,28 +277,42 @@ class TrainingRunTest {
         folder.resolve("loss.csv"), "step,loss,minutes\n1,0.5,1.0\n2,0.25,2.5\n9,0.1,9.0\n");
     LossCurve curve = new LossCurve(folder);
     curve.read(5);
-    curve.add(6, 0.125);
+    curve.add(new LossRow(6, 0.125, 2.5, 1e-3, 4.5, 100, Double.NaN));
+    curve.add(new LossRow(7, 0.0625, 3, 1e-3, 3.5, 100, 17.25));
     curve.saveTable();
-    assertThat(folder.resolve("loss.csv"))
-        .content()
-        .isEqualToNormalizingNewlines(
-            "step,loss,minutes\n1,0.5,1.000\n2,0.25,2.500\n6,0.125,2.500\n");
+    String table =
+        """
+        step,loss,minutes,learning_rate,gradient_norm,images_per_second,frechet_distance
+        1,0.5,1.000,,,,
+        2,0.25,2.500,,,,
+        6,0.125,2.500,0.001,4.5,100.0,
+        7,0.0625,3.000,0.001,3.5,100.0,17.25
+        """;
+    assertThat(folder.resolve("loss.csv")).content().isEqualToNormalizingNewlines(table);
+    LossCurve again = new LossCurve(folder);
+    again.read(7);
+    again.saveTable();
+    assertThat(folder.resolve("loss.csv")).content().isEqualToNormalizingNewlines(table);
+  }
+
+  private static LossRow lossOf(long step, double loss) {
+    return new LossRow(step, loss, 0, 1e-3, 1, 100, Double.NaN);
   }
 
   @Test
   void aLossIsLostOnceItIsAMillionTimesItsLowest() {
     LossCurve curve = new LossCurve(folder);
     assertThat(curve.isLost()).isFalse();
-    curve.add(1, 1e-2);
-    curve.add(2, 1.9e4);
+    curve.add(lossOf(1, 1e-2));
+    curve.add(lossOf(2, 1.9e4));
     assertThat(curve.recent()).isLessThan(1e4);
     assertThat(curve.isLost()).isFalse();
-    curve.add(3, 1e5);
+    curve.add(lossOf(3, 1e5));
     assertThat(curve.isLost()).isTrue();
     assertThat(curve.lowest()).isEqualTo(1e-2);
     LossCurve small = new LossCurve(folder);
-    small.add(1, 1e-13);
-    small.add(2, 1);
+    small.add(lossOf(1, 1e-13));
+    small.add(lossOf(2, 1));
     assertThat(small.isLost()).isFalse();
   }
 
