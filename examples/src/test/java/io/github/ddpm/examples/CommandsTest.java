@@ -130,12 +130,12 @@ class CommandsTest {
         run(new GenerateImages(), "--model", model(), "--count=2", "--seed=1", "--out=" + out);
     assertThat(outcome.code()).as(outcome.err()).isZero();
     Path own = Files.copy(out, folder.resolve("own.npy"));
-    // What is saved here is a DDPMPipeline.
+    // What is trained here is drawn by DPM-Solver++.
     run(
         new GenerateImages(),
         "--model",
         model(),
-        "--sampler=ddpm",
+        "--sampler=dpm-solver",
         "--count=2",
         "--seed=1",
         "--out=" + out);
@@ -252,7 +252,8 @@ class CommandsTest {
   void generateImagesTakesTheNoiseOfANetworkAlone() throws IOException {
     Path out = folder.resolve("images.npy");
     String to = "--out=" + out;
-    run(new GenerateImages(), "--model", model(), "--count=2", "--seed=1", to);
+    run(
+        new GenerateImages(), "--model", model(), "--sampler=ddpm", "--count=2", "--seed=1", to);
     Path own = Files.copy(out, folder.resolve("own.npy"));
     Files.delete(out);
     String alone = "--model=" + Path.of(model(), "unet");
