@@ -11,6 +11,7 @@ other key it doesn't know; weights through load_state_dict(strict=True). Exit co
 than 1e-4 anywhere.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -32,7 +33,13 @@ def read(*path):
 
 index = read("model_index.json")
 assert index["unet"] == ["diffusers", "UNet2DModel"], index
-scheduler_class = {"DDPMScheduler": DDPM, "DDIMScheduler": DDIM}[index["scheduler"][1]]
+scheduler_class = {
+    "DDPMScheduler": DDPM,
+    "DDIMScheduler": DDIM,
+    "DPMSolverMultistepScheduler": importlib.import_module(
+        "diffusers.schedulers.scheduling_dpmsolver_multistep"
+    ).DPMSolverMultistepScheduler,
+}[index["scheduler"][1]]
 _, unused = scheduler_class.from_config(read("scheduler", "scheduler_config.json"), return_unused_kwargs=True)
 print("scheduler:", scheduler_class.__name__, "- keys it does not use:", sorted(unused))
 _, unused = UNet.from_config(read("unet", "config.json"), return_unused_kwargs=True)

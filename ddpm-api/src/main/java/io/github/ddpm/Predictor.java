@@ -180,9 +180,8 @@ public interface Predictor extends AutoCloseable {
   /**
    * Opens a network that was saved alone, as {@code UNet2DModel.save_pretrained} does: such a
    * folder doesn't say what noise the network was trained with, nor what it predicts, so you do. A
-   * wrong answer makes pictures too, but bad ones. Its own {@link #sampler} is that of models that
-   * are trained here: DDPM, by default in all timesteps but at most 1000, with estimates clipped to
-   * [-1, 1].
+   * wrong answer makes pictures too, but bad ones. Its own {@link #sampler} is DDPM, by default in
+   * all timesteps but at most 1000, with estimates clipped to [-1, 1].
    *
    * @param folder {@code config.json} and the weights: {@code unet/} of a model, or {@code
    *     unet_ema/} of a training's checkpoint. A folder with {@code unet/} in it works as well;

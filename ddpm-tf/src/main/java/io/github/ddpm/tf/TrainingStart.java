@@ -44,7 +44,8 @@ record TrainingStart(
       UNetConfig network, BetaSchedule schedule, PredictionType type, TrainingOptions options) {
     WeightLayout layout = new WeightLayout(UNet.shapes(network));
     return new TrainingStart(
-        new ModelConfig(network, network.info(schedule, type), PipelineScheduler.DEFAULT),
+        new ModelConfig(
+            network, network.info(schedule, type), PipelineScheduler.ofTrained(schedule)),
         Optional.empty(),
         TrainingFolder.State.start(options, Optional.empty()),
         layout,

@@ -68,7 +68,7 @@ class ProgressiveDistillationTest {
   /** The graph walks the teacher's rows as {@link DistilledStep} says, here in plain Java. */
   @ParameterizedTest
   @CsvSource({
-    // prediction, clip_sample, guidance, rows of the teacher for one of the student
+    // prediction, thresholding, guidance, rows of the teacher for one of the student
     "V_PREDICTION, true, 1, 2",
     "V_PREDICTION, false, 2, 2",
     "SAMPLE, true, 2, 2",
@@ -78,7 +78,7 @@ class ProgressiveDistillationTest {
   void theTargetIsWhereTheTeachersRowsLand(
       PredictionType type, boolean clips, double guidance, int rows) throws IOException {
     Path model = untrained("model", type, 6);
-    changeScheduler(model, json -> json.put("clip_sample", clips).put("_spacing_exponent", 0.5));
+    changeScheduler(model, json -> json.put("thresholding", clips).put("_spacing_exponent", 0.5));
     ModelFolder start = ModelFolder.read(model);
     Teacher teacher =
         Teacher.of(
@@ -179,7 +179,7 @@ class ProgressiveDistillationTest {
     }
     Files.delete(file);
     SafeTensors.write(file, weights, DType.F32);
-    changeScheduler(model, json -> json.put("clip_sample", false));
+    changeScheduler(model, json -> json.put("thresholding", false));
     ProgressiveDistillation asked =
         new ProgressiveDistillation(model, steps).withWeighting(weighting);
     double expected = 0;

@@ -14,6 +14,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.UnmatchedArgumentException;
 
 /** Runs the commands of this module. */
 final class Commands {
@@ -23,12 +26,19 @@ final class Commands {
   private static final List<String> NAMES = List.of("digits", "digits-4", "digits-2", "digits-1");
 
   /** The process ends with this code for what the user can mend: bad options, files or values. */
-  private static final int BAD_INPUT = 2;
+  static final int BAD_INPUT = 2;
+
+  /** What stands above the examples in the help of a command. */
+  static final String EXAMPLES = "%nExamples:%n";
 
   private Commands() {}
 
-  /** Runs a command and ends the process unless all went well. */
-  static void main(Callable<Integer> command, String... args) {
+  /**
+   * Runs a command and ends the process unless all went well.
+   *
+   * @param command a {@code Callable<Integer>} with annotations, or the specification of one
+   */
+  static void main(Object command, String... args) {
     int code = run(command, args);
     if (code != 0) {
       System.exit(code);
@@ -38,11 +48,12 @@ final class Commands {
   /**
    * Runs a command. Bad input is one line on stderr.
    *
+   * @param command as {@link #main} takes it
    * @return the exit code
    */
-  static int run(Callable<Integer> command, String... args) {
+  static int run(Object command, String... args) {
     return line(command)
-        .setParameterExceptionHandler((e, given) -> complain(e))
+        .setParameterExceptionHandler((e, given) -> complain(withCommands(e)))
         .setExecutionExceptionHandler(
             (e, line, result) -> {
               if (e instanceof IOException
@@ -57,8 +68,27 @@ final class Commands {
   }
 
   /** Returns what reads a command's arguments. */
-  static CommandLine line(Callable<Integer> command) {
-    return new CommandLine(command).setCaseInsensitiveEnumValuesAllowed(true);
+  static CommandLine line(Object command) {
+    CommandLine line =
+        new CommandLine(command)
+            .setCaseInsensitiveEnumValuesAllowed(true)
+            .setUsageHelpAutoWidth(true);
+    setVersion(line.getCommandSpec());
+    return line;
+  }
+
+  private static void setVersion(CommandSpec command) {
+    command.versionProvider(new Versions());
+    command.subcommands().values().forEach(below -> setVersion(below.getCommandSpec()));
+  }
+
+  /**
+   * Returns a command as one of several.
+   *
+   * @param name instead of that of its main
+   */
+  static CommandSpec named(String name, Callable<Integer> command) {
+    return CommandSpec.forAnnotatedObject(command).name(name);
   }
 
   /** Formats numbers alike in every country. */
@@ -171,6 +201,22 @@ final class Commands {
     String message = CharMatcher.javaIsoControl().replaceFrom(e.getMessage(), ' ');
     boolean saysLittle = e instanceof Error || (e instanceof IOException && !message.contains(" "));
     return saysLittle ? kind + ": " + message : message;
+  }
+
+  /** Says which commands there are, where one is named that isn't. */
+  private static Exception withCommands(ParameterException e) {
+    CommandLine asked = e.getCommandLine();
+    if (!(e instanceof UnmatchedArgumentException unmatched)
+        || unmatched.isUnknownOption()
+        || asked.getSubcommands().isEmpty()) {
+      return e;
+    }
+    return new IllegalArgumentException(
+        "%s has no command %s; it has %s"
+            .formatted(
+                asked.getCommandSpec().qualifiedName(),
+                unmatched.getUnmatched().get(0),
+                String.join(", ", asked.getSubcommands().keySet())));
   }
 
   private static int complain(Exception e) {

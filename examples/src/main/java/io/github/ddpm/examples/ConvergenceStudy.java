@@ -27,9 +27,11 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description = {
-      "Runs each solver on data whose exact solution is known, with more and more steps, and writes",
-      "OUT/convergence.md, a page in Markdown, and OUT/convergence.png, a chart. It needs no model and takes seconds."
-    })
+      "Runs each solver on data whose exact solution is known, with more and more steps, and writes OUT/convergence.md, a"
+          + " page in Markdown, and OUT/convergence.png, a chart. It needs no model and takes seconds."
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {"  ${COMMAND-FULL-NAME}", "  ${COMMAND-FULL-NAME} --out convergence"})
 public final class ConvergenceStudy implements Callable<Integer> {
   private static final String CHART = "convergence.png";
   private static final List<Integer> TABLE = List.of(10, 20, 40, 80, 160);

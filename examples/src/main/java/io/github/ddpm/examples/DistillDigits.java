@@ -28,10 +28,15 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description = {
-      "Teaches a digits model to take fewer steps, in rounds of progressive distillation: each round's model",
-      "takes one step of DDIM where that of the round before takes several, usually two.",
+      "Teaches a digits model to take fewer steps, in rounds of progressive distillation: each round's model takes one"
+          + " step of DDIM where that of the round before takes several, usually two.",
       "Each model is a folder of its own, OUT/steps-N, and OUT/measures.md gets a line as its round ends.",
       "The same command again goes on with the round that was interrupted."
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --from model",
+      "  ${COMMAND-FULL-NAME} --from model --steps 8,4 --teacher-steps 16"
     })
 public final class DistillDigits implements Callable<Integer> {
   private static final int WARMUP_STEPS = 100;

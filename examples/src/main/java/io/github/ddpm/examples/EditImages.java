@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
@@ -28,6 +29,11 @@ import picocli.CommandLine.Option;
       EditImages.Between.class,
       EditImages.Inpaint.class,
       EditImages.Denoise.class
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} vary --from photo.png --out others.png",
+      "  ${COMMAND-FULL-NAME} denoise --count 16 --out denoise.gif"
     })
 public final class EditImages implements Callable<Integer> {
   private static final Duration FRAME = Duration.ofMillis(100);
@@ -56,6 +62,7 @@ public final class EditImages implements Callable<Integer> {
     @Option(
         names = "--labels",
         split = ",",
+        showDefaultValue = Visibility.NEVER,
         description =
             "what to draw, by the names of the model's classes or by number, repeated as needed; default: whatever the"
                 + " picture is, by the null label of a model that has one")
@@ -109,7 +116,12 @@ public final class EditImages implements Callable<Integer> {
       name = "vary",
       mixinStandardHelpOptions = true,
       showDefaultValues = true,
-      description = "Adds noise to pictures and takes it away again: others that look like them.")
+      description = "Adds noise to pictures and takes it away again: others that look like them.",
+      footerHeading = Commands.EXAMPLES,
+      footer = {
+        "  ${COMMAND-FULL-NAME} --from photo.png --out others.png",
+        "  ${COMMAND-FULL-NAME} --from 1.png,2.png --strength 0.3 --out others.png"
+      })
   static final class Vary implements Callable<Integer> {
     @Mixin private Common common;
 
@@ -157,7 +169,12 @@ public final class EditImages implements Callable<Integer> {
       name = "invert",
       mixinStandardHelpOptions = true,
       description =
-          "Finds the noise that DDIM would have made pictures of, and makes them of it again: originals, noise, and what came back.")
+          "Finds the noise that DDIM would have made pictures of, and makes them of it again: originals, noise, and what came back.",
+      footerHeading = Commands.EXAMPLES,
+      footer = {
+        "  ${COMMAND-FULL-NAME} --from photo.png --out inverted.png",
+        "  ${COMMAND-FULL-NAME} --from 1.png,2.png --steps 100 --out inverted.png"
+      })
   static final class Invert implements Callable<Integer> {
     @Mixin private Common common;
 
@@ -197,13 +214,19 @@ public final class EditImages implements Callable<Integer> {
       mixinStandardHelpOptions = true,
       showDefaultValues = true,
       description =
-          "Goes from one picture to another, through what the model makes of the noise between.")
+          "Goes from one picture to another, through what the model makes of the noise between.",
+      footerHeading = Commands.EXAMPLES,
+      footer = {
+        "  ${COMMAND-FULL-NAME} --from 1.png,2.png --out between.png",
+        "  ${COMMAND-FULL-NAME} --from 1.png,2.png --frames 30 --out between.gif"
+      })
   static final class Between implements Callable<Integer> {
     @Mixin private Common common;
 
     @Option(
         names = "--from",
         split = ",",
+        showDefaultValue = Visibility.NEVER,
         description = "two PNG files of the size that the model draws; default: two that are drawn")
     private Path[] from = {};
 
@@ -255,7 +278,12 @@ public final class EditImages implements Callable<Integer> {
       name = "inpaint",
       mixinStandardHelpOptions = true,
       showDefaultValues = true,
-      description = "Draws the part of a picture that a mask shows white; the rest stays as it is.")
+      description = "Draws the part of a picture that a mask shows white; the rest stays as it is.",
+      footerHeading = Commands.EXAMPLES,
+      footer = {
+        "  ${COMMAND-FULL-NAME} --from photo.png --mask mask.png --out whole.png",
+        "  ${COMMAND-FULL-NAME} --from photo.png --mask mask.png --count 16 --out whole.png"
+      })
   static final class Inpaint implements Callable<Integer> {
     @Mixin private Common common;
 
@@ -311,7 +339,12 @@ public final class EditImages implements Callable<Integer> {
       name = "denoise",
       mixinStandardHelpOptions = true,
       showDefaultValues = true,
-      description = "Shows the estimate of the pictures after each step, as an animation.")
+      description = "Shows the estimate of the pictures after each step, as an animation.",
+      footerHeading = Commands.EXAMPLES,
+      footer = {
+        "  ${COMMAND-FULL-NAME} --out denoise.gif",
+        "  ${COMMAND-FULL-NAME} --count 16 --steps 20 --out denoise.gif"
+      })
   static final class Denoise implements Callable<Integer> {
     @Mixin private Common common;
 

@@ -13,7 +13,10 @@ import picocli.CommandLine.Parameters;
     showDefaultValues = true,
     description =
         "Downloads a model that diffusers saved from the hub of Hugging Face, unless it is there, and prints its folder.",
+    footerHeading = Commands.EXAMPLES,
     footer = {
+      "  ${COMMAND-FULL-NAME} google/ddpm-cifar10-32",
+      "  ${COMMAND-FULL-NAME} google/ddpm-cifar10-32 --revision main",
       "",
       "Environment variables, as in Python: HF_TOKEN for models that not everybody may have, HF_HUB_CACHE or HF_HOME"
           + " for where they are kept, HF_ENDPOINT for another hub, HF_HUB_OFFLINE=1 for what is there alone."

@@ -38,9 +38,15 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description = {
-      "Draws digits in few steps: with the model in the library by DDIM and by DPM-Solver++, and with those that",
-      "learned from it to take 1, 2 and 4. Measures them against as many of MNIST's training images and writes",
-      "OUT/few-steps.md, a page in Markdown, with pictures and two charts."
+      "Draws digits in few steps: with the model in the library by DDIM and by DPM-Solver++, and with those that learned"
+          + " from it to take 1, 2 and 4.",
+      "Measures them against as many of MNIST's training images and writes OUT/few-steps.md, a page in Markdown, with"
+          + " pictures and two charts."
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --count 2000",
+      "  ${COMMAND-FULL-NAME} --seed 1 --out few-steps"
     })
 public final class FewStepsStudy implements Callable<Integer> {
   private static final int SHOWN = 16;

@@ -11,7 +11,12 @@ import picocli.CommandLine.Option;
     name = "GenerateDigits",
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
-    description = "Draws pictures with a trained model.")
+    description = "Draws pictures with a trained model.",
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --count 64 --seed 1",
+      "  ${COMMAND-FULL-NAME} --model digits-4 --labels 7"
+    })
 public final class GenerateDigits extends GenerateCommand {
   @Option(
       names = "--model",

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -22,26 +23,37 @@ import picocli.CommandLine.Spec;
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description =
-        "Draws pictures with a model folder that diffusers or this library saved, as its pipeline would.")
+        "Draws pictures with a model folder that diffusers or this library saved, as its pipeline would, or digits with"
+            + " the model in the library.",
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --count 64 --seed 1 --out digits.png",
+      "  ${COMMAND-FULL-NAME} --model model --sampler dpm-solver --steps 20"
+    })
 public final class GenerateImages extends GenerateCommand {
   private static final String OWN = "own";
 
   @Option(
       names = "--model",
-      required = true,
       description =
-          "folder of the model, or hub:OWNER/NAME or hub:OWNER/NAME@REVISION for one on a hub")
+          "folder of the model, hub:OWNER/NAME or hub:OWNER/NAME@REVISION for one on a hub, or "
+              + Commands.LIBRARY
+              + "; default: digits")
   private Path model;
 
   @Option(
       names = "--sampler",
-      defaultValue = OWN,
       completionCandidates = Samplers.Names.class,
       description =
           OWN
               + ", ${COMPLETION-CANDIDATES}; own is as the folder's scheduler_config.json says, and with --schedule"
-              + " ddpm")
+              + " ddpm; default: own, or ddim for a model in the library")
   private String sampler;
+
+  @Option(
+      names = "--eta",
+      description = "share of DDPM's variance in DDIM, in [0, 1]; default: 0, deterministic")
+  private Double eta;
 
   @Option(
       names = "--steps",
@@ -52,6 +64,7 @@ public final class GenerateImages extends GenerateCommand {
   @Option(
       names = "--condition",
       split = ",",
+      showDefaultValue = Visibility.NEVER,
       description =
           "PNG files that the pictures are conditioned on, in turn, for a model that takes such, of the size that it draws")
   private Path[] condition = {};
@@ -106,7 +119,11 @@ public final class GenerateImages extends GenerateCommand {
   }
 
   private Optional<Sampler> named() {
-    return sampler.equals(OWN) ? Optional.empty() : Optional.of(Samplers.of(sampler, null, OWN));
+    String name = sampler != null ? sampler : Commands.isInLibrary(model) ? "ddim" : OWN;
+    if (name.equals(OWN) && eta == null) {
+      return Optional.empty();
+    }
+    return Optional.of(Samplers.of(name, eta, OWN));
   }
 
   private int drawOnSpark() throws IOException {
@@ -122,7 +139,7 @@ public final class GenerateImages extends GenerateCommand {
     long seed = seedToUse();
     long start = System.nanoTime();
     try (Cluster cluster = Cluster.open(spark)) {
-      List<String> arguments = new ArrayList<>(spec.commandLine().getParseResult().originalArgs());
+      List<String> arguments = new ArrayList<>(ownArguments());
       arguments.addAll(List.of("--seed", String.valueOf(seed)));
       cluster.draw(
           ModelOnHub.local(model),
@@ -134,6 +151,12 @@ public final class GenerateImages extends GenerateCommand {
     }
     report(where, seed, start);
     return 0;
+  }
+
+  /** Returns what was said to this command, without its name where it is one of several. */
+  private List<String> ownArguments() {
+    List<String> all = spec.commandLine().getParseResult().originalArgs();
+    return spec.parent() == null ? all : all.subList(1, all.size());
   }
 
   /** Refuses a name that promises other files than there will be. */

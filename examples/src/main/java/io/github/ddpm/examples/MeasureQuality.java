@@ -32,8 +32,13 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description = {
-      "Samples digits that aren't asked for by label and measures them against as many of MNIST's training images,",
-      "beside what as many of its test images get. Prints a table in Markdown."
+      "Samples digits that aren't asked for by label and measures them against as many of MNIST's training images,"
+          + " beside what as many of its test images get. Prints a table in Markdown."
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --count 2000",
+      "  ${COMMAND-FULL-NAME} --model model --steps 10 --card"
     })
 public final class MeasureQuality implements Callable<Integer> {
   /** This seed decides which images stand for MNIST where not all do. */

@@ -7,6 +7,8 @@ import io.github.ddpm.Sampler;
 import java.io.PrintStream;
 import java.time.Duration;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.IntFunction;
 import java.util.function.LongSupplier;
 import me.tongfei.progressbar.ConsoleProgressBarConsumer;
 import me.tongfei.progressbar.ProgressBar;
@@ -65,10 +67,24 @@ final class ProgressDisplay implements AutoCloseable {
 
   /** Samples, and shows beside the output how many steps of single images are done. */
   static Images sample(Sampler sampler, int count) {
+    return sample(sampler, count, rows -> "");
+  }
+
+  /**
+   * Samples, and shows beside the output how many steps of single images are done.
+   *
+   * @param hint returns a line to print first, by the number of steps; nothing for none
+   */
+  static Images sample(Sampler sampler, int count, IntFunction<String> hint) {
+    AtomicBoolean begun = new AtomicBoolean();
     try (ProgressDisplay display = onErr("Denoising")) {
       return sampler
           .listener(
               progress -> {
+                if (!begun.getAndSet(true) && !hint.apply(progress.rows()).isEmpty()) {
+                  display.clear();
+                  display.out.println(hint.apply(progress.rows()));
+                }
                 // Large requests are worked off in several batches, one after the other.
                 long before = progress.firstImage() * progress.rows();
                 long batch = (progress.row() + 1L) * progress.x0().count();

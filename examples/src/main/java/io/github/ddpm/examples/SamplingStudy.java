@@ -23,6 +23,7 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import javax.imageio.ImageIO;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
@@ -32,10 +33,12 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description = {
-      "Samples with every prediction type, number of steps and η, all from the same noise, measures the digits",
-      "and writes report.html and study.csv. What is done is kept in --out: run again after an interruption,",
-      "it goes on."
-    })
+      "Samples with every prediction type, number of steps and η, all from the same noise, measures the digits and writes"
+          + " report.html and study.csv.",
+      "What is done is kept in --out: run again after an interruption, it goes on."
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {"  ${COMMAND-FULL-NAME} --quick", "  ${COMMAND-FULL-NAME} --model model --out study"})
 public final class SamplingStudy implements Callable<Integer> {
   /** The denoising that is shown has so many steps. */
   private static final int STRIP_STEPS = 20;
@@ -45,6 +48,7 @@ public final class SamplingStudy implements Callable<Integer> {
 
   @Option(
       names = "--model",
+      showDefaultValue = Visibility.NEVER,
       description =
           "folder of a model, once for each; default: the one in the library and the one of the examples")
   private List<Path> models = List.of();

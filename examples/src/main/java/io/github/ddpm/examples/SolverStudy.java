@@ -41,9 +41,14 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description = {
-      "Draws digits with the model in the library by every solver in 5 to 50 steps, measures them against as many of",
-      "MNIST's training images and writes OUT/solvers.md, a page in Markdown, and OUT/solvers.png, a chart. What is",
-      "done is kept in OUT/solvers: run again after an interruption, it goes on."
+      "Draws digits with the model in the library by every solver in 5 to 50 steps, measures them against as many of"
+          + " MNIST's training images and writes OUT/solvers.md, a page in Markdown, and OUT/solvers.png, a chart.",
+      "What is done is kept in OUT/solvers: run again after an interruption, it goes on."
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --count 2000",
+      "  ${COMMAND-FULL-NAME} --seed 1 --out solvers"
     })
 public final class SolverStudy implements Callable<Integer> {
   private static final List<Integer> STEPS = List.of(5, 8, 10, 15, 20, 50);

@@ -17,7 +17,12 @@ import picocli.CommandLine.Option;
     name = "TrainClassifier",
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
-    description = "Trains the digit classifier that MeasureQuality and SamplingStudy measure with.")
+    description = "Trains the digit classifier that MeasureQuality and SamplingStudy measure with.",
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --epochs 4",
+      "  ${COMMAND-FULL-NAME} --data mnist --out classifier.safetensors"
+    })
 public final class TrainClassifier implements Callable<Integer> {
   @Mixin private final MnistOption data = new MnistOption();
 

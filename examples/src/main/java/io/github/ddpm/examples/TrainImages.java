@@ -18,12 +18,17 @@ import picocli.CommandLine.Option;
     name = "TrainImages",
     mixinStandardHelpOptions = true,
     description = {
-      "Trains a model on your own PNG and JPEG files, or goes on from a finished model, and saves it",
-      "as a folder that diffusers can load. The names of sub-folders are the classes, which are kept with the model.",
+      "Trains a model on your own PNG and JPEG files, or goes on from a finished model, and saves it as a folder that"
+          + " diffusers can load. The names of sub-folders are the classes, which are kept with the model.",
       "Learning rate 1e-3, with --from 1e-4, label dropout 0.1 and no min-SNR weighting unless others are given.",
       "A --from with classes but no null label needs --label-dropout 0.",
       "While it trains, --out also gets loss.png, loss.csv, samples/ and tensorboard/.",
       "SIGTERM and Ctrl-C end it after the step and save it; a second one ends it at once."
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --data photos --minutes 60",
+      "  ${COMMAND-FULL-NAME} --data photos --resume"
     })
 public final class TrainImages implements Callable<Integer> {
   private static final int DEFAULT_SIZE = 64;

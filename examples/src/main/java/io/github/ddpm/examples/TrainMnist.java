@@ -22,6 +22,11 @@ import picocli.CommandLine.Option;
       "Learning rate 2e-3 (1e-3 with --guide), label dropout 0.5 and min-SNR weighting with gamma 0.2 unless others are given.",
       "While it trains, --out also gets loss.png, loss.csv, samples/ and tensorboard/.",
       "SIGTERM and Ctrl-C end it after the step and save it; a second one ends it at once."
+    },
+    footerHeading = Commands.EXAMPLES,
+    footer = {
+      "  ${COMMAND-FULL-NAME} --minutes 15",
+      "  ${COMMAND-FULL-NAME} --from model --learning-rate 1e-4 --out tuned"
     })
 public final class TrainMnist implements Callable<Integer> {
   @Mixin private final MnistOption data = new MnistOption();

@@ -24,6 +24,10 @@ import picocli.CommandLine.Option;
 final class TrainingCommand {
   private static final double DEFAULT_MINUTES = 15;
   private static final double GUIDE_WEIGHT = 1.5;
+
+  /** Channels are normalized in so many groups. */
+  private static final int GROUPS = 8;
+
   private static final int MAX_MINUTES = 365 * 24 * 60;
 
   @Option(
@@ -186,6 +190,11 @@ final class TrainingCommand {
     if (resume && (optionsGiven() || epochs != null)) {
       throw new IllegalArgumentException(
           "--resume goes on with the options that training was started with: none that say how to train can go with it");
+    }
+    for (Integer count : channels == null ? new Integer[0] : channels) {
+      if (count < GROUPS || count % GROUPS != 0) {
+        throw new IllegalArgumentException("--channels must be multiples of 8, got " + count);
+      }
     }
     if (localSteps != null && localSteps < 0) {
       throw new IllegalArgumentException("--local-steps must be at least 0, got " + localSteps);

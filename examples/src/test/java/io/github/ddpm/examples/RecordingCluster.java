@@ -13,6 +13,9 @@ public final class RecordingCluster implements Cluster.Provider {
   /** Format and folder of each request. */
   static final List<String> DRAWN = new ArrayList<>();
 
+  /** What each request was asked by. */
+  static final List<List<String>> ARGUMENTS = new ArrayList<>();
+
   /** Makes a provider, for the service loader. */
   public RecordingCluster() {}
 
@@ -33,6 +36,7 @@ public final class RecordingCluster implements Cluster.Provider {
           Format format,
           String out) {
         DRAWN.add(format + " " + out);
+        ARGUMENTS.add(List.of(arguments));
       }
 
       @Override

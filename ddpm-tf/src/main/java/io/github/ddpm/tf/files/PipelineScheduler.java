@@ -13,6 +13,7 @@ import io.github.ddpm.Spacing;
 import io.github.ddpm.Step;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * How a pipeline of diffusers samples: what its {@code scheduler_config.json} says beside the
@@ -22,8 +23,12 @@ import java.util.Objects;
  * otherwise; see the package documentation of {@code io.github.ddpm}.
  */
 public final class PipelineScheduler implements NoiseScheduler {
-  /** How models that are trained here are sampled. */
+  /** How a network is sampled that was saved alone. */
   public static final PipelineScheduler DEFAULT = trailing(false, SchedulerClass.DDPM, 1);
+
+  /** What {@code DPMSolverMultistepScheduler} of diffusers knows; DDPM knows more. */
+  private static final Set<String> FAST_SCHEDULES =
+      Set.of("linear", "scaled_linear", "squaredcos_cap_v2", "trained_betas");
 
   private static final String VARIANCE = "variance_type";
 
@@ -68,6 +73,16 @@ public final class PipelineScheduler implements NoiseScheduler {
       boolean ddimPipeline, SchedulerClass kind, double clip) {
     ObjectNode config = Json.object().put("timestep_spacing", PipelinePlans.TRAILING);
     return new PipelineScheduler(ddimPipeline, kind, config, clip, 0);
+  }
+
+  /**
+   * Returns how a model is sampled that is trained here: by DPM-Solver++, which takes 20 steps,
+   * where that of diffusers knows the schedule, else by DDPM, which takes all.
+   */
+  public static PipelineScheduler ofTrained(BetaSchedule schedule) {
+    return FAST_SCHEDULES.contains(schedule.name())
+        ? trailing(false, SchedulerClass.DPM_SOLVER, 1)
+        : DEFAULT;
   }
 
   /**
