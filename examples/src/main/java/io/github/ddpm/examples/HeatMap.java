@@ -78,7 +78,8 @@ record HeatMap(String title, List<String> columns, List<Row> rows) {
             distance == null
                 ? new Cell("", "none", 1)
                 : new Cell(
-                    format("%.2f", distance),
+                    // Three digits are as much as a phone has room for.
+                    format(distance < 100 ? "%.2f" : "%.0f", distance),
                     String.valueOf(level(distance / curves.floor(), FRECHET)),
                     1));
       }

@@ -151,7 +151,7 @@ public final class SamplingStudy implements Callable<Integer> {
       for (int eta = 0; eta < 2; eta++) {
         Files.write(
             out.resolve(StudyReport.strip(entry.getKey(), eta)),
-            SmallPng.of(strip(entry.getValue(), eta)));
+            SmallPng.of(strip(entry.getValue(), eta), List.of()));
       }
     }
     StudyResults results =
@@ -226,7 +226,8 @@ public final class SamplingStudy implements Callable<Integer> {
     long start = System.nanoTime();
     Images sampled = sampler.sample(images);
     double seconds = (System.nanoTime() - start) / 1e9;
-    Files.write(picture, SmallPng.of(sampled.slice(0, StudyPlan.SHOWN).toGrid(StudyPlan.SHOWN)));
+    Files.write(
+        picture, SmallPng.of(sampled.slice(0, StudyPlan.SHOWN).toGrid(StudyPlan.SHOWN), List.of()));
     StudyCell cell =
         new StudyCell(setting, images, seconds, Quality.of(digits.classify(sampled), real));
     StudyFiles.write(file, cell);

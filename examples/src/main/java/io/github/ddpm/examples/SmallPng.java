@@ -3,14 +3,17 @@ package io.github.ddpm.examples;
 import com.google.common.collect.HashMultiset;
 import com.google.common.collect.Multiset;
 import com.google.common.collect.Multisets;
+import java.awt.Color;
 import java.awt.image.BufferedImage;
 import java.awt.image.DataBuffer;
 import java.awt.image.IndexColorModel;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import javax.imageio.IIOImage;
 import javax.imageio.ImageIO;
 import javax.imageio.ImageWriteParam;
@@ -19,7 +22,7 @@ import javax.imageio.stream.ImageOutputStream;
 
 /**
  * A page with many pictures stays small if they have palettes: 8 grays for digits, and for a chart
- * the 16 colors that are there most.
+ * its curves' colors and those that are there most, 16 in all.
  */
 final class SmallPng {
   private static final int GRAYS = 8;
@@ -30,15 +33,19 @@ final class SmallPng {
 
   private SmallPng() {}
 
-  /** Encodes a picture, a gray one in 8 grays. */
-  static byte[] of(BufferedImage picture) throws IOException {
+  /**
+   * Encodes a picture, a gray one in 8 grays.
+   *
+   * @param kept colors that stay as they are even if little is of them, at most 15
+   */
+  static byte[] of(BufferedImage picture, Collection<Color> kept) throws IOException {
     int width = picture.getWidth();
     int height = picture.getHeight();
     int[] colors = new int[width * height];
     for (int i = 0; i < colors.length; i++) {
       colors[i] = color(picture, i % width, i / width);
     }
-    List<Integer> palette = palette(colors);
+    List<Integer> palette = palette(kept, colors);
     int[] ofIndex = palette.stream().mapToInt(Integer::intValue).toArray();
     BufferedImage indexed =
         new BufferedImage(
@@ -64,12 +71,17 @@ final class SmallPng {
     return 0xff << 24 | gray << 16 | gray << 8 | gray;
   }
 
-  private static List<Integer> palette(int... colors) {
+  private static List<Integer> palette(Collection<Color> kept, int... colors) {
     Multiset<Integer> counts = HashMultiset.create();
     for (int color : colors) {
       counts.add(color);
     }
-    return Multisets.copyHighestCountFirst(counts).elementSet().stream().limit(MOST).toList();
+    return Stream.concat(
+            kept.stream().map(Color::getRGB).filter(counts::contains),
+            Multisets.copyHighestCountFirst(counts).elementSet().stream())
+        .distinct()
+        .limit(MOST)
+        .toList();
   }
 
   private static int nearest(int color, int... palette) {

@@ -36,7 +36,7 @@ final class StudyCharts {
           new Measure("recall", false, true, quality -> quality.precisionRecall().recall()));
 
   /** Who can't tell red from green tells these apart (Okabe and Ito 2008); so do the markers. */
-  private static final List<Color> COLORS =
+  static final List<Color> COLORS =
       List.of(
           new Color(0x0072b2),
           new Color(0x56b4e9),
@@ -175,11 +175,7 @@ final class StudyCharts {
   /** Draws the usual way and those of the others that are best with the fewest steps. */
   static XYChart of(StudyCurves curves) {
     XYChart chart = half(curves.title() + ": Fréchet distance");
-    chart
-        .getStyler()
-        .setYAxisLogarithmic(true)
-        .setXAxisLogarithmicDecadeOnly(false)
-        .setYAxisLogarithmicDecadeOnly(false);
+    chart.getStyler().setYAxisLogarithmic(true).setXAxisLogarithmicDecadeOnly(false);
     List<String> best =
         curves.distances().entrySet().stream()
             .filter(curve -> !curve.getKey().equals(StudyCurves.USUAL))
@@ -196,6 +192,14 @@ final class StudyCharts {
           .setMarker(MARKERS.get(i))
           .setLineStyle(SOLID);
     }
+    double largest =
+        drawn.stream()
+            .flatMap(name -> curves.distances().get(name).values().stream())
+            .mapToDouble(Double::doubleValue)
+            .max()
+            .orElseThrow();
+    // Over more decades the labels between them would overlap.
+    chart.getStyler().setYAxisLogarithmicDecadeOnly(largest > 10 * curves.floor());
     addFloor(chart, curves.steps().first(), curves.steps().last(), curves.floor(), "floor");
     return chart;
   }

@@ -143,7 +143,9 @@ final class StudyReport {
 
   private Picture save(XYChart chart, String name) throws IOException {
     Path folder = Files.createDirectories(out.resolve("charts"));
-    Files.write(folder.resolve(name), SmallPng.of(BitmapEncoder.getBufferedImage(chart)));
+    Files.write(
+        folder.resolve(name),
+        SmallPng.of(BitmapEncoder.getBufferedImage(chart), StudyCharts.COLORS));
     return new Picture("charts/" + name, chart.getTitle());
   }
 

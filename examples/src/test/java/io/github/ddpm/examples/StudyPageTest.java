@@ -11,6 +11,7 @@ import io.github.ddpm.examples.StudyCell.Spaced;
 import io.github.ddpm.examples.measures.Estimate;
 import io.github.ddpm.examples.measures.PrecisionRecall;
 import io.github.ddpm.examples.measures.Quality;
+import java.awt.Color;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -43,7 +44,7 @@ class StudyPageTest {
           Map.of(
               "DDIM", Map.of(5, 3.7, 50, 1.0),
               "LMS", Map.of(5, 1.2, 10, 1.05, 50, 0.8),
-              "UniPC", Map.of(10, 1.04)));
+              "UniPC", Map.of(10, 1.04, 50, 123.456)));
 
   @TempDir Path folder;
 
@@ -110,7 +111,7 @@ class StudyPageTest {
         .containsExactly(
             List.of(new Cell("3.70", "2", 1), new Cell("", "none", 1), new Cell("1.00", "0", 1)),
             List.of(new Cell("1.20", "1", 1), new Cell("1.05", "0", 1), new Cell("0.80", "0", 1)),
-            List.of(new Cell("", "none", 1), new Cell("1.04", "0", 1), new Cell("", "none", 1)));
+            List.of(new Cell("", "none", 1), new Cell("1.04", "0", 1), new Cell("123", "5", 1)));
   }
 
   @Test
@@ -172,12 +173,26 @@ class StudyPageTest {
     for (int x = 0; x < 256; x++) {
       ramp.getRaster().setSample(x, 0, 0, x);
     }
-    BufferedImage small = ImageIO.read(new ByteArrayInputStream(SmallPng.of(ramp)));
+    BufferedImage small = ImageIO.read(new ByteArrayInputStream(SmallPng.of(ramp, List.of())));
     for (int x = 0; x < 256; x++) {
       assertThat((small.getRGB(x, 0) & 0xff) - x).as("of %d", x).isBetween(-19, 19);
     }
     assertThat(small.getRGB(0, 0)).isEqualTo(0xff000000);
     assertThat(small.getRGB(255, 0)).isEqualTo(0xffffffff);
+  }
+
+  @Test
+  void theColorsOfCurvesAreKept() throws IOException {
+    BufferedImage picture = new BufferedImage(40, 2, BufferedImage.TYPE_INT_RGB);
+    for (int x = 0; x < 40; x++) {
+      picture.setRGB(x, 0, 0x060000 * x);
+      picture.setRGB(x, 1, 0x060000 * x);
+    }
+    Color seldom = StudyCharts.COLORS.get(2);
+    picture.setRGB(39, 1, seldom.getRGB());
+    byte[] png = SmallPng.of(picture, StudyCharts.COLORS);
+    assertThat(ImageIO.read(new ByteArrayInputStream(png)).getRGB(39, 1))
+        .isEqualTo(seldom.getRGB());
   }
 
   private Outcome page() {
