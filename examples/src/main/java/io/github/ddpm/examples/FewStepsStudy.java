@@ -41,7 +41,7 @@ import picocli.CommandLine.Option;
       "Draws digits in few steps: with the model in the library by DDIM and by DPM-Solver++, and with those that learned"
           + " from it to take 1, 2 and 4.",
       "Measures them against as many of MNIST's training images and writes OUT/few-steps.md, a page in Markdown, with"
-          + " pictures and two charts."
+          + " pictures and two charts, and OUT/few-steps.json, the distances, which SamplingStudy shows too."
     },
     footerHeading = Commands.EXAMPLES,
     footer = {
@@ -52,6 +52,8 @@ public final class FewStepsStudy implements Callable<Integer> {
   private static final int SHOWN = 16;
   private static final String DISTANCE = "distance.png";
   private static final String SURE = "sure.png";
+  private static final String DISTILLED = "distilled";
+  private static final String PAGE = "few-steps.md";
   private static final Color[] COLORS = {
     new Color(0x2c5aa0), new Color(0x7a8f3a), new Color(0xb53a2e)
   };
@@ -135,7 +137,11 @@ public final class FewStepsStudy implements Callable<Integer> {
     distance.getStyler().setYAxisLogarithmic(true);
     save(distance, pictures.resolve(DISTANCE));
     save(chart(results, floor, "sure, %", quality -> 100 * quality.sure()), pictures.resolve(SURE));
-    Path page = out.resolve("few-steps.md");
+    Map<String, SortedMap<Integer, Double>> distances = curves(results, Quality::frechet);
+    distances.put("distilled models", distances.remove(DISTILLED));
+    new StudyCurves("Distilled models", PAGE, count, precision(), floor.frechet(), distances)
+        .write(out);
+    Path page = out.resolve(PAGE);
     Commands.replace(page, page(results, floor).getBytes(StandardCharsets.UTF_8));
     System.out.println(page);
     return 0;
@@ -150,7 +156,7 @@ public final class FewStepsStudy implements Callable<Integer> {
       settings.add(new Setting("DPM-Solver++", "digits", dpmSolver(steps), steps));
     }
     for (int steps : new int[] {1, 2, 4}) {
-      settings.add(new Setting("distilled", "digits-" + steps, Sampler.ddim(0), steps));
+      settings.add(new Setting(DISTILLED, "digits-" + steps, Sampler.ddim(0), steps));
     }
     return settings;
   }
@@ -193,15 +199,25 @@ public final class FewStepsStudy implements Callable<Integer> {
 
   private static XYChart chart(
       List<Result> results, Quality floor, String name, ToDoubleFunction<Quality> measure) {
+    XYChart chart =
+        StudyCharts.curves(name, curves(results, measure), measure.applyAsDouble(floor));
+    chart.getStyler().setSeriesColors(COLORS);
+    return chart;
+  }
+
+  private static Map<String, SortedMap<Integer, Double>> curves(
+      List<Result> results, ToDoubleFunction<Quality> measure) {
     Map<String, SortedMap<Integer, Double>> curves = new LinkedHashMap<>();
     for (Result result : results) {
       curves
           .computeIfAbsent(result.setting().group(), group -> new TreeMap<>())
           .put(result.setting().steps(), measure.applyAsDouble(result.quality()));
     }
-    XYChart chart = StudyCharts.curves(name, curves, measure.applyAsDouble(floor));
-    chart.getStyler().setSeriesColors(COLORS);
-    return chart;
+    return curves;
+  }
+
+  private static String precision() {
+    return TrainingOptions.defaults().precision().name().toLowerCase(Locale.ROOT);
   }
 
   private static void save(XYChart chart, Path file) throws IOException {
@@ -222,11 +238,7 @@ public final class FewStepsStudy implements Callable<Integer> {
             | | steps | Fréchet distance | precision | recall | sure, %% | rarest digit, %% | ms a picture | |
             |---|---|---|---|---|---|---|---|---|
             """,
-            count,
-            seed,
-            TrainingOptions.defaults().precision().name().toLowerCase(Locale.ROOT),
-            timed,
-            rounds));
+            count, seed, precision(), timed, rounds));
     for (Result result : results) {
       Setting setting = result.setting();
       page.append(

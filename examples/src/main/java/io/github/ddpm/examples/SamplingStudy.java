@@ -21,7 +21,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Callable;
-import javax.imageio.ImageIO;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Mixin;
@@ -34,7 +33,8 @@ import picocli.CommandLine.Option;
     showDefaultValues = true,
     description = {
       "Samples with every prediction type, number of steps and η, all from the same noise, measures the digits and writes"
-          + " report.html and study.csv.",
+          + " report.html, with its pictures in cells, strips and charts, and study.csv.",
+      "What SolverStudy and FewStepsStudy left in --out as solvers.json and few-steps.json is in the report.",
       "What is done is kept in --out: run again after an interruption, it goes on."
     },
     footerHeading = Commands.EXAMPLES,
@@ -66,6 +66,11 @@ public final class SamplingStudy implements Callable<Integer> {
       description = "fewer images, and at most 100 steps: minutes instead of an hour or more")
   private boolean quick;
 
+  @Option(
+      names = "--page",
+      description = "only make report.html again, of the study.csv and the pictures in --out")
+  private boolean page;
+
   @Option(names = "--seed", defaultValue = "0", description = "of the noise")
   private long seed;
 
@@ -88,7 +93,14 @@ public final class SamplingStudy implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    if (page) {
+      Commands.checkWritable(out);
+      StudyReport.write(out, StudyTable.read(out, quick ? less : full, seed));
+      System.out.println(out.resolve("report.html"));
+      return 0;
+    }
     Files.createDirectories(out.resolve("cells"));
+    Files.createDirectories(out.resolve("strips"));
     Commands.checkWritable(out);
     Map<String, Predictor> predictors = new LinkedHashMap<>();
     try {
@@ -139,13 +151,17 @@ public final class SamplingStudy implements Callable<Integer> {
         display.show(done, work);
       }
     }
-    Map<String, List<BufferedImage>> strips = new LinkedHashMap<>();
     for (Map.Entry<String, Predictor> entry : predictors.entrySet()) {
-      strips.put(entry.getKey(), List.of(strip(entry.getValue(), 0), strip(entry.getValue(), 1)));
+      for (int eta = 0; eta < 2; eta++) {
+        Files.write(
+            out.resolve(StudyReport.strip(entry.getKey(), eta)),
+            SmallPng.of(strip(entry.getValue(), eta), List.of()));
+      }
     }
     StudyResults results =
         new StudyResults(plan, seed, List.copyOf(predictors.keySet()), cells, floors);
-    StudyReport.write(out, results, strips);
+    StudyTable.write(out, results);
+    StudyReport.write(out, results);
     System.out.println(out.resolve("report.html"));
     System.out.println(out.resolve("study.csv"));
   }
@@ -214,8 +230,8 @@ public final class SamplingStudy implements Callable<Integer> {
     long start = System.nanoTime();
     Images sampled = sampler.sample(images);
     double seconds = (System.nanoTime() - start) / 1e9;
-    ImageIO.write(
-        sampled.slice(0, StudyPlan.SHOWN).toGrid(StudyPlan.SHOWN), "png", picture.toFile());
+    Files.write(
+        picture, SmallPng.of(sampled.slice(0, StudyPlan.SHOWN).toGrid(StudyPlan.SHOWN), List.of()));
     StudyCell cell =
         new StudyCell(setting, images, seconds, Quality.of(digits.classify(sampled), real));
     StudyFiles.write(file, cell);

@@ -42,7 +42,8 @@ import picocli.CommandLine.Option;
     showDefaultValues = true,
     description = {
       "Draws digits with the model in the library by every solver in 5 to 50 steps, measures them against as many of"
-          + " MNIST's training images and writes OUT/solvers.md, a page in Markdown, and OUT/solvers.png, a chart.",
+          + " MNIST's training images and writes OUT/solvers.md, a page in Markdown, OUT/solvers.png, a chart, and"
+          + " OUT/solvers.json, the distances, which SamplingStudy shows too.",
       "What is done is kept in OUT/solvers: run again after an interruption, it goes on."
     },
     footerHeading = Commands.EXAMPLES,
@@ -53,6 +54,7 @@ import picocli.CommandLine.Option;
 public final class SolverStudy implements Callable<Integer> {
   private static final List<Integer> STEPS = List.of(5, 8, 10, 15, 20, 50);
   private static final String CHART = "solvers.png";
+  private static final String PAGE = "solvers.md";
 
   /** Distances of more than so many times the least are not drawn. */
   private static final int FAR = 20;
@@ -173,7 +175,8 @@ public final class SolverStudy implements Callable<Integer> {
     XYChart chart = StudyCharts.curves("Fréchet distance", drawn(distances), floor.frechet());
     chart.getStyler().setYAxisLogarithmic(true).setSeriesColors(COLORS);
     ImageIO.write(BitmapEncoder.getBufferedImage(chart), "png", out.resolve(CHART).toFile());
-    Path page = out.resolve("solvers.md");
+    new StudyCurves("Solvers", PAGE, count, precision(), floor.frechet(), distances).write(out);
+    Path page = out.resolve(PAGE);
     Commands.replace(page, page(distances, floor).getBytes(StandardCharsets.UTF_8));
     System.out.println(page);
     return 0;

@@ -35,9 +35,13 @@ record StudyCell(Setting setting, int images, double seconds, Quality quality) {
 
   /** Returns whether its kernel distance is larger than another's by more than chance explains. */
   boolean isWorseThan(StudyCell other) {
-    double error =
-        Math.hypot(quality.kernel().standardError(), other.quality.kernel().standardError());
-    return kernel() - other.kernel() > CERTAIN * error;
+    return isWorseThan(other.quality);
+  }
+
+  /** Returns whether its kernel distance is larger than another's by more than chance explains. */
+  boolean isWorseThan(Quality other) {
+    double error = Math.hypot(quality.kernel().standardError(), other.kernel().standardError());
+    return kernel() - other.kernel().value() > CERTAIN * error;
   }
 
   static StudyCell best(Collection<StudyCell> some) {

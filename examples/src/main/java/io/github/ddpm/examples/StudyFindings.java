@@ -62,11 +62,7 @@ final class StudyFindings {
     int most = results.plan().images();
     StudyCell best =
         StudyCell.best(deterministic.stream().filter(cell -> cell.images() == most).toList());
-    StudyCell enough =
-        deterministic.stream()
-            .filter(cell -> deterministic.stream().noneMatch(cell::isWorseThan))
-            .findFirst()
-            .orElse(best);
+    StudyCell enough = results.enough(prediction);
     String text =
         enough.equals(first)
             ? format(

@@ -8,23 +8,18 @@ import com.samskivert.mustache.Mustache;
 import io.github.ddpm.examples.StudyCell.Setting;
 import io.github.ddpm.examples.StudyFindings.Finding;
 import io.github.ddpm.examples.measures.Quality;
-import java.awt.image.BufferedImage;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Base64;
 import java.util.List;
-import java.util.Map;
-import javax.imageio.ImageIO;
-import org.knowm.xchart.ChartEncoder;
+import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.XYChart;
 
 /**
- * The report is the study as one page with everything in it, and as a table for other programs.
- * {@code study-report.html} has what the page says and how it looks; here is what is filled in.
+ * The report is the study as one page, with its pictures in files beside it. {@code
+ * study-report.html} has what the page says and how it looks; here is what is filled in.
  */
 final class StudyReport {
   /** The library's own escapes "=" too, which makes the page's source hard to read. */
@@ -34,64 +29,27 @@ final class StudyReport {
 
   private final Path out;
   private final StudyResults results;
-  private final Map<String, List<BufferedImage>> strips;
+  private final List<StudyCurves> others;
 
-  private StudyReport(Path out, StudyResults results, Map<String, List<BufferedImage>> strips) {
+  private StudyReport(Path out, StudyResults results, List<StudyCurves> others) {
     this.out = out;
     this.results = results;
-    this.strips = strips;
+    this.others = others;
   }
 
   /**
-   * Writes {@code report.html} and {@code study.csv}.
+   * Writes {@code report.html} and the charts that it shows.
    *
-   * @param out folder of the study, with the pictures of all cells
-   * @param strips the denoising of one digit with η = 0 and 1, for each prediction type
+   * @param out folder of the study, with the pictures of all cells and the denoising of one digit
    */
-  static void write(Path out, StudyResults results, Map<String, List<BufferedImage>> strips)
-      throws IOException {
-    StudyReport report = new StudyReport(out, results, strips);
-    Files.writeString(out.resolve("study.csv"), report.csv());
-    Files.writeString(out.resolve("report.html"), report.html());
+  static void write(Path out, StudyResults results) throws IOException {
+    StudyReport report = new StudyReport(out, results, StudyCurves.in(out));
+    Commands.replace(out.resolve("report.html"), report.html().getBytes(StandardCharsets.UTF_8));
   }
 
-  private String csv() {
-    StringBuilder csv =
-        new StringBuilder(
-            "prediction,steps,eta,spacing,clipped,images,seconds_per_image,kernel_distance,"
-                + "kernel_distance_error,frechet_distance,precision,recall,sure,rarest\n");
-    for (StudyCell cell : results.cells().values()) {
-      Setting setting = cell.setting();
-      csv.append(
-          format(
-              "%s,%d,%s,%s,%s,%d,%.5f,%s%n",
-              setting.prediction(),
-              setting.steps(),
-              setting.eta(),
-              setting.spaced(),
-              setting.clip(),
-              cell.images(),
-              cell.secondsPerImage(),
-              measures(cell.quality(), cell.images())));
-    }
-    results
-        .floors()
-        .forEach(
-            (images, quality) ->
-                csv.append(format("floor,,,,,%d,,%s%n", images, measures(quality, images))));
-    return csv.toString();
-  }
-
-  private static String measures(Quality quality, int images) {
-    return format(
-        "%.6f,%.6f,%s,%s,%s,%.4f,%s",
-        quality.kernel().value(),
-        quality.kernel().standardError(),
-        ifEnough(images, "%.4f", quality.frechet()),
-        ifEnough(images, "%.4f", quality.precisionRecall().precision()),
-        ifEnough(images, "%.4f", quality.precisionRecall().recall()),
-        quality.sure(),
-        ifEnough(images, "%.4f", quality.rarest()));
+  /** Returns where the denoising of one digit is. */
+  static String strip(String prediction, int eta) {
+    return format("strips/%s-%d.png", prediction, eta);
   }
 
   private static String ifEnough(int images, String format, double value) {
@@ -112,6 +70,12 @@ final class StudyReport {
                 StudyResults.ENOUGH,
                 Quality.SURE,
                 format("%.0f", StudyCell.CERTAIN),
+                StudyConclusion.of(results, others),
+                results.predictions().stream().map(each -> HeatMap.of(results, each)).toList(),
+                HeatMap.KERNEL_LEVELS,
+                !others.isEmpty(),
+                others(),
+                HeatMap.FRECHET_LEVELS,
                 StudyFindings.of(results),
                 StudyPlan.ETAS,
                 grids(),
@@ -122,24 +86,23 @@ final class StudyReport {
                 floors()));
   }
 
-  private List<Grid> grids() throws IOException {
+  private List<Grid> grids() {
     List<Grid> grids = new ArrayList<>();
     for (String prediction : results.predictions()) {
       List<GridRow> gridRows = new ArrayList<>();
       for (int steps : results.plan().steps()) {
-        List<Row> gridCells = new ArrayList<>();
-        for (double eta : StudyPlan.etas(steps)) {
-          gridCells.add(row(results.cell(prediction, steps, eta)));
-        }
-        gridRows.add(
-            new GridRow(results.cell(prediction, steps, 0).setting().stepsInWords(), gridCells));
+        List<Row> gridCells =
+            StudyPlan.etas(steps).stream()
+                .map(eta -> row(results.cell(prediction, steps, eta)))
+                .toList();
+        gridRows.add(new GridRow(steps, gridCells));
       }
       grids.add(new Grid(prediction, gridRows));
     }
     return grids;
   }
 
-  private List<Strip> strips() throws IOException {
+  private List<Strip> strips() {
     List<Strip> all = new ArrayList<>();
     for (String prediction : results.predictions()) {
       for (int eta = 0; eta < 2; eta++) {
@@ -147,33 +110,56 @@ final class StudyReport {
             new Strip(
                 prediction,
                 eta,
-                picture(png(strips.get(prediction).get(eta)), "estimates of one digit")));
+                new Picture(
+                    strip(prediction, eta),
+                    format("estimates of one digit, %s, η = %d", prediction, eta))));
       }
     }
     return all;
   }
 
   private List<Picture> charts() throws IOException {
-    List<Picture> charts = new ArrayList<>();
-    for (XYChart chart : StudyCharts.of(results)) {
-      charts.add(picture(ChartEncoder.getBytes(chart, "png"), chart.getTitle()));
+    List<Picture> pictures = new ArrayList<>();
+    List<XYChart> charts = StudyCharts.of(results);
+    for (int i = 0; i < charts.size(); i++) {
+      pictures.add(save(charts.get(i), format("measure-%02d.png", i + 1)));
     }
-    return charts;
+    return pictures;
   }
 
-  private List<Row> variants() throws IOException {
-    List<Row> rows = new ArrayList<>();
-    for (String prediction : results.predictions()) {
-      for (int steps : StudyPlan.FEW_STEPS) {
-        for (StudyCell cell : results.variants(prediction, steps)) {
-          rows.add(row(cell));
-        }
-      }
+  private List<Others> others() throws IOException {
+    List<Others> all = new ArrayList<>();
+    for (StudyCurves curves : others) {
+      String name = curves.page().replaceFirst("\\.md$", ".png");
+      all.add(
+          new Others(
+              curves,
+              format("%.2f", curves.floor()),
+              HeatMap.of(curves),
+              save(StudyCharts.of(curves), name)));
     }
-    return rows;
+    return all;
   }
 
-  private List<Row> rows() throws IOException {
+  private Picture save(XYChart chart, String name) throws IOException {
+    Path folder = Files.createDirectories(out.resolve("charts"));
+    Files.write(
+        folder.resolve(name),
+        SmallPng.of(BitmapEncoder.getBufferedImage(chart), StudyCharts.COLORS));
+    return new Picture("charts/" + name, chart.getTitle());
+  }
+
+  private List<Row> variants() {
+    return results.predictions().stream()
+        .flatMap(
+            prediction ->
+                StudyPlan.FEW_STEPS.stream()
+                    .flatMap(steps -> results.variants(prediction, steps).stream()))
+        .map(StudyReport::row)
+        .toList();
+  }
+
+  private List<Row> rows() {
     List<Row> rows = new ArrayList<>();
     for (String prediction : results.predictions()) {
       for (int steps : results.plan().steps()) {
@@ -191,29 +177,22 @@ final class StudyReport {
         .toList();
   }
 
-  private Row row(StudyCell cell) throws IOException {
-    Path file = out.resolve("cells").resolve(cell.fileName() + ".png");
+  private static Row row(StudyCell cell) {
     Setting setting = cell.setting();
     return Row.of(
         setting,
         cell.images(),
         format("%.4f", cell.secondsPerImage()),
         cell.quality(),
-        picture(
-            Files.readAllBytes(file),
+        new Picture(
+            format("cells/%s.png", cell.fileName()),
             format(
-                "%d digits, %s, η = %s, %s",
-                StudyPlan.SHOWN, setting.stepsInWords(), setting.eta(), setting.way())));
-  }
-
-  private static Picture picture(byte[] png, String what) {
-    return new Picture(Base64.getEncoder().encodeToString(png), what);
-  }
-
-  private static byte[] png(BufferedImage picture) throws IOException {
-    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    ImageIO.write(picture, "png", bytes);
-    return bytes.toByteArray();
+                "%d digits, %s, %s, η = %s, %s",
+                StudyPlan.SHOWN,
+                setting.prediction(),
+                setting.stepsInWords(),
+                setting.eta(),
+                setting.way())));
   }
 
   // What the template names.
@@ -224,6 +203,12 @@ final class StudyReport {
       int enough,
       double sure,
       String certain,
+      List<String> conclusion,
+      List<HeatMap> heatMaps,
+      List<HeatMap.Level> kernelLevels,
+      boolean hasOthers,
+      List<Others> others,
+      List<HeatMap.Level> frechetLevels,
       List<Finding> findings,
       List<Double> etas,
       List<Grid> grids,
@@ -233,11 +218,13 @@ final class StudyReport {
       List<Row> rows,
       List<Row> floors) {}
 
-  private record Picture(String base64, String what) {}
+  private record Picture(String file, String what) {}
+
+  private record Others(StudyCurves curves, String floor, HeatMap heatMap, Picture chart) {}
 
   private record Grid(String prediction, List<GridRow> gridRows) {}
 
-  private record GridRow(String stepsInWords, List<Row> gridCells) {}
+  private record GridRow(int steps, List<Row> gridCells) {}
 
   private record Strip(String prediction, int eta, Picture picture) {}
 

@@ -34,6 +34,15 @@ record StudyResults(
     return plan.steps().stream().map(steps -> cell(prediction, steps, eta)).toList();
   }
 
+  /** Returns the fewest steps with η = 0 that no other number is shown to be better than. */
+  StudyCell enough(String prediction) {
+    List<StudyCell> deterministic = row(prediction, 0);
+    return deterministic.stream()
+        .filter(cell -> deterministic.stream().noneMatch(cell::isWorseThan))
+        .findFirst()
+        .orElseThrow();
+  }
+
   /** Returns what was sampled with η = 0 in every spacing, with and without clipping. */
   List<StudyCell> variants(String prediction, int steps) {
     return cells.values().stream()

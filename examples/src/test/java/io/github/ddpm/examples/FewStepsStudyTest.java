@@ -37,6 +37,13 @@ class FewStepsStudyTest {
     assertThat(lines).allMatch(line -> line.split("\\|", -1).length == 11, "of 9 columns");
     assertThat(lines.get(14)).startsWith("| distilled | 4 | ");
     assertThat(lines.get(15)).startsWith("| test images | | ");
+    StudyCurves curves = StudyCurves.in(out).get(0);
+    assertThat(curves.distances().keySet())
+        .containsExactly(StudyCurves.USUAL, "DPM-Solver++", "distilled models");
+    assertThat(lines.get(14))
+        .startsWith(
+            Commands.format(
+                "| distilled | 4 | %.2f |", curves.distances().get("distilled models").get(4)));
     List<String> pictures =
         Pattern.compile("]\\((few-steps/[A-Za-z0-9-]+\\.png)\\)")
             .matcher(page)

@@ -18,7 +18,10 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -55,9 +58,25 @@ class SamplingStudyTest {
     assertThat(lines).hasSize(1 + QUICK_CELLS + 1);
     assertThat(lines).allMatch(line -> line.split(",", -1).length == 14);
     String page = Files.readString(report);
-    assertThat(page).contains("What it shows", "epsilon", "v_prediction", "data:image/png;base64,");
-    // Without the pictures, whose letters are any.
-    assertThat(page.replaceAll("base64,[^\"')]*", "")).doesNotContain("NaN", "http");
+    assertThat(page)
+        .contains("What it shows", "epsilon", "v_prediction")
+        .doesNotContain("NaN", "http");
+    List<String> pictures =
+        Pattern.compile("src=\"([^\"]*)\"")
+            .matcher(page)
+            .results()
+            .map((MatchResult picture) -> picture.group(1))
+            .toList();
+    // Cells in the usual way, denoising, charts of two measures for each, and one of seconds.
+    assertThat(pictures).hasSize(2 * (1 + 2 * 5) + 2 * 2 + 2 * 2 + 1);
+    for (String picture : pictures) {
+      assertThat(ImageIO.read(folder.resolve(picture).toFile())).as(picture).isNotNull();
+    }
+
+    assertThat(study(List.of(), "--quick", "--page").code()).isZero();
+    // The table has fewer decimals of the seconds than there were.
+    assertThat(Files.readString(report).replaceAll("<td>0\\.\\d{4}</td>", ""))
+        .isEqualTo(page.replaceAll("<td>0\\.\\d{4}</td>", ""));
 
     Map<Path, FileTime> before = cells();
     assertThat(before).hasSize(QUICK_CELLS);

@@ -43,6 +43,15 @@ class SolverStudyTest {
     assertThat(lines.get(0)).isEqualTo("| steps | 4 | 5 |");
     assertThat(page).contains("](solvers.png)").doesNotContain("NaN");
     assertThat(ImageIO.read(out.resolve("solvers.png").toFile())).isNotNull();
+    StudyCurves curves = StudyCurves.in(out).get(0);
+    assertThat(curves.images()).isEqualTo(4);
+    assertThat(curves.distances()).hasSize(Samplers.ALL.size()).containsKey(StudyCurves.USUAL);
+    for (int i = 1; i < lines.size(); i++) {
+      String name = lines.get(i).split("\\|", -1)[1].strip();
+      SortedMap<Integer, Double> curve = curves.distances().get(name);
+      assertThat(lines.get(i))
+          .isEqualTo(Commands.format("| %s | %.2f | %.2f |", name, curve.get(4), curve.get(5)));
+    }
   }
 
   @Test
