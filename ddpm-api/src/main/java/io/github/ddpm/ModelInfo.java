@@ -161,7 +161,7 @@ public record ModelInfo(
    * @throws IllegalArgumentException if it is below that
    */
   public ModelInfo withConditionChannels(int number) {
-    return with(number, schedule, spacingExponent, steps, labelCounts);
+    return with(number, schedule, spacingExponent, steps, labelCounts, classNames);
   }
 
   /**
@@ -171,7 +171,7 @@ public record ModelInfo(
    * @throws IllegalArgumentException if it is not in that range
    */
   public ModelInfo withSpacingExponent(double exponent) {
-    return with(conditionChannels, schedule, exponent, steps, labelCounts);
+    return with(conditionChannels, schedule, exponent, steps, labelCounts, classNames);
   }
 
   /**
@@ -182,7 +182,7 @@ public record ModelInfo(
    * @throws IllegalArgumentException if it is not in that range
    */
   public ModelInfo withSteps(int number) {
-    return with(conditionChannels, schedule, spacingExponent, number, labelCounts);
+    return with(conditionChannels, schedule, spacingExponent, number, labelCounts, classNames);
   }
 
   /**
@@ -193,7 +193,7 @@ public record ModelInfo(
    * @throws IllegalArgumentException if they are others
    */
   public ModelInfo withLabelCounts(List<Long> counts) {
-    return with(conditionChannels, schedule, spacingExponent, steps, counts);
+    return with(conditionChannels, schedule, spacingExponent, steps, counts, classNames);
   }
 
   /**
@@ -203,19 +203,7 @@ public record ModelInfo(
    * @throws IllegalArgumentException if they are others
    */
   public ModelInfo withClassNames(List<String> names) {
-    return new ModelInfo(
-        height,
-        width,
-        channels,
-        conditionChannels,
-        classes,
-        nullLabel,
-        schedule,
-        predictionType,
-        spacingExponent,
-        steps,
-        labelCounts,
-        names);
+    return with(conditionChannels, schedule, spacingExponent, steps, labelCounts, names);
   }
 
   /**
@@ -242,7 +230,12 @@ public record ModelInfo(
   }
 
   private ModelInfo with(
-      int conditions, BetaSchedule otherSchedule, double exponent, int number, List<Long> counts) {
+      int conditions,
+      BetaSchedule otherSchedule,
+      double exponent,
+      int number,
+      List<Long> counts,
+      List<String> names) {
     return new ModelInfo(
         height,
         width,
@@ -255,7 +248,7 @@ public record ModelInfo(
         exponent,
         number,
         counts,
-        classNames);
+        names);
   }
 
   /**
@@ -304,7 +297,7 @@ public record ModelInfo(
       betas[t] = 1 - alphaBar / before;
       before = alphaBar;
     }
-    return with(conditionChannels, BetaSchedule.of(betas), 1, steps, labelCounts);
+    return with(conditionChannels, BetaSchedule.of(betas), 1, steps, labelCounts, classNames);
   }
 
   /** Returns the timestep of this model that has the noise of one of {@link #evenlySpaced}. */

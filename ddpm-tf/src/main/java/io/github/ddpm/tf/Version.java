@@ -6,8 +6,9 @@ import java.io.UncheckedIOException;
 import java.util.Properties;
 
 /** The version of this library, as its build wrote it. */
-final class Version {
-  static final String NUMBER = read();
+public final class Version {
+  /** The version as Maven calls it, such as {@code 0.1.0}. */
+  public static final String NUMBER = read();
 
   private Version() {}
 
