@@ -6,6 +6,7 @@ import io.github.ddpm.Precision;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
@@ -58,16 +59,27 @@ public final class TensorFlowRuntime {
     if (AHEAD.getAndSet(true)) {
       return;
     }
-    Thread loading = new Thread(TensorFlowRuntime::loadAll, "loads TensorFlow");
-    loading.setDaemon(true);
+    CountDownLatch loaded = new CountDownLatch(1);
     // A process that ends while a native library is being initialized may end in a signal.
-    Thread waiting = new Thread(() -> Uninterruptibles.joinUninterruptibly(loading));
-    try {
-      Runtime.getRuntime().addShutdownHook(waiting);
-      loading.start();
-    } catch (IllegalStateException e) {
-      // The process is ending.
-    }
+    Thread waiting = new Thread(() -> Uninterruptibles.awaitUninterruptibly(loaded));
+    Thread loading =
+        new Thread(
+            () -> {
+              try {
+                loadAll();
+              } finally {
+                loaded.countDown();
+              }
+              // Else it would hold this class loader for as long as the process runs.
+              ifNotEnding(() -> Runtime.getRuntime().removeShutdownHook(waiting));
+            },
+            "loads TensorFlow");
+    loading.setDaemon(true);
+    ifNotEnding(
+        () -> {
+          Runtime.getRuntime().addShutdownHook(waiting);
+          loading.start();
+        });
   }
 
   /**
@@ -211,6 +223,14 @@ public final class TensorFlowRuntime {
     }
     if (Library.LOADED.settings()) {
       Kernels.instructions();
+    }
+  }
+
+  private static void ifNotEnding(Runnable work) {
+    try {
+      work.run();
+    } catch (IllegalStateException e) {
+      // The process is ending.
     }
   }
 
