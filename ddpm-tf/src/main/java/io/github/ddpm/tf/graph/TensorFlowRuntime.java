@@ -243,7 +243,11 @@ public final class TensorFlowRuntime {
   }
 
   private static void warn(String message) {
-    System.getLogger(TensorFlowRuntime.class.getName()).log(Level.WARNING, message);
+    log(Level.WARNING, message);
+  }
+
+  private static void log(Level level, String message) {
+    System.getLogger(TensorFlowRuntime.class.getName()).log(level, message);
   }
 
   /** Loads our settings, then TensorFlow, which reads them. */
@@ -411,6 +415,14 @@ public final class TensorFlowRuntime {
     static final boolean LOADED = !hasGpu() && loaded();
 
     private static boolean loaded() {
+      if (Kernels.missing()) {
+        log(
+            Level.INFO,
+            "ddpm's jar has no operations of its own for "
+                + Loader.getPlatform()
+                + ": computing with TensorFlow's, which is slower");
+        return false;
+      }
       try {
         return Library.LOADED.settings() && Kernels.loadOperations();
       } catch (IOException | UnsatisfiedLinkError e) {
