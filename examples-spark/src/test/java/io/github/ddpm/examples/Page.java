@@ -92,7 +92,8 @@ record Page(Path file, String text) {
     return (indented + "\n" + fenced)
         .replace("\\\n", " ")
         .lines()
-        .map(line -> line.strip().replaceFirst("^\\$ +", "").replaceFirst(" +# .*$", ""))
+        .map(line -> line.strip().replaceFirst("^\\$ +", "").replaceFirst("^([A-Z_]+=\\S* +)+", ""))
+        .map(line -> line.replaceFirst(" +# .*$", ""))
         .toList();
   }
 
