@@ -132,6 +132,15 @@ class DocsTest {
         && (parts.length == 1 || Page.read(file).anchors().contains(parts[1]));
   }
 
+  /** A bar in a cell, or a cell that is missing, moves all that follow. */
+  @ParameterizedTest
+  @MethodSource("pages")
+  void itsTablesAreWhole(Page page) {
+    for (Page.Table table : page.tables()) {
+      assertThat(table.rows()).allSatisfy(row -> assertThat(row).hasSameSizeAs(table.header()));
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"troubleshooting.md", "diffusers.md"})
   void itsMessagesAreOurs(String name) throws IOException {
