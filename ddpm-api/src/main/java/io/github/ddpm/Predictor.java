@@ -155,8 +155,8 @@ public interface Predictor extends AutoCloseable {
    * is not to be checked.
    *
    * @param folder a model in the layout of diffusers: {@code model_index.json}, which may be
-   *     missing, {@code unet/} and {@code scheduler/}, or what is in these two side by side; the
-   *     README lists the options of diffusers that work
+   *     missing, {@code unet/} and {@code scheduler/}, or what is in these two side by side; {@code
+   *     docs/diffusers.md} lists the options of diffusers that work
    * @param precision what to compute in, whatever the weights are stored in
    * @return a model, which the caller closes
    * @throws IOException if the folder can't be read or isn't a model; the message names the file

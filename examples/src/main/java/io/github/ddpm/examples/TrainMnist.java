@@ -92,8 +92,8 @@ public final class TrainMnist implements Callable<Integer> {
   }
 
   /**
-   * These options gave the best digits without labels, by Fréchet distance; the README has the
-   * numbers.
+   * These options gave the best digits without labels, by Fréchet distance; {@code docs/quality.md}
+   * has the numbers.
    */
   private static TrainingOptions recipe() {
     return TrainingOptions.defaults()
