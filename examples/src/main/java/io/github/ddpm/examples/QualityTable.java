@@ -17,8 +17,10 @@ final class QualityTable {
   /** Adds the distances, precision and recall, and what a classifier says if one was asked. */
   void add(Quality quality, Quality floor) {
     line(
-        "| Fréchet distance | %.2f, %.1f times the floor | %.2f |",
-        quality.frechet(), quality.frechet() / floor.frechet(), floor.frechet());
+        "| Fréchet distance | %s, %.1f times the floor | %s |",
+        distance(quality.frechet()),
+        quality.frechet() / floor.frechet(),
+        distance(floor.frechet()));
     line("| kernel distance | %s | %s |", number(quality.kernel()), number(floor.kernel()));
     line(
         "| precision | %.3f | %.3f |",
@@ -40,8 +42,17 @@ final class QualityTable {
     text.append(format(format, values)).append('\n');
   }
 
+  /** Returns a Fréchet distance in at least three digits, as some features are small. */
+  static String distance(double value) {
+    return format(Math.abs(value) < 1 ? "%.3g" : "%.2f", value);
+  }
+
+  /** Returns an estimate in three decimals, or as many as the standard error has a digit in. */
   static String number(Estimate estimate) {
-    return format("%.3f ± %.3f", estimate.value(), estimate.standardError());
+    double error = estimate.standardError();
+    int first = error > 0 ? (int) Math.ceil(-Math.log10(error)) : 0;
+    String decimals = "%." + Math.max(3, Math.min(9, first)) + "f";
+    return format(decimals + " ± " + decimals, estimate.value(), error);
   }
 
   @Override

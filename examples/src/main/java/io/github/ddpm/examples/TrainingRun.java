@@ -230,8 +230,11 @@ final class TrainingRun {
       double value = measure.of(sampler(predictor, signals).sample(measure.count()));
       System.out.println(
           format(
-              "step %d: Fréchet distance %.2f of %d pictures; of as many real ones %.2f",
-              lastStep, value, measure.count(), measure.floor()));
+              "step %d: Fréchet distance %s of %d pictures; of as many real ones %s",
+              lastStep,
+              QualityTable.distance(value),
+              measure.count(),
+              QualityTable.distance(measure.floor())));
       return value;
     } catch (CancellationException e) {
       return Double.NaN;

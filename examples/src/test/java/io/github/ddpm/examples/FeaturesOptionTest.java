@@ -108,8 +108,8 @@ class FeaturesOptionTest {
             "| | model | floor |",
             "|---|---|---|",
             Commands.format(
-                "| Fréchet distance | %.2f, %.1f times the floor | %.2f |",
-                distance, distance / floor, floor));
+                "| Fréchet distance | %s, %.1f times the floor | %s |",
+                QualityTable.distance(distance), distance / floor, QualityTable.distance(floor)));
     assertKernel(lines.get(5), 2, KernelDistance.between(column(drawn), column(real)));
     assertKernel(lines.get(5), 3, KernelDistance.between(column(others), column(real)));
     assertThat(lines.subList(6, 8))
@@ -190,8 +190,8 @@ class FeaturesOptionTest {
                 .formatted(network))
         .contains(
             Commands.format(
-                "step 2: Fréchet distance %.2f of 6 pictures; of as many real ones %.2f%n",
-                told, floor));
+                "step 2: Fréchet distance %s of 6 pictures; of as many real ones %s%n",
+                QualityTable.distance(told), QualityTable.distance(floor)));
     assertThat(TensorBoardTest.read(TensorBoardTest.files(out.resolve("tensorboard")).get(0)))
         .map(TensorBoardTest::scalars)
         .filteredOn(scalars -> scalars.containsKey("frechet_distance"))
