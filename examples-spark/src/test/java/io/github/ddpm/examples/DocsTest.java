@@ -1,8 +1,10 @@
 package io.github.ddpm.examples;
 
+import static java.util.stream.Collectors.joining;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.io.StringReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,11 +13,16 @@ import java.util.Set;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import javax.xml.parsers.DocumentBuilderFactory;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.w3c.dom.Element;
+import org.w3c.dom.NodeList;
+import org.xml.sax.InputSource;
 
 /**
  * What the pages say is so: their code compiles, their commands are understood, their links lead
@@ -41,6 +48,15 @@ class DocsTest {
           "--read-only",
           "--sun-misc-unsafe-memory-access",
           "--tmpfs");
+
+  private static Sources sources;
+  private static Set<String> options;
+
+  @BeforeAll
+  static void read() throws IOException {
+    sources = Sources.main();
+    options = DocCommands.options();
+  }
 
   static Stream<Page> pages() throws IOException {
     return Page.all().stream();
@@ -101,15 +117,14 @@ class DocsTest {
 
   @ParameterizedTest
   @MethodSource("pages")
-  void itsOptionsExist(Page page) throws IOException {
-    Set<String> known = DocCommands.options();
+  void itsOptionsExist(Page page) {
     List<String> named =
         Stream.concat(page.spans().stream(), page.codeLines().stream())
             .flatMap(code -> Pattern.compile("(?<![\\w-])--[a-z][a-z-]*").matcher(code).results())
             .map(MatchResult::group)
             .toList();
     assertThat(named)
-        .filteredOn(option -> !known.contains(option) && !OF_OTHERS.contains(option))
+        .filteredOn(option -> !options.contains(option) && !OF_OTHERS.contains(option))
         .isEmpty();
   }
 
@@ -132,6 +147,55 @@ class DocsTest {
         && (parts.length == 1 || Page.read(file).anchors().contains(parts[1]));
   }
 
+  /** What is to be depended on is there, in the version of this build. */
+  @ParameterizedTest
+  @MethodSource("pages")
+  void itsDependenciesAreThese(Page page) throws Exception {
+    List<String> named =
+        new ArrayList<>(page.find("(io\\.github\\.ddpm|org\\.tensorflow):[\\w-]+:[\\w.-]*\\w"));
+    for (String block : page.blocks("xml")) {
+      Element xml =
+          DocumentBuilderFactory.newInstance()
+              .newDocumentBuilder()
+              .parse(new InputSource(new StringReader("<xml>" + block + "</xml>")))
+              .getDocumentElement();
+      NodeList dependencies = xml.getElementsByTagName("dependency");
+      for (int i = 0; i < dependencies.getLength(); i++) {
+        Element dependency = (Element) dependencies.item(i);
+        named.add(
+            Stream.of("groupId", "artifactId", "version")
+                .map(dependency::getElementsByTagName)
+                .map(found -> found.getLength() == 0 ? "" : found.item(0).getTextContent())
+                .collect(joining(":")));
+      }
+    }
+    String pom = Files.readString(Page.ROOT.resolve("pom.xml"));
+    String own = first(pom, "<artifactId>ddpm-parent</artifactId>\\s*<version>([^<]*)");
+    String tensorflow = first(pom, "<tensorflow.version>([^<]*)");
+    List<String> allowed = new ArrayList<>();
+    for (Path module : Sources.modules()) {
+      String text = Files.readString(module.resolve("pom.xml"));
+      // Its own is the first after that of its parent.
+      String artifact =
+          first(text.substring(Math.max(0, text.indexOf("</parent>"))), "<artifactId>([^<]*)");
+      // Where a BOM says it, there is no version; where it is published, no snapshot.
+      for (String version : List.of(own, own.replace("-SNAPSHOT", ""), "")) {
+        allowed.add("io.github.ddpm:" + artifact + ":" + version);
+      }
+    }
+    allowed.add("org.tensorflow:tensorflow-core-native:" + tensorflow);
+    assertThat(named).isSubsetOf(allowed);
+  }
+
+  private static String first(String text, String pattern) {
+    return Pattern.compile(pattern)
+        .matcher(text)
+        .results()
+        .findFirst()
+        .map(match -> match.group(1))
+        .orElse("");
+  }
+
   /** A bar in a cell, or a cell that is missing, moves all that follow. */
   @ParameterizedTest
   @MethodSource("pages")
@@ -144,7 +208,6 @@ class DocsTest {
   @ParameterizedTest
   @ValueSource(strings = {"troubleshooting.md", "diffusers.md"})
   void itsMessagesAreOurs(String name) throws IOException {
-    Sources sources = Sources.main();
     List<String> messages = new ArrayList<>();
     for (Page.Table table : Page.of(name).tables()) {
       for (int column = 0; column < table.header().size(); column++) {
@@ -170,9 +233,8 @@ class DocsTest {
         .hasSizeGreaterThan(60);
     Page page = Page.of("diffusers.md");
     assertThat(settings).filteredOn(setting -> !page.text().contains(setting)).isEmpty();
-    Sources all = Sources.main();
     assertThat(page.find("`_?[a-z]+(_[a-z0-9]+)+`"))
-        .filteredOn(span -> !all.has(span.replace("`", "")))
+        .filteredOn(span -> !sources.has(span.replace("`", "")))
         .isEmpty();
     assertThat(reading.find("(?m)^  [A-Z_]+\\(\"(\\w+)\", PipelinePlans"))
         .hasSize(11)

@@ -47,7 +47,7 @@ record Page(Path file, String text) {
     return new Page(file, Files.readString(file).replace("\r\n", "\n"));
   }
 
-  /** Returns the README and all of {@code docs/}. */
+  /** Returns all of {@code docs/}, the README, and what goes with it. */
   static List<Page> all() throws IOException {
     List<Page> pages = new ArrayList<>();
     try (Stream<Path> files = Files.walk(ROOT.resolve("docs"))) {
