@@ -50,7 +50,7 @@ public final class FrechetDistance {
    *
    * @param a features [m, d], m at least 2
    * @param b features [n, d], n at least 2
-   * @return at least 0, but for rounding
+   * @return at least 0
    */
   public static double between(DMatrixRMaj a, DMatrixRMaj b) {
     return from(b).of(a);
@@ -60,7 +60,7 @@ public final class FrechetDistance {
    * Computes the distance of another set.
    *
    * @param pictures features [m, d], m at least 2
-   * @return at least 0, but for rounding
+   * @return at least 0
    */
   public double of(DMatrixRMaj pictures) {
     checkArgument(
@@ -79,7 +79,8 @@ public final class FrechetDistance {
     // The eigenvalues of (C₁C₂)^½ are the singular values of R₁ᵀR₂.
     DMatrixRMaj product = new DMatrixRMaj(other.root.numCols, root.numCols);
     CommonOps_DDRM.multTransA(other.root, root, product);
-    return distance - 2 * sumOfSingularValues(product);
+    // Rounding may take it below.
+    return Math.max(0, distance - 2 * sumOfSingularValues(product));
   }
 
   private static DMatrixRMaj mean(DMatrixRMaj x) {

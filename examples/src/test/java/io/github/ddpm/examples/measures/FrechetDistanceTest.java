@@ -15,7 +15,9 @@ class FrechetDistanceTest {
   @Test
   void aSetIsAtNoDistanceFromItself() {
     DMatrixRMaj set = cross(2, 3, 0, 5, -7);
-    assertThat(FrechetDistance.between(set, set)).isCloseTo(0, within(TINY));
+    assertThat(FrechetDistance.between(set, set)).isCloseTo(0, within(TINY)).isNotNegative();
+    DMatrixRMaj few = turned(set, 1);
+    assertThat(FrechetDistance.between(few, few)).isCloseTo(0, within(1e-11)).isNotNegative();
   }
 
   @Test
