@@ -281,26 +281,13 @@ public final class TensorFlowRuntime {
         settings = Kernels.loadSettings();
       } catch (IOException | UnsatisfiedLinkError e) {
         withoutSettings = e.getMessage();
+      } catch (IllegalCallerException e) {
+        return new Loaded(false, problem(e));
       }
       try {
         loadTensorFlow();
       } catch (LinkageError e) {
-        return new Loaded(
-            settings,
-            !has("") && !has("-gpu")
-                ? "TensorFlow's native library for "
-                    + Loader.getPlatform()
-                    + " is missing: add the Maven dependency org.tensorflow:tensorflow-core-native with the classifier "
-                    + Loader.getPlatform()
-                    + ", if TensorFlow Java has it ("
-                    + cause(e)
-                    + ")"
-                : "TensorFlow's native libraries can't be loaded: "
-                    + cause(e)
-                    + "; they are unpacked to "
-                    + cache()
-                    + ", where running code must be allowed (no noexec): the system property"
-                    + " org.bytedeco.javacpp.cachedir names another folder");
+        return new Loaded(settings, problem(cause(e)));
       }
       if (!withoutSettings.isEmpty()) {
         warn("ddpm's own operations can't be loaded, computing will be slower: " + withoutSettings);
@@ -309,6 +296,29 @@ public final class TensorFlowRuntime {
         Kernels.withoutNotes(Library::openFirstSession);
       }
       return new Loaded(settings, "");
+    }
+
+    private static String problem(Throwable cause) {
+      if (cause instanceof IllegalCallerException) {
+        return "the Java runtime denies native access ("
+            + cause.getMessage()
+            + "): start it with --enable-native-access=ALL-UNNAMED, or on the module path with"
+            + " --enable-native-access=io.github.ddpm.tf,org.bytedeco.javacpp,tensorflow.nativelib";
+      }
+      return !has("") && !has("-gpu")
+          ? "TensorFlow's native library for "
+              + Loader.getPlatform()
+              + " is missing: add the Maven dependency org.tensorflow:tensorflow-core-native with the classifier "
+              + Loader.getPlatform()
+              + ", if TensorFlow Java has it ("
+              + cause.getMessage()
+              + ")"
+          : "TensorFlow's native libraries can't be loaded: "
+              + cause.getMessage()
+              + "; they are unpacked to "
+              + cache()
+              + ", where running code must be allowed (no noexec): the system property"
+              + " org.bytedeco.javacpp.cachedir names another folder";
     }
 
     /**
@@ -346,19 +356,19 @@ public final class TensorFlowRuntime {
     }
 
     /** Returns what happened first: JavaCPP and class initialization wrap it. */
-    private static String cause(Throwable problem) {
+    private static Throwable cause(Throwable problem) {
       Throwable cause = problem;
       while (cause.getCause() != null) {
         cause = cause.getCause();
       }
-      return cause.getMessage();
+      return cause;
     }
 
     private static String cache() {
       try {
         return Loader.getCacheDir().getPath();
       } catch (IOException | LinkageError e) {
-        return "the cache of JavaCPP, which can't be made (" + cause(e) + ")";
+        return "the cache of JavaCPP, which can't be made (" + cause(e).getMessage() + ")";
       }
     }
   }

@@ -151,6 +151,15 @@ class TensorFlowRuntimeTest {
         .doesNotContain("computing will be slower");
   }
 
+  @Test
+  void whereNativeAccessIsDeniedItSaysHowToAllowIt() throws Exception {
+    assumeTrue(Runtime.version().feature() >= 24);
+    assertThat(run(List.of("--illegal-native-access=deny"), LoadMain.class))
+        .contains("IllegalStateException: the Java runtime denies native access (")
+        .contains("): start it with --enable-native-access=ALL-UNNAMED")
+        .endsWith("exit code 1");
+  }
+
   private static boolean isOfTensorFlow(Path file) {
     return file.getFileName().toString().startsWith("libjnitensorflow")
         && Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS);
