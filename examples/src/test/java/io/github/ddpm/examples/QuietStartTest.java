@@ -71,8 +71,9 @@ class QuietStartTest {
     List<String> line = new ArrayList<>();
     line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     if (Runtime.version().feature() >= 24) {
-      // As the manifest of the runnable jar has it.
+      // As the launcher has them.
       line.add("--enable-native-access=ALL-UNNAMED");
+      line.add("--sun-misc-unsafe-memory-access=allow");
     }
     line.addAll(List.of("-cp", System.getProperty("java.class.path"), Ddpm.class.getName()));
     line.addAll(List.of(arguments));

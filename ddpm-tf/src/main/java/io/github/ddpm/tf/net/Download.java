@@ -232,14 +232,13 @@ public record Download(List<URI> mirrors, int rounds, Http http, Duration pause,
     if (failure instanceof StatusException status) {
       return Optional.of(new Problem(status.getMessage(), status.isLasting(), status));
     }
-    if (failure != null) {
-      return Optional.of(new Problem(failure.toString(), false, failure));
-    }
+    // Some Java runtimes take a connection that ends too early for an error, others do not.
+    String what = failure == null ? "the connection ended too early" : failure.toString();
     String where =
         content.length().isPresent()
             ? " at %d of %d bytes".formatted(part.size(), content.length().getAsLong())
             : "";
-    return Optional.of(new Problem("the connection ended too early" + where, false, null));
+    return Optional.of(new Problem(what + where, false, failure));
   }
 
   /**

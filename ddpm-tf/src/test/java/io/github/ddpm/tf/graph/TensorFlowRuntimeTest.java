@@ -40,6 +40,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What only a process of its own can show, because TensorFlow is loaded once. */
 class TensorFlowRuntimeTest {
+  private static final String DENIED = "--illegal-native-access=deny";
+
   @TempDir Path folder;
 
   /** Locales whose digits are not ASCII. */
@@ -154,7 +156,7 @@ class TensorFlowRuntimeTest {
   @Test
   void whereNativeAccessIsDeniedItSaysHowToAllowIt() throws Exception {
     assumeTrue(Runtime.version().feature() >= 24);
-    assertThat(run(List.of("--illegal-native-access=deny"), LoadMain.class))
+    assertThat(run(List.of(DENIED), LoadMain.class))
         .contains("IllegalStateException: the Java runtime denies native access (")
         .contains("): start it with --enable-native-access=ALL-UNNAMED")
         .endsWith("exit code 1");
@@ -254,6 +256,11 @@ class TensorFlowRuntimeTest {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
+    if (Runtime.version().feature() >= 24 && !options.contains(DENIED)) {
+      // The Java runtime would warn of what TensorFlow does.
+      command.add("--enable-native-access=ALL-UNNAMED");
+      command.add("--sun-misc-unsafe-memory-access=allow");
+    }
     command.addAll(options);
     command.addAll(List.of("-cp", classPath, main.getName()));
     command.addAll(Arrays.asList(args));
