@@ -29,7 +29,12 @@ Attention<T> Read(Context& context, long heads, int64_t* dims) {
   if (context.ok()) {
     context.Check(heads > 0 && dims[3] > 0 && dims[3] % heads == 0 && dims[1] * dims[2] > 0,
                   "the heads must divide the channels");
-    op = {static_cast<long>(dims[1] * dims[2]), static_cast<long>(dims[3]), heads, inputs[0], inputs[1], inputs[2],
+    op = {static_cast<long>(dims[1] * dims[2]),
+          static_cast<long>(dims[3]),
+          heads,
+          inputs[0],
+          inputs[1],
+          inputs[2],
           nullptr};
   }
   return op;

@@ -63,8 +63,8 @@ constexpr int kMostSums = 12;  // of taps by units
 
 // Adds up source x gradient over pixels: [kTaps, units, kBlock].
 template <typename A, int kTaps>
-void SumPixels(const float* source, const long* offsets, long source_row, const float* gradient, long columns, long rows,
-               float* sums) {
+void SumPixels(const float* source, const long* offsets, long source_row, const float* gradient, long columns,
+               long rows, float* sums) {
   constexpr int kCount = GradientUnits(kTaps);
   static_assert(kTaps * kCount <= kMostSums && kUnits % kCount == 0, "");
   Vector acc[kTaps][kCount][kVectors] = {};
@@ -141,7 +141,7 @@ inline void AddSums(const float* sums, long channels, long count, long row, floa
       }
       continue;
     }
-DDPM_INDEPENDENT
+    DDPM_INDEPENDENT
     for (long c = 0; c < count; c++) {
       weights[c] += sums[c];
     }

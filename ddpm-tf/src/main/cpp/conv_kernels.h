@@ -12,9 +12,9 @@ namespace {
 template <typename A>
 struct Packed {
   bool narrow;
-  long width;   // of a block of destination channels
+  long width;  // of a block of destination channels
   long blocks;
-  long block;   // floats of one in the phase with the most taps
+  long block;  // floats of one in the phase with the most taps
 
   explicit Packed(const Plan& plan) {
     narrow = plan.channels <= kNarrow;
@@ -29,7 +29,9 @@ struct Packed {
     block = most * most * units * width;
   }
 
-  long phase(int vertical, int horizontal, int period) const { return (vertical * period + horizontal) * blocks * block; }
+  long phase(int vertical, int horizontal, int period) const {
+    return (vertical * period + horizontal) * blocks * block;
+  }
 };
 
 template <typename T>
@@ -136,10 +138,20 @@ void SumTaps(const Operands& op, float* sums) {
 
 template <typename A>
 constexpr void (*kSumTaps[])(const Operands&, float*) = {
-    SumTaps<A, 1>, SumTaps<A, 2>, SumTaps<A, 3>, SumTaps<A, 4>, SumTaps<A, 5>, SumTaps<A, 6>,
-    SumTaps<A, kManyRegisters ? 7 : 1>,  SumTaps<A, kManyRegisters ? 8 : 1>,  SumTaps<A, kManyRegisters ? 9 : 1>,
-    SumTaps<A, kManyRegisters ? 10 : 1>, SumTaps<A, kManyRegisters ? 11 : 1>, SumTaps<A, kManyRegisters ? 12 : 1>,
-    SumTaps<A, kManyRegisters ? 13 : 1>, SumTaps<A, kManyRegisters ? 14 : 1>,
+    SumTaps<A, 1>,
+    SumTaps<A, 2>,
+    SumTaps<A, 3>,
+    SumTaps<A, 4>,
+    SumTaps<A, 5>,
+    SumTaps<A, 6>,
+    SumTaps<A, kManyRegisters ? 7 : 1>,
+    SumTaps<A, kManyRegisters ? 8 : 1>,
+    SumTaps<A, kManyRegisters ? 9 : 1>,
+    SumTaps<A, kManyRegisters ? 10 : 1>,
+    SumTaps<A, kManyRegisters ? 11 : 1>,
+    SumTaps<A, kManyRegisters ? 12 : 1>,
+    SumTaps<A, kManyRegisters ? 13 : 1>,
+    SumTaps<A, kManyRegisters ? 14 : 1>,
 };
 
 // The sums of kPixels neighboring pixels, each of one channel.
@@ -210,8 +222,12 @@ bool Run(const Conv<T>& conv, long image, long from, long to) {
               static_cast<const float*>(conv.weights) + layout.phase(v, h, period) + b * layout.block;
           long column = 0;
           for (long tile = 0; column < columns; tile++) {
-            const Operands op = {copy + (r - from) * band.row + column * kUnits, band.block,
-                                 band.blocks, band.units(band.blocks - 1), taps, weights};
+            const Operands op = {copy + (r - from) * band.row + column * kUnits,
+                                 band.block,
+                                 band.blocks,
+                                 band.units(band.blocks - 1),
+                                 taps,
+                                 weights};
             long pixels;
             if (!layout.narrow) {
               pixels = columns / tiles + (tile < columns % tiles);

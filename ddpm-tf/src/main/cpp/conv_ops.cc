@@ -1,12 +1,12 @@
 // The operations DdpmConv, DdpmConvHalving and DdpmConvDoubling, which differ in the size of what comes out, and their
 // gradients DdpmConvGradImages and DdpmConvGradFilter.
+#include "conv_ops.h"
+
 #include <pthread.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-
-#include "conv_ops.h"
 
 namespace ddpm {
 namespace {
@@ -119,12 +119,8 @@ void ComputeConv(void* state, TF_OpKernelContext* tf_context) {
     prologue.activation.scale = scale;
     prologue.activation.offset = offset;
   }
-  const Conv<T> conv = {plan,
-                        x.values<const T>(),
-                        prologue.activation,
-                        packed,
-                        bias.values<const float>(),
-                        adds ? added.values<const T>() : nullptr,
+  const Conv<T> conv = {plan,         x.values<const T>(),        prologue.activation,
+                        packed,       bias.values<const float>(), adds ? added.values<const T>() : nullptr,
                         y.values<T>()};
   const Statistics<T> statistics = {prologue.norm, x.values<const T>(), statistics_tensor.values<float>()};
   context.CheckMemory(RunAll(
@@ -201,9 +197,9 @@ void ComputeGradFilter(void* state, TF_OpKernelContext* tf_context) {
     return;
   }
   const Plan plan = ForwardPlan(attributes->geometry(filter.kernel), x.dims[1], x.dims[2], filter.in, filter.out);
-  context.Check(dy.dims[0] == images && dy.dims[1] == plan.height && dy.dims[2] == plan.width &&
-                    dy.dims[3] == plan.channels,
-                "dy must have the shape of the output");
+  context.Check(
+      dy.dims[0] == images && dy.dims[1] == plan.height && dy.dims[2] == plan.width && dy.dims[3] == plan.channels,
+      "dy must have the shape of the output");
   context.Check(!prologue.has || statistics.size == 2 * images * attributes->groups,
                 "statistics must be those of the forward pass");
   const int64_t conv_dims[] = {filter.kernel, filter.kernel, filter.in, filter.out};
@@ -313,8 +309,8 @@ void ConvShapes(TF_ShapeInferenceContext* context, TF_Status* status) {
 }  // namespace
 
 void RegisterConv(TF_Status* status) {
-  const char* const inputs[] = {"x: T",       "shift: float", "gamma: float", "beta: float", "filter: float",
-                                "bias: float", "added: T",     nullptr};
+  const char* const inputs[] = {"x: T",          "shift: float", "gamma: float", "beta: float",
+                                "filter: float", "bias: float",  "added: T",     nullptr};
   const char* const outputs[] = {"y: T", "statistics: float", "same: T", nullptr};
   auto define = [&](const char* name, auto shapes) {
     Define(name, inputs, outputs, kAttributes, shapes, status);
@@ -331,8 +327,8 @@ void RegisterConv(TF_Status* status) {
   Implement("DdpmConvGradImages", TF_FLOAT, Create, ComputeGradImages<float>, Destroy, status);
   Implement("DdpmConvGradImages", TF_BFLOAT16, Create, ComputeGradImages<BFloat16>, Destroy, status);
 
-  const char* const filter_inputs[] = {"x: T",          "shift: float", "gamma: float", "beta: float",
-                                       "statistics: float", "filter: float", "dy: T",     nullptr};
+  const char* const filter_inputs[] = {
+      "x: T", "shift: float", "gamma: float", "beta: float", "statistics: float", "filter: float", "dy: T", nullptr};
   const char* const filter_outputs[] = {"dfilter: float", "dbias: float", nullptr};
   Define("DdpmConvGradFilter", filter_inputs, filter_outputs, kAttributes, UnknownShapes, status);
   Implement("DdpmConvGradFilter", TF_FLOAT, Create, ComputeGradFilter<float>, Destroy, status);

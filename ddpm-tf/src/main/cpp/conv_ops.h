@@ -65,9 +65,9 @@ void* Create(TF_OpKernelConstruction* construction) {
     read(TF_OpKernelConstruction_GetAttrFloat, "epsilon", &attributes->epsilon);
     read(TF_OpKernelConstruction_GetAttrBool, "silu", &attributes->silu);
     read(TF_OpKernelConstruction_GetAttrBool, "frozen", &attributes->frozen);
-    if (ok() && !(attributes->padding >= 0 && attributes->padding <= 1 && attributes->down >= 1 &&
-                  attributes->down <= 2 && attributes->up >= 1 && attributes->up <= 2 &&
-                  attributes->down * attributes->up <= 2)) {
+    if (ok() &&
+        !(attributes->padding >= 0 && attributes->padding <= 1 && attributes->down >= 1 && attributes->down <= 2 &&
+          attributes->up >= 1 && attributes->up <= 2 && attributes->down * attributes->up <= 2)) {
       TF_SetStatus(status, TF_INVALID_ARGUMENT, "padding must be 0 or 1, down and up 1 or 2, and not both 2");
     }
     if (ok() && attributes->groups < 0) {

@@ -20,12 +20,12 @@
 namespace ddpm {
 namespace {
 
-constexpr int kUnits = 16;                    // of a block of channels: a cache line
-constexpr int kVectors = 2;                   // of destination channels that are computed together
-constexpr int kBlock = kVectors * kLanes;     // so many channels
-constexpr int kMaxPixels = kManyRegisters ? 14 : 6;   // of a row that are computed together
-constexpr int kNarrow = 4;                    // channels at most where it is the source's that fill vectors
-constexpr long kGradientPixels = 256;         // whose source and gradient stay in the first-level cache
+constexpr int kUnits = 16;                           // of a block of channels: a cache line
+constexpr int kVectors = 2;                          // of destination channels that are computed together
+constexpr int kBlock = kVectors * kLanes;            // so many channels
+constexpr int kMaxPixels = kManyRegisters ? 14 : 6;  // of a row that are computed together
+constexpr int kNarrow = 4;                           // channels at most where it is the source's that fill vectors
+constexpr long kGradientPixels = 256;                // whose source and gradient stay in the first-level cache
 
 constexpr long Divide(long a, long b) { return (a + b - 1) / b; }
 constexpr long Min(long a, long b) { return a < b ? a : b; }
@@ -74,14 +74,14 @@ struct Band {
   const Plan& plan;
   long from;
   long to;
-  bool pairs;         // of neighboring pixels are a unit, instead of pairs of channels
-  long rows;          // of one parity
-  long columns;       // units in a row
-  long row;           // from one row to the next, in units, as all below
-  long pairing;       // from pairs that start at even columns to those that start at odd ones
-  long parity;        // from one parity to the next
-  long block;         // from one block of channels to the next
-  long values;        // channels in a block
+  bool pairs;    // of neighboring pixels are a unit, instead of pairs of channels
+  long rows;     // of one parity
+  long columns;  // units in a row
+  long row;      // from one row to the next, in units, as all below
+  long pairing;  // from pairs that start at even columns to those that start at odd ones
+  long parity;   // from one parity to the next
+  long block;    // from one block of channels to the next
+  long values;   // channels in a block
   long blocks;
 
   Band(const Plan& p, long first, long last, int channels_per_unit, bool paired)
@@ -124,14 +124,16 @@ enum class Mode { kNothing, kScale, kSilu };
 // Some neighboring channels of an image and what they go through.
 template <typename T, int kCount>
 struct Channels {
-  long count;     // the others are zeros
+  long count;  // the others are zeros
   Mode mode;
   alignas(64) float scale[kCount] = {};
   alignas(64) float offset[kCount] = {};
 
   Channels(const Activation& activation, long image, long channels, long first)
       : count(Min(kCount, channels - first)),
-        mode(activation.scale == nullptr ? Mode::kNothing : activation.silu ? Mode::kSilu : Mode::kScale) {
+        mode(activation.scale == nullptr ? Mode::kNothing
+             : activation.silu           ? Mode::kSilu
+                                         : Mode::kScale) {
     if (mode != Mode::kNothing) {
       std::memcpy(scale, activation.scale + image * channels + first, count * sizeof(float));
       std::memcpy(offset, activation.offset + image * channels + first, count * sizeof(float));

@@ -1,6 +1,6 @@
 // Group normalization for one instruction set. All loops run over rows of plain arrays, long ones where
-// all channels are walked together, and are left to the compiler to vectorize. Sums go through float for a few rows, then double; their order depends on the
-// shape alone, so that results are repeatable.
+// all channels are walked together, and are left to the compiler to vectorize. Sums go through float for a few rows,
+// then double; their order depends on the shape alone, so that results are repeatable.
 #ifndef DDPM_GROUP_NORM_KERNELS_H_
 #define DDPM_GROUP_NORM_KERNELS_H_
 
@@ -168,7 +168,7 @@ bool ComputeStatistics(const Statistics<T>& op, long image, long from, long to) 
     const float* __restrict origin = pivot + at;
     float* __restrict sum = sums[0] + at;
     float* __restrict squares = sums[1] + at;
-DDPM_INDEPENDENT
+    DDPM_INDEPENDENT
     for (long i = 0; i < length; i++) {
       float difference = Load(x[i]) - origin[i];
       sum[i] += difference;
@@ -230,8 +230,8 @@ bool NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
   for (long c = 0; c < rows.width; c++) {
     const float* statistics = op.statistics + 2 * (image * norm.groups + from + c / per_group);
     rstd[c] = statistics[1];
-    offset[c] = static_cast<float>(((shift == nullptr ? 0.0 : shift[c]) - static_cast<double>(statistics[0])) *
-                                   statistics[1]);
+    offset[c] =
+        static_cast<float>(((shift == nullptr ? 0.0 : shift[c]) - static_cast<double>(statistics[0])) * statistics[1]);
     weight[c] = gamma[c];
     bias[c] = beta[c];
   }
@@ -258,7 +258,7 @@ bool NormalizeBackward(const Backward<T>& op, long image, long from, long to) {
     float* __restrict product = sums[1] + at;
     float* __restrict normalized = sums[2] + at;
     if (norm.silu) {
-DDPM_INDEPENDENT
+      DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
         float xhat = Load(x[i]) * r[i] + o[i];
         float z = xhat * w[i] + b[i];
@@ -270,7 +270,7 @@ DDPM_INDEPENDENT
         dz[i] = d;
       }
     } else {
-DDPM_INDEPENDENT
+      DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
         float xhat = Load(x[i]) * r[i] + o[i];
         float d = Load(dy[i]);
@@ -303,8 +303,8 @@ DDPM_INDEPENDENT
       op.dbeta[row + c] = static_cast<float>(sums.total(0)[c]);
       op.dgamma[row + c] = static_cast<float>(sums.total(1)[c]);
       if (op.dshift != nullptr) {
-        op.dshift[row + c] = static_cast<float>(
-            rstd[c] * (gamma[c] * sums.total(0)[c] - a * norm.pixels - b * sums.total(2)[c]));
+        op.dshift[row + c] =
+            static_cast<float>(rstd[c] * (gamma[c] * sums.total(0)[c] - a * norm.pixels - b * sums.total(2)[c]));
       }
       from_dz[c] = rstd[c] * gamma[c];
       from_x[c] = static_cast<float>(-b * rstd[c] * rstd[c]);
@@ -322,13 +322,13 @@ DDPM_INDEPENDENT
     const float* __restrict g = from_x + at;
     const float* __restrict k = constant + at;
     if (op.added == nullptr) {
-DDPM_INDEPENDENT
+      DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
         Store(&dx[i], dz[i] * f[i] + (Load(x[i]) * g[i] + k[i]));
       }
     } else {
       const T* added = op.added + start;
-DDPM_INDEPENDENT
+      DDPM_INDEPENDENT
       for (long i = 0; i < length; i++) {
         Store(&dx[i], dz[i] * f[i] + (Load(x[i]) * g[i] + k[i]) + Load(added[i]));
       }

@@ -1,8 +1,8 @@
 // The operation DdpmGroupNormGrad.
+#include "group_norm_ops.h"
+
 #include <cstdlib>
 #include <cstring>
-
-#include "group_norm_ops.h"
 
 namespace ddpm {
 namespace {

@@ -8,9 +8,11 @@
 
 namespace ddpm {
 
-#define DDPM_KERNELS_OF(T)                                                                     \
-  {ComputeStatistics<T>, NormalizeBackward<T>, {PackedSize<T>, Pack<T>, Run<T>, Gradient<T>}, \
-   Attend<T>,            AttendBackward<T>}
+#define DDPM_KERNELS_OF(T)                                                                                \
+  {                                                                                                       \
+    ComputeStatistics<T>, NormalizeBackward<T>, {PackedSize<T>, Pack<T>, Run<T>, Gradient<T>}, Attend<T>, \
+        AttendBackward<T>                                                                                 \
+  }
 
 const Kernels KERNELS = {DDPM_KERNELS_OF(float), DDPM_KERNELS_OF(BFloat16)};
 

@@ -74,14 +74,23 @@ Plan ForwardPlan(const Geometry& geometry, long height, long width, long in, lon
   const Axis axis = Axis::Forward(geometry);
   const long to_height = geometry.Output(height);
   const long to_width = geometry.Output(width);
-  return {geometry, axis, false, height, width, in, to_height, to_width, out,
-          OfPhase(axis, to_height), OfPhase(axis, to_width)};
+  return {geometry,
+          axis,
+          false,
+          height,
+          width,
+          in,
+          to_height,
+          to_width,
+          out,
+          OfPhase(axis, to_height),
+          OfPhase(axis, to_width)};
 }
 
 Plan BackwardPlan(const Geometry& geometry, long height, long width, long in, long out) {
   const Axis axis = Axis::Backward(geometry);
-  return {geometry, axis, true, geometry.Output(height), geometry.Output(width), out, height, width, in,
-          OfPhase(axis, height), OfPhase(axis, width)};
+  return {geometry, axis,  true, geometry.Output(height), geometry.Output(width), out,
+          height,   width, in,   OfPhase(axis, height),   OfPhase(axis, width)};
 }
 
 double Plan::Products() const {

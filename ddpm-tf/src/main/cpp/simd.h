@@ -83,7 +83,8 @@ inline Vector Exp(Vector x) { return ExpOf<Vector, Bits>(x); }
 template <typename T>
 inline Vector Silu(Vector z) {
 #ifdef __AVX512F__
-  // The same series as in ExpOf. This instruction set multiplies by powers of two at once, and has no need to bound them.
+  // The same series as in ExpOf. This instruction set multiplies by powers of two at once, and has no need to bound
+  // them.
   constexpr __mmask16 kAll = 0xffff;  // for the same warning as above
   constexpr bool kShort = sizeof(T) == sizeof(BFloat16);
   const Vector power = z * -1.44269504088896341f;

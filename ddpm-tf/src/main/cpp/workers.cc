@@ -191,7 +191,7 @@ int Parallelism() { return Started().threads() + 1; }
 
 // The native method of Java's class Kernels: a run of a graph begins (1) or has ended (-1). It has numbers alone, so
 // that nothing of JNI is needed.
-extern "C" __attribute__((visibility("default"))) void Java_io_github_ddpm_tf_graph_Kernels_changeRuns(
-    void*, void*, int32_t change) {
+extern "C" __attribute__((visibility("default"))) void Java_io_github_ddpm_tf_graph_Kernels_changeRuns(void*, void*,
+                                                                                                       int32_t change) {
   ddpm::runs += change;
 }

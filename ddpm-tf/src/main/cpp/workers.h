@@ -13,7 +13,8 @@ bool ParallelFor(long count, bool (*work)(void* context, long i), void* context)
 template <typename F>
 bool For(long count, bool parallel, F& work) {
   if (parallel) {
-    return ParallelFor(count, [](void* context, long i) { return (*static_cast<F*>(context))(i); }, &work);
+    return ParallelFor(
+        count, [](void* context, long i) { return (*static_cast<F*>(context))(i); }, &work);
   }
   bool all = true;
   for (long i = 0; i < count; i++) {

@@ -25,7 +25,11 @@ public record AdamsBashforth(
   /**
    * Checks the order.
    *
-   * @throws IllegalArgumentException if it is not in [1, 4]
+   * @param order 1 to 4
+   * @param logarithmic true for a polynomial in log σ, false for one in σ
+   * @param lowerOrderFinal true for lower orders at the end of a plan of less than 15 timesteps
+   * @param toImage true to end at the image, false to end at the noise of timestep 0
+   * @throws IllegalArgumentException if the order is not in [1, 4]
    */
   public AdamsBashforth {
     Stride.checkOrder(order, 4);

@@ -47,21 +47,23 @@ public final class BetaSchedule {
     this.alphaBar = alphaBar;
   }
 
-  /** Makes a {@linkplain #linear(int) linear} schedule with 1000 timesteps. */
+  /** {@return a {@linkplain #linear(int) linear} schedule with 1000 timesteps} */
   public static BetaSchedule linear() {
     return linear(DEFAULT_TIMESTEPS);
   }
 
   /**
-   * Makes a schedule with β evenly spaced from 1e-4 to 0.02 (Ho et al. 2020, section 4); the range
-   * stays the same for any number of timesteps.
+   * {@return a schedule with β evenly spaced from 1e-4 to 0.02 (Ho et al. 2020, section 4); the
+   * range stays the same for any number of timesteps}
+   *
+   * @param timesteps at least 1
    */
   public static BetaSchedule linear(int timesteps) {
     return linear(timesteps, 1e-4, 0.02);
   }
 
   /**
-   * Makes a schedule with β evenly spaced.
+   * {@return a schedule with β evenly spaced}
    *
    * @param timesteps at least 1
    * @param start β_0, in (0, 1)
@@ -74,7 +76,7 @@ public final class BetaSchedule {
   }
 
   /**
-   * Makes a schedule with √β evenly spaced (latent diffusion, Rombach et al. 2022).
+   * {@return a schedule with √β evenly spaced (latent diffusion, Rombach et al. 2022)}
    *
    * @param timesteps at least 1
    * @param start β_0, in (0, 1)
@@ -94,14 +96,14 @@ public final class BetaSchedule {
         });
   }
 
-  /** Makes a {@linkplain #cosine(int) cosine} schedule with 1000 timesteps. */
+  /** {@return a {@linkplain #cosine(int) cosine} schedule with 1000 timesteps} */
   public static BetaSchedule cosine() {
     return cosine(DEFAULT_TIMESTEPS);
   }
 
   /**
-   * Makes a schedule whose ᾱ follows a squared cosine with offset 0.008, each β at most 0.999
-   * (Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 17).
+   * {@return a schedule whose ᾱ follows a squared cosine with offset 0.008, each β at most 0.999
+   * (Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 17)}
    *
    * @param timesteps at least 1
    */
@@ -115,8 +117,8 @@ public final class BetaSchedule {
   }
 
   /**
-   * Makes a schedule whose β rises as the logistic function does between -6 and 6: slowly, fast,
-   * slowly (Xu et al. 2022, "GeoDiff", as diffusers has it).
+   * {@return a schedule whose β rises as the logistic function does between -6 and 6: slowly, fast,
+   * slowly (Xu et al. 2022, "GeoDiff", as diffusers has it)}
    *
    * @param timesteps at least 1
    * @param start β before the rise, in (0, 1)
@@ -134,9 +136,9 @@ public final class BetaSchedule {
   }
 
   /**
-   * Makes a schedule whose signal-to-noise ratio has a logarithm that follows a Laplace
+   * {@return a schedule whose signal-to-noise ratio has a logarithm that follows a Laplace
    * distribution, so that most timesteps are where it is about 0 (Hang et al. 2024, "Improved Noise
-   * Schedule for Diffusion Training", table 1). As in diffusers, whose models are trained with it,
+   * Schedule for Diffusion Training", table 1)} As in diffusers, whose models are trained with it,
    * ᾱ is the square root of the share of the signal, and each β is at most 0.999.
    *
    * @param timesteps at least 1
@@ -151,7 +153,7 @@ public final class BetaSchedule {
   }
 
   /**
-   * Makes a schedule of any table of β.
+   * {@return a schedule of any table of β}
    *
    * @param betas β_0 … β_{T-1}, each in (0, 1)
    */
@@ -165,9 +167,9 @@ public final class BetaSchedule {
   }
 
   /**
-   * Returns this schedule with √ᾱ shifted and scaled so that the last timestep is noise alone,
+   * {@return this schedule with √ᾱ shifted and scaled so that the last timestep is noise alone,
    * ᾱ_{T-1} = 0, and the first is as before (Lin et al. 2024, "Common Diffusion Noise Schedules and
-   * Sample Steps are Flawed", algorithm 1). A model that predicts ε can't be used with it: at the
+   * Sample Steps are Flawed", algorithm 1)} A model that predicts ε can't be used with it: at the
    * last timestep ε says nothing of the image.
    *
    * @throws IllegalArgumentException if there is only one timestep
@@ -193,40 +195,42 @@ public final class BetaSchedule {
   }
 
   /**
-   * Returns the name in a diffusers {@code scheduler_config.json}, such as {@code linear} or {@code
-   * squaredcos_cap_v2}.
+   * {@return the name in a diffusers {@code scheduler_config.json}, such as {@code linear} or
+   * {@code squaredcos_cap_v2}}
    */
   public String name() {
     return name;
   }
 
   /**
-   * Returns β_0 of a schedule that is defined by a range, before {@link #zeroTerminalSnr()};
-   * otherwise empty.
+   * {@return β_0 of a schedule that is defined by a range, before {@link #zeroTerminalSnr()};
+   * otherwise empty}
    */
   public OptionalDouble betaStart() {
     return betaStart;
   }
 
   /**
-   * Returns β_{T-1} of a schedule that is defined by a range, before {@link #zeroTerminalSnr()};
-   * otherwise empty.
+   * {@return β_{T-1} of a schedule that is defined by a range, before {@link #zeroTerminalSnr()};
+   * otherwise empty}
    */
   public OptionalDouble betaEnd() {
     return betaEnd;
   }
 
-  /** Returns whether the last timestep is noise alone. */
+  /** {@return whether the last timestep is noise alone} */
   public boolean isZeroTerminalSnr() {
     return rescaled.isPresent();
   }
 
-  /** Returns the schedule that {@link #zeroTerminalSnr()} was called on; this one if it was not. */
+  /**
+   * {@return the schedule that {@link #zeroTerminalSnr()} was called on; this one if it was not}
+   */
   public BetaSchedule beforeZeroTerminalSnr() {
     return rescaled.orElse(this);
   }
 
-  /** Returns the number of training timesteps T. */
+  /** {@return the number of training timesteps T} */
   public int timesteps() {
     return alphaBar.length;
   }
@@ -244,13 +248,13 @@ public final class BetaSchedule {
             Arrays.copyOf(alphaBar, timesteps));
   }
 
-  /** Returns β_0 … β_{T-1}, as ᾱ has them: β_t = 1 - ᾱ_t/ᾱ_{t-1}. */
+  /** {@return β_0 … β_{T-1}, as ᾱ has them: β_t = 1 - ᾱ_t/ᾱ_{t-1}} */
   public double[] betas() {
     return betas.clone();
   }
 
   /**
-   * Returns ᾱ at a timestep, in [0, 1). Between two whole timesteps the logarithm of the
+   * {@return ᾱ at a timestep, in [0, 1)} Between two whole timesteps the logarithm of the
    * signal-to-noise ratio is linear; beside a timestep without signal, where that is infinite, √ᾱ
    * is.
    *
@@ -274,8 +278,8 @@ public final class BetaSchedule {
   }
 
   /**
-   * Returns how many times as strong as the image the noise is at a timestep: σ = √((1-ᾱ)/ᾱ), the
-   * noise level of Karras et al. 2022, infinite at zero SNR.
+   * {@return how many times as strong as the image the noise is at a timestep: σ = √((1-ᾱ)/ᾱ), the
+   * noise level of Karras et al. 2022, infinite at zero SNR}
    *
    * @param timestep in [0, T-1]
    */
@@ -285,8 +289,8 @@ public final class BetaSchedule {
   }
 
   /**
-   * Returns the timestep that has a noise level: the inverse of {@link #sigma}, mostly between two
-   * whole timesteps.
+   * {@return the timestep that has a noise level: the inverse of {@link #sigma}, mostly between two
+   * whole timesteps}
    *
    * @param sigma above 0; below that of timestep 0 it is taken for that one, and beyond that of
    *     timestep T-1 for this one

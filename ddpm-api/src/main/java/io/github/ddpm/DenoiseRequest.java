@@ -61,8 +61,22 @@ public record DenoiseRequest(
   static final Predicate<Progress> NOBODY = progress -> true;
 
   /**
-   * Checks the ranges above.
+   * Checks the ranges.
    *
+   * @param steps at least 1 row, unless no images are asked for or there is a start; copied. The
+   *     rows of DDPM, if the variance is a learned one
+   * @param count at least 0
+   * @param seed any number
+   * @param first at least 0, and at most 2^63 - 1 - {@code count}
+   * @param labels any: {@link #labels(ModelInfo)} checks them; copied
+   * @param guidance not null
+   * @param clip above 0, with a threshold at least 1; may be infinite
+   * @param thresholdRatio in [0, 1]; 0 is off
+   * @param learnedVariance true only with the rows of {@link NoiseScheduler#ddpm DDPM}
+   * @param start empty for noise
+   * @param inpainting empty for nothing
+   * @param condition at least 1 image; empty for a model that takes none
+   * @param listener not null
    * @throws IllegalArgumentException if a value is outside of its range
    */
   public DenoiseRequest {
@@ -106,7 +120,18 @@ public record DenoiseRequest(
         step.fromNoise());
   }
 
-  /** Makes a request that starts from noise, knows nothing of the images and has no condition. */
+  /**
+   * Makes a request that starts from noise, knows nothing of the images and has no condition.
+   *
+   * @param steps at least 1 row, unless no images are asked for; copied
+   * @param count at least 0
+   * @param seed any number
+   * @param first index of the first image, at least 0, and at most 2^63 - 1 - {@code count}
+   * @param labels those that the images take in turns; empty to leave them to the model; copied
+   * @param guidance w, finite; 1 is off
+   * @param clip above 0; infinity is off
+   * @param listener answers whether to go on; not null
+   */
   public DenoiseRequest(
       List<Step> steps,
       int count,
@@ -132,18 +157,22 @@ public record DenoiseRequest(
         listener);
   }
 
-  /** Returns whether the network must be called with and without labels. */
+  /** {@return whether the network must be called with and without labels} */
   public boolean isGuided() {
     return guidance.isOn();
   }
 
-  /** Returns whether it must be at a row, in [0, steps.size()). */
+  /**
+   * {@return whether the network must be called with and without labels at a row}
+   *
+   * @param row in [0, steps.size())
+   */
   public boolean isGuided(int row) {
     return guidance.isOn(steps.get(row));
   }
 
   /**
-   * Returns the request for some of the images, to work off a large one in batches.
+   * {@return the request for some of the images, to work off a large one in batches}
    *
    * @param from position in this request, in [0, count]
    * @param to end, exclusive, in [from, count]
@@ -169,6 +198,7 @@ public record DenoiseRequest(
   /**
    * Returns the label of each image and checks this request against the model.
    *
+   * @param model what runs this request
    * @return n labels; where none is asked for, drawn by the model's {@link ModelInfo#labelCounts},
    *     or its null label; an empty array for a model without labels
    * @throws IllegalArgumentException for timesteps, labels, guidance or pictures that the model
@@ -209,7 +239,11 @@ public record DenoiseRequest(
     return result;
   }
 
-  /** Returns the null label for each image, for the unguided half of guidance. */
+  /**
+   * {@return the null label for each image, for the unguided half of guidance}
+   *
+   * @param model what runs this request
+   */
   public int[] nullLabels(ModelInfo model) {
     int[] result = new int[count];
     Arrays.fill(result, guidance.nullLabel().orElse(model.classes()));

@@ -36,6 +36,10 @@ public record DistilledStep(Step student, List<Step> teacher, double fromX, List
   /**
    * Copies the lists.
    *
+   * @param student any row
+   * @param teacher at least 1 row; copied
+   * @param fromX any number
+   * @param fromX0 as many numbers as the teacher has rows; copied
    * @throws IllegalArgumentException if there is no row, or not a weight for each
    */
   public DistilledStep {
@@ -50,8 +54,8 @@ public record DistilledStep(Step student, List<Step> teacher, double fromX, List
   }
 
   /**
-   * Returns the weight that the squared error of the target has, if that of the student's estimate
-   * of the image has some weight: the estimate is x0FromOut times as far off as the output is.
+   * {@return the weight that the squared error of the target has, if that of the student's estimate
+   * of the image has some weight: the estimate is x0FromOut times as far off as the output is}
    *
    * @param ofX0 weight of the squared error of the image
    */

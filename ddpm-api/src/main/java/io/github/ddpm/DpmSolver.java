@@ -23,7 +23,13 @@ public record DpmSolver(
   /**
    * Checks the order.
    *
-   * @throws IllegalArgumentException if it is not 1, 2 or 3
+   * @param order 1 to 3
+   * @param stochastic true for the SDE, false for the ODE
+   * @param midpoint true for the slope in the middle of a step, false for the line through both
+   *     estimates
+   * @param lowerOrderFinal true for lower orders at the end of a plan of less than 15 timesteps
+   * @param toImage true to end at the image, false to end at the noise of timestep 0
+   * @throws IllegalArgumentException if the order is not 1, 2 or 3
    */
   public DpmSolver {
     Stride.checkOrder(order, 3);

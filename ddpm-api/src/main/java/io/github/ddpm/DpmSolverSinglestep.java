@@ -24,7 +24,11 @@ public record DpmSolverSinglestep(
   /**
    * Checks the order.
    *
-   * @throws IllegalArgumentException if it is not 1, 2 or 3
+   * @param order 1 to 3
+   * @param midpoint true for slopes, false for the polynomial through all estimates
+   * @param lowerOrderFinal true for a last row of first order where it ends a whole step
+   * @param toImage true to end at the image, false to end at the noise of timestep 0
+   * @throws IllegalArgumentException if the order is not 1, 2 or 3
    */
   public DpmSolverSinglestep {
     Stride.checkOrder(order, 3);

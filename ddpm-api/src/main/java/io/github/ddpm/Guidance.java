@@ -25,8 +25,13 @@ public record Guidance(
   public static final Guidance NONE = of(1);
 
   /**
-   * Checks the ranges above.
+   * Checks the ranges.
    *
+   * @param weight finite
+   * @param lowestSigma at least 0
+   * @param highestSigma at least {@code lowestSigma}; may be infinite
+   * @param rescale in [0, 1]
+   * @param nullLabel at least 0, or empty
    * @throws IllegalArgumentException if a value is outside of its range
    */
   public Guidance {
@@ -43,7 +48,11 @@ public record Guidance(
         nullLabel.orElse(0));
   }
 
-  /** Makes guidance of that weight at all noise levels. */
+  /**
+   * {@return guidance of that weight at all noise levels}
+   *
+   * @param weight w, finite; 1 is off
+   */
   public static Guidance of(double weight) {
     return new Guidance(weight, 0, Double.POSITIVE_INFINITY, 0, OptionalInt.empty());
   }

@@ -54,7 +54,7 @@ public final class Images {
   }
 
   /**
-   * Makes pictures of floats.
+   * {@return pictures of floats}
    *
    * @param count n, at least 0
    * @param height in pixels, at least 1
@@ -101,6 +101,7 @@ public final class Images {
    * taken as they are: neither a gamma or a color profile in the file nor alpha changes one.
    *
    * @param files at least one; picture k is of the k-th
+   * @return as many pictures, in the same order
    * @throws IOException if a file can't be read, is damaged, has a palette or a color that is
    *     transparent, or is of another size than the first, or the pictures don't fit into memory;
    *     the message names it and says what is wrong
@@ -146,22 +147,22 @@ public final class Images {
     return new Images(files.length, height, width, channels, values);
   }
 
-  /** Returns the number of pictures n. */
+  /** {@return the number of pictures n} */
   public int count() {
     return count;
   }
 
-  /** Returns the height of each picture in pixels. */
+  /** {@return the height of each picture in pixels} */
   public int height() {
     return height;
   }
 
-  /** Returns the width of each picture in pixels. */
+  /** {@return the width of each picture in pixels} */
   public int width() {
     return width;
   }
 
-  /** Returns the number of channels: 1 is gray, 3 is RGB, 2 and 4 are the same with alpha. */
+  /** {@return the number of channels: 1 is gray, 3 is RGB, 2 and 4 are the same with alpha} */
   public int channels() {
     return channels;
   }
@@ -176,13 +177,13 @@ public final class Images {
     return FloatBuffer.wrap(values).asReadOnlyBuffer();
   }
 
-  /** Returns a copy of the values, [n, height, width, channels]. */
+  /** {@return a copy of the values, [n, height, width, channels]} */
   public float[] toArray() {
     return values.clone();
   }
 
   /**
-   * Returns some of the pictures.
+   * {@return some of the pictures}
    *
    * @param from in [0, n]
    * @param to end, exclusive, in [from, n]
@@ -195,9 +196,9 @@ public final class Images {
   }
 
   /**
-   * Returns what is between these images and others, on the arc between the two: noise stays as
+   * {@return what is between these images and others, on the arc between the two: noise stays as
    * strong as noise is (spherical linear interpolation, Shoemake 1985, "Animating Rotation with
-   * Quaternion Curves").
+   * Quaternion Curves")}
    *
    * @param others as many, of the same size
    * @param part 0 for these, 1 for the others
@@ -240,6 +241,7 @@ public final class Images {
    * Draws one picture with 8 bits a channel: byte = round((value + 1) · 127.5).
    *
    * @param index in [0, n)
+   * @return a picture of its own, gray or RGB, with alpha or without
    * @throws IllegalStateException if the pictures have more than 4 channels
    */
   public BufferedImage toBufferedImage(int index) {
@@ -254,6 +256,7 @@ public final class Images {
    *
    * @param columns how many of them a row has, at least 1; if that is more than there are, all are
    *     in one row
+   * @return a picture of as many rows as that takes
    * @throws IllegalArgumentException if the grid would have 2^31 - 1 pixels or more
    * @throws IllegalStateException if there is none, or they have more than 4 channels
    */
@@ -292,6 +295,7 @@ public final class Images {
    * @param index in [0, n)
    * @param file replaced if it exists
    * @throws IllegalStateException if the pictures have more than 4 channels
+   * @throws IOException if the file can't be written
    */
   public void writePng(int index, Path file) throws IOException {
     writePng(toBufferedImage(index), file);
@@ -302,6 +306,7 @@ public final class Images {
    *
    * @param file replaced if it exists
    * @throws IllegalStateException if there is none, or they have more than 4 channels
+   * @throws IOException if the file can't be written
    */
   public void writeGrid(Path file) throws IOException {
     writePng(toGrid(Math.max(1, (int) Math.ceil(Math.sqrt(count)))), file);
@@ -312,6 +317,7 @@ public final class Images {
    * width, channels].
    *
    * @param file replaced if it exists
+   * @throws IOException if the file can't be written
    */
   public void writeNpy(Path file) throws IOException {
     replace(

@@ -19,6 +19,9 @@ public record Inpainting(Images images, Images mask) {
   /**
    * Checks that both fit.
    *
+   * @param images at least 1
+   * @param mask of their height and width, with 1 channel or as many as they have, and 1 or as many
+   *     as they are
    * @throws IllegalArgumentException if they don't
    */
   public Inpainting {

@@ -54,10 +54,21 @@ public record ModelInfo(
   /**
    * Checks the description.
    *
-   * @throws IllegalArgumentException if a size is out of its range, there is a null label without
-   *     classes, the model predicts ε with a schedule of zero terminal SNR, the exponent or the
-   *     number of steps is not in its range, the counts are not one of each class, from 0 up and
-   *     not all 0, or the names are not one of each class, or two are alike
+   * @param height at least 1
+   * @param width at least 1
+   * @param channels at least 1
+   * @param conditionChannels at least 0, so few that height · width · (channels +
+   *     conditionChannels) is at most 2^31 - 1
+   * @param classes at least 0
+   * @param nullLabel true only if there are classes
+   * @param schedule not null; with signal at its last timestep if the model predicts ε
+   * @param predictionType not null
+   * @param spacingExponent in [0.1, 1]
+   * @param steps in [0, T]
+   * @param labelCounts one of each class, from 0 up, not all 0, with a sum below 2^63; or none;
+   *     copied
+   * @param classNames one of each class, no two alike; or none; copied
+   * @throws IllegalArgumentException if one of them is out of its range, or doesn't go with another
    */
   public ModelInfo {
     checkArgument(
@@ -110,7 +121,23 @@ public record ModelInfo(
     classNames = checkClassNames(classes, classNames);
   }
 
-  /** Describes a model whose classes have no names. */
+  /**
+   * Describes a model whose classes have no names.
+   *
+   * @param height in pixels, at least 1
+   * @param width in pixels, at least 1
+   * @param channels at least 1
+   * @param conditionChannels at least 0; 0 is a model that takes no condition
+   * @param classes at least 0; 0 is a model without labels
+   * @param nullLabel whether the label {@code classes} stands for "no label"
+   * @param schedule the noise it was trained with; not null
+   * @param predictionType what it predicts; not null
+   * @param spacingExponent in [0.1, 1]; 1 is evenly
+   * @param steps in [0, T]; 0 is a model that learned all of its timesteps
+   * @param labelCounts one of each class, from 0 up and not all 0; or none, which says that it is
+   *     not known; copied
+   * @throws IllegalArgumentException if one of them is out of its range, or doesn't go with another
+   */
   public ModelInfo(
       int height,
       int width,
@@ -141,6 +168,15 @@ public record ModelInfo(
   /**
    * Describes a model without a condition, whose plans are {@linkplain Spacing#trailing spaced
    * evenly}, as most are.
+   *
+   * @param height in pixels, at least 1
+   * @param width in pixels, at least 1
+   * @param channels at least 1
+   * @param classes at least 0; 0 is a model without labels
+   * @param nullLabel whether the label {@code classes} stands for "no label"
+   * @param schedule the noise it was trained with; not null
+   * @param predictionType what it predicts; not null
+   * @throws IllegalArgumentException if one of them is out of its range, or doesn't go with another
    */
   public ModelInfo(
       int height,
@@ -154,8 +190,8 @@ public record ModelInfo(
   }
 
   /**
-   * Returns this model as one whose images are {@linkplain Sampler#condition conditioned} on
-   * pictures of so many channels.
+   * {@return this model as one whose images are {@linkplain Sampler#condition conditioned} on
+   * pictures of so many channels}
    *
    * @param number at least 0; 0 is a model that takes no condition
    * @throws IllegalArgumentException if it is below that
@@ -165,7 +201,7 @@ public record ModelInfo(
   }
 
   /**
-   * Returns this model with plans that are {@linkplain Spacing#power spaced by a power}.
+   * {@return this model with plans that are {@linkplain Spacing#power spaced by a power}}
    *
    * @param exponent in [0.1, 1]; 1 is evenly
    * @throws IllegalArgumentException if it is not in that range
@@ -175,7 +211,7 @@ public record ModelInfo(
   }
 
   /**
-   * Returns this model as one that was distilled for so many steps. It can be asked for others, at
+   * {@return this model as one that was distilled for so many steps} It can be asked for others, at
    * whose timesteps it only answers by what it learned at its own.
    *
    * @param number in [0, T]; 0 is a model that learned all of its timesteps
@@ -186,7 +222,7 @@ public record ModelInfo(
   }
 
   /**
-   * Returns this model as one that learned from so many images of each class.
+   * {@return this model as one that learned from so many images of each class}
    *
    * @param counts one of each class, at least 0 and not all 0; or none, which says that it is not
    *     known
@@ -197,7 +233,7 @@ public record ModelInfo(
   }
 
   /**
-   * Returns this model with names for its classes.
+   * {@return this model with names for its classes}
    *
    * @param names one of each class, in the order of their numbers, no two alike; or none
    * @throws IllegalArgumentException if they are others
@@ -252,8 +288,8 @@ public record ModelInfo(
   }
 
   /**
-   * Returns the plan for a number of timesteps, spaced as suits this model: evenly, or by its
-   * exponent. All T are all, whatever the exponent.
+   * {@return the plan for a number of timesteps, spaced as suits this model: evenly, or by its
+   * exponent} All T are all, whatever the exponent.
    *
    * <p>With an exponent below 1 the plan of a model that predicts ε starts where x holds a signal
    * of at least 1/32. Beyond, x0 = (x - noise·ε)/signal multiplies the network's error by more than
@@ -340,14 +376,14 @@ public record ModelInfo(
     return label;
   }
 
-  /** Returns the number of floats in one image: height · width · channels. */
+  /** {@return the number of floats in one image: height · width · channels} */
   public int imageSize() {
     return height * width * channels;
   }
 
   /**
-   * Returns the number of floats that the network takes for one image: height · width · (channels +
-   * conditionChannels).
+   * {@return the number of floats that the network takes for one image: height · width · (channels
+   * + conditionChannels)}
    */
   public int inputSize() {
     return height * width * (channels + conditionChannels);
@@ -377,7 +413,7 @@ public record ModelInfo(
   }
 
   /**
-   * Makes pictures of what the model returned.
+   * {@return pictures of what the model returned}
    *
    * @param values [n, height, width, channels]; copied
    * @throws IllegalStateException if a value is not finite, so that the model is broken

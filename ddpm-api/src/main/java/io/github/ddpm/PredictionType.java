@@ -57,22 +57,33 @@ public enum PredictionType {
     this.configName = configName;
   }
 
-  /** Returns the weight of ε in the target. */
+  /**
+   * {@return the weight of ε in the target}
+   *
+   * @param signal √ᾱ, in [0, 1)
+   * @param noise √(1-ᾱ), in (0, 1]
+   */
   public abstract double fromNoise(double signal, double noise);
 
-  /** Returns the weight of x0 in the target. */
+  /**
+   * {@return the weight of x0 in the target}
+   *
+   * @param signal √ᾱ, in [0, 1)
+   * @param noise √(1-ᾱ), in (0, 1]
+   */
   public abstract double fromX0(double signal, double noise);
 
   /**
-   * Returns the name in a diffusers {@code scheduler_config.json}, such as {@code v_prediction}.
+   * {@return the name in a diffusers {@code scheduler_config.json}, such as {@code v_prediction}}
    */
   public String configName() {
     return configName;
   }
 
   /**
-   * Returns the type with that name in a configuration file.
+   * {@return the type with that name in a configuration file}
    *
+   * @param configName such as {@code v_prediction}
    * @throws IllegalArgumentException if there is none; the message lists those that exist
    */
   public static PredictionType ofConfigName(String configName) {

@@ -15,7 +15,7 @@ import java.util.List;
  * #predict}, whose arguments {@link ModelInfo#checkInput} checks.
  */
 public interface Predictor extends AutoCloseable {
-  /** Returns what the model is. */
+  /** {@return what the model is} */
   ModelInfo info();
 
   /**
@@ -37,7 +37,9 @@ public interface Predictor extends AutoCloseable {
    * Calls the network once for the variance that it learned, of which {@link
    * Sampler#learnedVariance} tells.
    *
-   * @param x as in {@link #predict}, and so are the others
+   * @param x as in {@link #predict}
+   * @param timestep as there
+   * @param labels as there
    * @return of the shape of the prediction: 0 for the least variance of a value, 1 for the most, on
    *     a scale of logarithms; nothing keeps a network from going beyond
    * @throws IllegalArgumentException as {@link #predict} does, and if the network learned none
@@ -49,10 +51,10 @@ public interface Predictor extends AutoCloseable {
   }
 
   /**
-   * Makes a sampler with this model, set up as the model comes: for a loaded one, as its {@code
+   * {@return a sampler with this model, set up as the model comes: for a loaded one, as its {@code
    * scheduler_config.json} and pipeline have it in Python, but that timesteps are spaced by the
    * {@linkplain ModelInfo#spacingExponent exponent} of a model that has one, and that one that was
-   * distilled takes the {@linkplain ModelInfo#steps steps} that it was distilled for. Any other
+   * distilled takes the {@linkplain ModelInfo#steps steps} that it was distilled for} Any other
    * sampler works as well.
    *
    * @implSpec The default is {@code Sampler.ddim(0).with(this)}.
@@ -66,6 +68,7 @@ public interface Predictor extends AutoCloseable {
    * DenoiseRequest#report}, so that a listener is told of it, and a listener or an interrupt ends
    * sampling there.
    *
+   * @param request the rows to run, and for which images
    * @return {@code request.count()} images
    * @throws IllegalArgumentException if the request doesn't fit the model
    * @throws java.util.concurrent.CancellationException after a row, if the listener asks for it or
@@ -137,6 +140,8 @@ public interface Predictor extends AutoCloseable {
    * Precision)}. Ask for {@link Precision#FLOAT32} where the same images are wanted on all
    * machines.
    *
+   * @param folder as there
+   * @return a model, which the caller closes
    * @throws IOException as that method does
    * @throws IllegalStateException as that method does
    */
@@ -150,9 +155,10 @@ public interface Predictor extends AutoCloseable {
    * is not to be checked.
    *
    * @param folder a model in the layout of diffusers: {@code model_index.json}, which may be
-   *     missing, {@code unet/} and {@code scheduler/}, or what is in these two side by side; the
-   *     README lists the options of diffusers that work
+   *     missing, {@code unet/} and {@code scheduler/}, or what is in these two side by side; {@code
+   *     docs/diffusers.md} lists the options of diffusers that work
    * @param precision what to compute in, whatever the weights are stored in
+   * @return a model, which the caller closes
    * @throws IOException if the folder can't be read or isn't a model; the message names the file
    *     and what is wrong
    * @throws IllegalStateException if nothing on the class path or module path can run models, in
@@ -167,6 +173,10 @@ public interface Predictor extends AutoCloseable {
    * Opens a network that was saved alone in the precision that is fastest on this machine; see
    * {@link #load(Path, BetaSchedule, PredictionType, Precision)}.
    *
+   * @param folder as there
+   * @param schedule as there
+   * @param type as there
+   * @return a model, which the caller closes
    * @throws IOException as that method does
    * @throws IllegalArgumentException as that method does
    * @throws IllegalStateException as that method does
@@ -191,6 +201,7 @@ public interface Predictor extends AutoCloseable {
    * @param schedule the noise that it was trained with
    * @param type what it predicts
    * @param precision what to compute in, whatever the weights are stored in
+   * @return a model, which the caller closes
    * @throws IOException if the folder can't be read or has no such network; the message names the
    *     file and what is wrong
    * @throws IllegalArgumentException if the type doesn't go with the schedule, as ε with zero
@@ -213,6 +224,7 @@ public interface Predictor extends AutoCloseable {
    * {@link #fromHub(String, String, Precision)}.
    *
    * @param name as there
+   * @return a model, which the caller closes
    * @throws IOException as that method does
    * @throws IllegalArgumentException as that method does
    * @throws IllegalStateException as that method does
@@ -227,6 +239,7 @@ public interface Predictor extends AutoCloseable {
    *
    * @param name as there
    * @param revision as there
+   * @return a model, which the caller closes
    * @throws IOException as that method does
    * @throws IllegalArgumentException as that method does
    * @throws IllegalStateException as that method does
@@ -252,6 +265,7 @@ public interface Predictor extends AutoCloseable {
    *     and what was kept of it is opened if it can't be reached; or a commit of 40 digits, which
    *     is always the same and needs no network once it is kept
    * @param precision what to compute in, whatever the weights are stored in
+   * @return a model, which the caller closes
    * @throws IOException if the hub doesn't give the model, the connection breaks time and again,
    *     what arrives is not what the hub says that it is, or it isn't a model that can be opened;
    *     the message says which and what to do
@@ -270,6 +284,7 @@ public interface Predictor extends AutoCloseable {
   /**
    * Opens the model {@code digits}; see {@link #pretrained(String)}.
    *
+   * @return a model, which need not be closed
    * @throws IllegalStateException as that method does
    */
   static Predictor pretrained() {
@@ -280,6 +295,8 @@ public interface Predictor extends AutoCloseable {
    * Opens a model that comes with the library in the precision that is fastest on this machine; see
    * {@link #pretrained(String, Precision)}.
    *
+   * @param name as there
+   * @return a model, which need not be closed
    * @throws IllegalArgumentException as that method does
    * @throws IllegalStateException as that method does
    */
@@ -296,6 +313,7 @@ public interface Predictor extends AutoCloseable {
    *     digits-4}, {@code digits-2} or {@code digits-1}, which learned from it to take that many
    *     steps of {@link Sampler#ddim ddim(0)}, and take them unless told otherwise
    * @param precision what to compute in
+   * @return a model, which need not be closed
    * @throws IllegalArgumentException if there is none of that name; the message lists the names
    * @throws IllegalStateException if nothing on the class path or module path can run models, in
    *     which case the message says what to add, or if the model's files are damaged, in which case

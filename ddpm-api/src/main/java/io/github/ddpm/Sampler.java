@@ -22,8 +22,8 @@ public interface Sampler {
   int NULL_LABEL = Integer.MIN_VALUE;
 
   /**
-   * Makes a sampler with DDIM and 50 steps, or those that the model was {@linkplain ModelInfo#steps
-   * distilled} for.
+   * {@return a sampler with DDIM and 50 steps, or those that the model was {@linkplain
+   * ModelInfo#steps distilled} for}
    *
    * @param eta share of DDPM's variance, in [0, 1]: 0 is deterministic, 1 is {@link #ddpm()}. The
    *     paper's η (and diffusers') is the square root of this one; see {@link NoiseScheduler#ddim}.
@@ -33,25 +33,27 @@ public interface Sampler {
   }
 
   /**
-   * Makes a sampler with DPM-Solver++ and 20 steps, for good images in little time; see {@link
-   * NoiseScheduler#dpmSolver}.
+   * {@return a sampler with DPM-Solver++ and 20 steps, for good images in little time; see {@link
+   * NoiseScheduler#dpmSolver}}
    */
   static Sampler dpmSolver() {
     return of(NoiseScheduler.dpmSolver());
   }
 
   /**
-   * Makes a sampler with DDPM and all of the model's timesteps; see {@link NoiseScheduler#ddpm}.
+   * {@return a sampler with DDPM and all of the model's timesteps; see {@link NoiseScheduler#ddpm}}
    */
   static Sampler ddpm() {
     return of(NoiseScheduler.ddpm());
   }
 
   /**
-   * Makes a sampler with that solver and its {@linkplain NoiseScheduler#defaultSteps default}
-   * number of steps, or, for a model that was distilled, with {@linkplain ModelInfo#steps its own}.
+   * {@return a sampler with that solver and its {@linkplain NoiseScheduler#defaultSteps default}
+   * number of steps, or, for a model that was distilled, with {@linkplain ModelInfo#steps its own}}
    * Such a model learned to land where its teacher did by {@link #ddim ddim(0)}: other solvers and
    * numbers of steps ask it what it was not taught.
+   *
+   * @param scheduler the solver, of this library or your own; not null
    */
   static Sampler of(NoiseScheduler scheduler) {
     return TableSampler.of(scheduler);
@@ -68,13 +70,25 @@ public interface Sampler {
    * listener} is told of.
    *
    * @param n in [1, T], the model's training timesteps
+   * @return a sampler of n steps
    */
   Sampler steps(int n);
 
-  /** Sampling visits the timesteps of this plan; it replaces {@link #steps}. */
+  /**
+   * Sampling visits the timesteps of this plan; it replaces {@link #steps}.
+   *
+   * @param spacing makes the plan from the model's schedule; not null
+   * @return a sampler with this plan
+   */
   Sampler spacing(Spacing spacing);
 
-  /** This model makes the images. Without one, {@link Predictor#pretrained()} does. */
+  /**
+   * This model makes the images. Without one, {@link Predictor#pretrained()} does.
+   *
+   * @param model what is called, by any number of threads; who opened it closes it, after the last
+   *     call of {@link #sample}
+   * @return a sampler of this model's images
+   */
   Sampler with(Predictor model);
 
   /**
@@ -85,6 +99,7 @@ public interface Sampler {
    * neither is an error.
    *
    * @param labels in [0, classes), or {@link #NULL_LABEL} for a model that has a null label
+   * @return a sampler of these labels
    */
   Sampler labels(int... labels);
 
@@ -94,6 +109,7 @@ public interface Sampler {
    * Guidance", with their w + 1 as ours). This doubles the work.
    *
    * @param w 1 is off, more keeps closer to the label
+   * @return a sampler with this guidance
    */
   Sampler guidance(double w);
 
@@ -104,6 +120,7 @@ public interface Sampler {
    *
    * @param lowestSigma at least 0; σ = noise/signal, as {@link BetaSchedule#sigma} has it
    * @param highestSigma at least as high; infinity is no limit
+   * @return a sampler that is guided at these noise levels alone
    */
   Sampler guidanceInterval(double lowestSigma, double highestSigma);
 
@@ -113,6 +130,7 @@ public interface Sampler {
    * and Sample Steps are Flawed", section 3.4).
    *
    * @param share in [0, 1]; 0 is off, they recommend 0.7
+   * @return a sampler with so much of its guidance rescaled
    */
   Sampler guidanceRescale(double share);
 
@@ -121,12 +139,16 @@ public interface Sampler {
    * trained so but doesn't say it, as folders of diffusers can't.
    *
    * @param label in [0, classes)
+   * @return a sampler with this null label
    */
   Sampler nullLabel(int label);
 
   /**
    * All randomness becomes a function of this seed and the image's index. Without a seed, every
    * call of {@link #sample} draws one.
+   *
+   * @param seed any number
+   * @return a sampler of the same images at every call
    */
   Sampler seed(long seed);
 
@@ -135,6 +157,7 @@ public interface Sampler {
    * of {@code sample(6)}.
    *
    * @param k at least 0
+   * @return a sampler of image k and those after it
    */
   Sampler first(long k);
 
@@ -143,6 +166,7 @@ public interface Sampler {
    *
    * @param limit above 0; 1 by default, the range of the pixels; {@link Double#POSITIVE_INFINITY}
    *     turns it off
+   * @return a sampler with this limit
    */
   Sampler clip(double limit);
 
@@ -155,6 +179,7 @@ public interface Sampler {
    * @param ratio the share of the image's values that are at most at the threshold, in (0, 1];
    *     0.995 is usual
    * @param most the threshold is in [1, most]; at least 1, which is {@code clip(1)}
+   * @return a sampler with this threshold
    */
   Sampler threshold(double ratio, double most);
 
@@ -164,6 +189,8 @@ public interface Sampler {
    * of {@link #ddpm}, β̃, and of {@link NoiseScheduler#ddpmLarge}, β (Nichol and Dhariwal 2021,
    * "Improved Denoising Diffusion Probabilistic Models", eq. 15). With guidance, it is that with
    * the label. It goes with {@link #ddpm}.
+   *
+   * @return a sampler with learned variances
    */
   Sampler learnedVariance();
 
@@ -173,6 +200,7 @@ public interface Sampler {
    * x.count()}.
    *
    * @param x of the size that the model draws, at least 1
+   * @return a sampler that starts at x
    */
   Sampler startingAt(Images x);
 
@@ -184,6 +212,7 @@ public interface Sampler {
    *
    * @param images of the size that the model draws, at least 1
    * @param strength in [0, 1]: 0 returns the images, 1 starts from noise and doesn't know them
+   * @return a sampler that starts from these images
    */
   Sampler from(Images images, double strength);
 
@@ -197,6 +226,7 @@ public interface Sampler {
    * @param mask of the same height and width, of 1 channel or as many as the images, one for all of
    *     them or one for each: above 0, such as white, where a pixel is to be drawn, and at most 0,
    *     such as black, where it is known
+   * @return a sampler of what these images lack
    */
   Sampler inpainting(Images images, Images mask);
 
@@ -208,12 +238,16 @@ public interface Sampler {
    *
    * @param images of the height and width that the model draws, with its {@link
    *     ModelInfo#conditionChannels}, at least 1
+   * @return a sampler of images with this condition
    */
   Sampler condition(Images images);
 
   /**
    * The listener is told after each row, by the thread that samples. When it answers {@code false},
    * or interrupts the thread, {@link #sample} ends in a {@code CancellationException}.
+   *
+   * @param listener answers whether to go on; it replaces one that was there
+   * @return a sampler that this listener is told of
    */
   Sampler listener(Predicate<Progress> listener);
 
@@ -222,6 +256,7 @@ public interface Sampler {
    * row at work; the thread stays interrupted.
    *
    * @param n at least 0
+   * @return n images of the model's height, width and channels
    * @throws IllegalArgumentException if n is negative, or for what could not be checked before the
    *     model was known
    * @throws IllegalStateException if no model was given and none is on the class path or module

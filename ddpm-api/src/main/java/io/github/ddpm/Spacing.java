@@ -19,14 +19,15 @@ public interface Spacing {
   /**
    * Returns the plan for a model with that schedule, of T timesteps.
    *
+   * @param schedule that of the model
    * @return timesteps in [0, T-1], strictly falling; whole or fractional
    * @throws IllegalArgumentException if there is no such plan, for instance for more steps than T
    */
   double[] timesteps(BetaSchedule schedule);
 
   /**
-   * Makes plans that go down from the last training timestep in even strides: t_i = rint(T - i·T/n)
-   * - 1, halves to even. For T = 1000 and n = 5: 999, 799, 599, 399, 199.
+   * {@return plans that go down from the last training timestep in even strides: t_i = rint(T -
+   * i·T/n) - 1, halves to even} For T = 1000 and n = 5: 999, 799, 599, 399, 199.
    *
    * @param n number of timesteps, in [1, T]
    */
@@ -39,8 +40,8 @@ public interface Spacing {
   }
 
   /**
-   * Makes plans that go down to timestep 0 in strides of ⌊T/n⌋. For T = 1000 and n = 5: 800, 600,
-   * 400, 200, 0.
+   * {@return plans that go down to timestep 0 in strides of ⌊T/n⌋} For T = 1000 and n = 5: 800,
+   * 600, 400, 200, 0.
    *
    * @param n number of timesteps, in [2, T]: one alone would be timestep 0, where nothing is left
    *     to remove
@@ -56,8 +57,8 @@ public interface Spacing {
   }
 
   /**
-   * Makes plans that have both ends and are even between them: t_i = rint((n-1-i)·(T-1)/(n-1)),
-   * halves to even. For T = 1000 and n = 5: 999, 749, 500, 250, 0.
+   * {@return plans that have both ends and are even between them: t_i = rint((n-1-i)·(T-1)/(n-1)),
+   * halves to even} For T = 1000 and n = 5: 999, 749, 500, 250, 0.
    *
    * @param n number of timesteps, in [2, T]: one alone would be timestep 0, where nothing is left
    *     to remove
@@ -73,10 +74,10 @@ public interface Spacing {
   }
 
   /**
-   * Makes plans that go down from the last training timestep by a power: t_i = T·((n-i)/n)^p - 1,
-   * not rounded. With p = 1 this is {@link #trailing} but for the rounding; below, more steps go to
-   * where there is much noise and the picture is decided, above, to where there is little. For T =
-   * 1000, n = 5 and p = 0.5: 999, 893.4, 773.6, 631.5, 446.2.
+   * {@return plans that go down from the last training timestep by a power: t_i = T·((n-i)/n)^p -
+   * 1, not rounded} With p = 1 this is {@link #trailing} but for the rounding; below, more steps go
+   * to where there is much noise and the picture is decided, above, to where there is little. For T
+   * = 1000, n = 5 and p = 0.5: 999, 893.4, 773.6, 631.5, 446.2.
    *
    * @param n number of timesteps, in [1, T]
    * @param exponent p, above 0; with more than 1, n^p must be at most T, so that the last timestep
@@ -103,10 +104,11 @@ public interface Spacing {
   }
 
   /**
-   * Makes plans whose noise levels σ are even in σ^(1/7), so that most steps go to where there is
-   * little noise (Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative
-   * Models", eq. 5 with their ρ = 7). They go from the σ of timestep T-1 to that of timestep 0, and
-   * are between whole timesteps. A schedule with zero terminal SNR, where σ is infinite, has none.
+   * {@return plans whose noise levels σ are even in σ^(1/7), so that most steps go to where there
+   * is little noise (Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based
+   * Generative Models", eq. 5 with their ρ = 7)} They go from the σ of timestep T-1 to that of
+   * timestep 0, and are between whole timesteps. A schedule with zero terminal SNR, where σ is
+   * infinite, has none.
    *
    * @param n number of timesteps, in [1, T]
    */
@@ -115,9 +117,9 @@ public interface Spacing {
   }
 
   /**
-   * Makes plans whose noise levels σ are even in log σ, and so in the logarithm of the
+   * {@return plans whose noise levels σ are even in log σ, and so in the logarithm of the
    * signal-to-noise ratio (Lu et al. 2022, "DPM-Solver: A Fast ODE Solver for Diffusion
-   * Probabilistic Model Sampling in Around 10 Steps", section 3.4). They go from the σ of timestep
+   * Probabilistic Model Sampling in Around 10 Steps", section 3.4)} They go from the σ of timestep
    * T-1 to that of timestep 0, and are between whole timesteps. A schedule with zero terminal SNR,
    * where σ is infinite, has none.
    *
@@ -128,7 +130,7 @@ public interface Spacing {
   }
 
   /**
-   * Makes the plan of exactly these timesteps.
+   * {@return the plan of exactly these timesteps}
    *
    * @param timesteps at least one, strictly falling, each in [0, T-1]; whole or fractional
    */

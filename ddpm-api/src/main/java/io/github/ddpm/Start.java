@@ -14,8 +14,11 @@ import static java.util.Objects.requireNonNull;
  */
 public record Start(Images images, double fromImages, double fromNoise) {
   /**
-   * Checks the ranges above.
+   * Checks the ranges.
    *
+   * @param images at least 1
+   * @param fromImages finite
+   * @param fromNoise finite, at least 0
    * @throws IllegalArgumentException if a value is outside of its range
    */
   public Start {

@@ -59,9 +59,23 @@ public record Step(
     double keptFromX0) {
 
   /**
-   * Checks that every weight is finite and in its range above. A row doesn't know T: whether the
-   * timestep is too large, {@link Predictor#denoise} checks.
+   * Checks that every weight is finite and in its range. A row doesn't know T: whether the timestep
+   * is too large, {@link Predictor#denoise} checks.
    *
+   * @param timestep at least 0
+   * @param signal in [0, 1)
+   * @param noise in (0, 1]
+   * @param x0FromX finite
+   * @param x0FromOut finite
+   * @param fromX finite
+   * @param fromOut finite
+   * @param fromX0 finite
+   * @param fromPrevious finite
+   * @param fromOlder finite
+   * @param fromOldest finite
+   * @param fromNoise finite, at least 0
+   * @param keptFromX finite
+   * @param keptFromX0 finite
    * @throws IllegalArgumentException if one is not
    */
   public Step {
@@ -90,14 +104,15 @@ public record Step(
   }
 
   /**
-   * Makes a row that only estimates the image, and keeps that: it has the weights of x and out in
-   * x0 for that prediction type, and all of the next x are 0.
+   * {@return a row that only estimates the image, and keeps that: it has the weights of x and out
+   * in x0 for that prediction type, and all of the next x are 0}
    *
    * <p>From x = signal·x0 + noise·ε and out = p·ε + q·x0 follows x0 = (p·x - noise·out)/(signal·p -
    * noise·q).
    *
    * @param timestep in [0, T-1]
    * @param alphaBar ᾱ there, in [0, 1)
+   * @param type what the network predicts
    * @throws IllegalArgumentException for {@link PredictionType#EPSILON} where ᾱ is 0
    */
   public static Step at(double timestep, double alphaBar, PredictionType type) {
@@ -113,7 +128,11 @@ public record Step(
     return new Step(timestep, signal, noise, fromX, fromOut, 0, 0, 0, 0, 0, 0, 0, 0, 1);
   }
 
-  /** Returns this row with the network called at another timestep, for instance a whole one. */
+  /**
+   * {@return this row with the network called at another timestep, for instance a whole one}
+   *
+   * @param other at least 0, whole or fractional
+   */
   public Step calledAt(double other) {
     return new Step(
         other,
@@ -133,8 +152,12 @@ public record Step(
   }
 
   /**
-   * Returns this row with the next x made of x, of this row's estimate of the image, and of fresh
-   * noise.
+   * {@return this row with the next x made of x, of this row's estimate of the image, and of fresh
+   * noise}
+   *
+   * @param fromX weight of x
+   * @param fromX0 weight of the clipped estimate of the image
+   * @param fromNoise weight of the noise, at least 0
    */
   public Step to(double fromX, double fromX0, double fromNoise) {
     return toMultistep(fromX, fromNoise, new double[] {fromX0});
@@ -206,7 +229,7 @@ public record Step(
         keptFromX0);
   }
 
-  /** Returns this row with the noise ε that its estimate of the image leaves in x kept. */
+  /** {@return this row with the noise ε that its estimate of the image leaves in x kept} */
   public Step keepingNoise() {
     return keeping(1 / noise, -signal / noise);
   }
@@ -230,7 +253,7 @@ public record Step(
         ofX0);
   }
 
-  /** Returns whether the next rows are to have the estimate of the image itself. */
+  /** {@return whether the next rows are to have the estimate of the image itself} */
   public boolean keepsX0() {
     return keptFromX == 0 && keptFromX0 == 1;
   }

@@ -21,7 +21,10 @@ public record UniPc(int order, boolean bh2, boolean toImage) implements FewSteps
   /**
    * Checks the order.
    *
-   * @throws IllegalArgumentException if it is not 1, 2 or 3
+   * @param order 1 to 3
+   * @param bh2 true for B(h) = e^h - 1, false for B(h) = h
+   * @param toImage true to end at the image, false to end at the noise of timestep 0
+   * @throws IllegalArgumentException if the order is not 1, 2 or 3
    */
   public UniPc {
     Stride.checkOrder(order, 3);

@@ -14,6 +14,7 @@ public final class Excerpt {
   /**
    * Returns the text of something that was read.
    *
+   * @param content what was read; null reads {@code null}
    * @return a text of at most 200 characters: the same, if it is one already
    */
   public static String of(Object content) {

@@ -15,7 +15,11 @@ import io.github.ddpm.Sampler;
 public class ForwardingPredictor implements Predictor {
   private final Predictor model;
 
-  /** Makes a predictor that hands its calls to this one. */
+  /**
+   * Makes a predictor that hands its calls to this one.
+   *
+   * @param model who answers the calls; not null
+   */
   public ForwardingPredictor(Predictor model) {
     this.model = requireNonNull(model, "model");
   }

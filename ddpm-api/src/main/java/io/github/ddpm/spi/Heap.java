@@ -45,7 +45,11 @@ public final class Heap {
     }
   }
 
-  /** Tells whether so many bytes fit. */
+  /**
+   * {@return whether so many bytes fit}
+   *
+   * @param bytes that are needed together
+   */
   public static boolean fits(double bytes) {
     if (bytes <= max() / 1000 || bytes <= available()) {
       return true;
@@ -55,7 +59,7 @@ public final class Heap {
   }
 
   /**
-   * Returns the bytes that some arrays take.
+   * {@return the bytes that some arrays take}
    *
    * @param count of the arrays
    * @param bytes of what is in each

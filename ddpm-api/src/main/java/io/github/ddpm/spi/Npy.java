@@ -16,7 +16,14 @@ public final class Npy {
 
   private Npy() {}
 
-  /** Returns the header of an array [count, height, width, channels]. */
+  /**
+   * {@return the header of an array [count, height, width, channels]}
+   *
+   * @param count of pictures, at least 0
+   * @param height in pixels, at least 1
+   * @param width in pixels, at least 1
+   * @param channels at least 1
+   */
   public static byte[] header(int count, int height, int width, int channels) {
     String shape =
         String.format(
@@ -40,7 +47,13 @@ public final class Npy {
     return header.array();
   }
 
-  /** Writes values that follow the header or others. */
+  /**
+   * Writes values that follow the header or others.
+   *
+   * @param values those from the buffer's position to its limit, which stay as they are
+   * @param out stays open
+   * @throws IOException if {@code out} doesn't take them
+   */
   public static void write(FloatBuffer values, OutputStream out) throws IOException {
     ByteBuffer chunk = ByteBuffer.allocate(CHUNK * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     FloatBuffer rest = values.duplicate();

@@ -16,17 +16,43 @@ public interface PredictorProvider {
   /**
    * Does what {@link Predictor#load(Path, Precision)} says.
    *
-   * @param precision null for the one that models run fastest in on this machine, here and below
+   * @param folder as there
+   * @param precision null for the one that models run fastest in on this machine
+   * @return the model, which the caller closes
+   * @throws IOException as that method does
    */
   Predictor load(Path folder, Precision precision) throws IOException;
 
-  /** Does what {@link Predictor#load(Path, BetaSchedule, PredictionType, Precision)} says. */
+  /**
+   * Does what {@link Predictor#load(Path, BetaSchedule, PredictionType, Precision)} says.
+   *
+   * @param folder as there
+   * @param schedule as there
+   * @param type as there
+   * @param precision null for the one that models run fastest in on this machine
+   * @return the model, which the caller closes
+   * @throws IOException as that method does
+   */
   Predictor load(Path folder, BetaSchedule schedule, PredictionType type, Precision precision)
       throws IOException;
 
-  /** Does what {@link Predictor#fromHub(String, String, Precision)} says. */
+  /**
+   * Does what {@link Predictor#fromHub(String, String, Precision)} says.
+   *
+   * @param name as there
+   * @param revision as there
+   * @param precision null for the one that models run fastest in on this machine
+   * @return the model, which the caller closes
+   * @throws IOException as that method does
+   */
   Predictor fromHub(String name, String revision, Precision precision) throws IOException;
 
-  /** Does what {@link Predictor#pretrained(String, Precision)} says. */
+  /**
+   * Does what {@link Predictor#pretrained(String, Precision)} says.
+   *
+   * @param name as there
+   * @param precision null for the one that models run fastest in on this machine
+   * @return the model, which is shared, so that closing it does nothing
+   */
   Predictor pretrained(String name, Precision precision);
 }

@@ -16,6 +16,7 @@ import org.apache.spark.broadcast.Broadcast;
  *
  * @param key of the training
  * @param training as {@link io.github.ddpm.tf.Trainer#description} has it
+ * @param data opens what is trained on
  */
 record GradientTask(String key, String training, Function0<Dataset> data) implements Serializable {
   /** What executors have of a training. */
@@ -31,7 +32,10 @@ record GradientTask(String key, String training, Function0<Dataset> data) implem
   /**
    * What comes back.
    *
-   * @param instructions that the executor computes with
+   * @param loss of the part's images: their mean
+   * @param gradient the part's share, 4 bytes a weight
+   * @param host of the executor
+   * @param instructions that it computes with
    */
   @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
   record Reply(double loss, byte[] gradient, String host, String instructions)

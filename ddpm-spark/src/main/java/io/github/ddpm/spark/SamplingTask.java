@@ -15,7 +15,12 @@ import java.util.Iterator;
 import java.util.List;
 import org.apache.spark.api.java.function.Function;
 
-/** The task that draws some pictures. */
+/**
+ * The task that draws some pictures.
+ *
+ * @param model opened on the executor
+ * @param sampler makes the sampler of that model, with a seed
+ */
 record SamplingTask(SparkModel model, Function<Predictor, Sampler> sampler)
     implements Serializable {
 

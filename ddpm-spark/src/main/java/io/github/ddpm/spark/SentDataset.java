@@ -8,7 +8,17 @@ import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.sql.SparkSession;
 
-/** Pictures on their way to executors, as the bytes that they are made of. */
+/**
+ * Pictures on their way to executors, as the bytes that they are made of.
+ *
+ * @param height of each, in pixels
+ * @param width of each, in pixels
+ * @param channels of each
+ * @param images unsigned bytes [height, width, channels] of each
+ * @param classes how many the labels tell apart; 0 if there are no labels
+ * @param labels one of each picture; none if there are no classes
+ * @param classNames one of each class, or none
+ */
 @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
 record SentDataset(
     int height,

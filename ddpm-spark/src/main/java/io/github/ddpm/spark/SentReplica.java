@@ -6,6 +6,9 @@ import java.io.Serializable;
 /**
  * A replica on its way back from an executor.
  *
+ * @param vectors as {@link Replica#vectors}
+ * @param loss of its images: their mean over the steps
+ * @param norm of the last gradient
  * @param host of the executor
  * @param instructions that it computes with
  */

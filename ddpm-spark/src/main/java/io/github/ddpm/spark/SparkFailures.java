@@ -13,7 +13,11 @@ public final class SparkFailures {
 
   private SparkFailures() {}
 
-  /** Returns why a job failed, in a line: what a task threw, or what happened to it. */
+  /**
+   * {@return why a job failed, in a line: what a task threw, or what happened to it}
+   *
+   * @param e what an action of Spark threw
+   */
   public static String reason(Throwable e) {
     List<Throwable> chain = Throwables.getCausalChain(e);
     Throwable cause =

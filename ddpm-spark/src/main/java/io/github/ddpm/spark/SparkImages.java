@@ -34,7 +34,13 @@ import org.apache.spark.sql.types.StructField;
 public final class SparkImages {
   private SparkImages() {}
 
-  /** A row once its picture is decoded; order and label are texts or numbers. */
+  /**
+   * A row once its picture is decoded.
+   *
+   * @param order what it is ordered by, a text or a number
+   * @param label a text or a number; null if there are none
+   * @param pixels unsigned bytes [size, size, channels]
+   */
   @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
   private record Decoded(Comparable<?> order, Object label, byte[] pixels)
       implements Serializable {}

@@ -34,9 +34,16 @@ public final class SparkModel implements Serializable {
 
   private static final PerExecutor<Predictor> LOADED = new PerExecutor<>();
 
+  /** Names the model on an executor, whatever the precision. */
   private final String key;
+
+  /** Opens the model on an executor. */
   private final Function<Precision, Predictor> opener;
+
+  /** What executors compute in. */
   private final Precision precision;
+
+  /** What the driver computes with, {@link TensorFlowRuntime#instructions}. */
   private final String instructions;
 
   private SparkModel(String key, Function<Precision, Predictor> opener, Precision precision) {
@@ -52,7 +59,7 @@ public final class SparkModel implements Serializable {
   }
 
   /**
-   * Returns a model that comes with the library.
+   * {@return a model that comes with the library}
    *
    * @param name as {@link Predictor#pretrained(String)} takes it
    */
@@ -62,7 +69,7 @@ public final class SparkModel implements Serializable {
   }
 
   /**
-   * Returns a model in a folder that all executors see, and that stays as it is while they draw.
+   * {@return a model in a folder that all executors see, and that stays as it is while they draw}
    *
    * @param folder as {@link Predictor#load} takes it
    */
@@ -74,7 +81,9 @@ public final class SparkModel implements Serializable {
   /**
    * Sends a model to all executors that will ask for it.
    *
+   * @param spark whose executors get the files
    * @param folder that the driver sees, as {@link Predictor#load} takes it, of less than 2 GB
+   * @return the model that was sent
    * @throws IOException if the model can't be read; the message names the file
    */
   public static SparkModel send(SparkSession spark, Path folder) throws IOException {
@@ -83,7 +92,11 @@ public final class SparkModel implements Serializable {
     return new SparkModel(precision -> load(sent.value(), precision));
   }
 
-  /** Returns this model in another precision than the one that is fastest on the driver. */
+  /**
+   * {@return this model in another precision than the one that is fastest on the driver}
+   *
+   * @param other what executors compute in; not null
+   */
   public SparkModel withPrecision(Precision other) {
     return new SparkModel(key, opener, other);
   }

@@ -55,6 +55,7 @@ public final class SparkSampling {
    * Describes pictures that are drawn when the rows are asked for, and each time that they are:
    * write them, or {@code cache()} them.
    *
+   * @param spark whose executors draw
    * @param model that executors load once each
    * @param sampler makes the sampler of a loaded model; it must have a {@linkplain Sampler#seed
    *     seed}, and the pictures are those from {@code first(0)} on
@@ -72,7 +73,14 @@ public final class SparkSampling {
    * Does the same with tasks of another size than 512 pictures: smaller ones spread large pictures
    * over more executors.
    *
+   * @param spark as there
+   * @param model as there
+   * @param sampler as there
+   * @param count as there
    * @param picturesOfATask at least 1; what an executor that dies had not finished is drawn again
+   * @return as there
+   * @throws IllegalArgumentException as there, for tasks of that size, or if picturesOfATask is
+   *     less than 1
    */
   public static Dataset<Row> sample(
       SparkSession spark,
@@ -98,6 +106,7 @@ public final class SparkSampling {
    * width, channels], 512 pictures each and less in the last. Each is there once, whole and in its
    * place, or none is; at last there is a file {@code _SUCCESS} beside them.
    *
+   * @param spark whose executors draw
    * @param model as for {@link #sample(SparkSession, SparkModel, Function, long)}
    * @param sampler as there
    * @param count as there
@@ -119,7 +128,12 @@ public final class SparkSampling {
   /**
    * Does the same with files of another size than 512 pictures.
    *
+   * @param spark as there
+   * @param model as there
+   * @param sampler as there
+   * @param count as there
    * @param picturesOfAFile at least 1; a file is drawn by one task
+   * @param folder as there
    * @throws IllegalArgumentException as there, or if picturesOfAFile is less than 1
    * @throws UncheckedIOException as there
    */

@@ -83,7 +83,10 @@ public final class SparkTraining implements AutoCloseable {
   /**
    * Trains up to {@link Trainer#totalSteps}, as {@link Trainer#train(Dataset, Predicate)} does.
    *
+   * @param spark whose executors compute
+   * @param trainer which stays open, with the weights that come of it
    * @param data which is sent to each executor once; it must fit into the memory of each
+   * @param listener is told after each step taken; training stops when it answers {@code false}
    * @throws IllegalArgumentException if a batch has only one part, or the pictures are not made of
    *     bytes; {@link #spread(SparkSession, Trainer, Function0)} takes all others
    * @throws IllegalStateException if the cluster fails; the weights are those of the last step, or
@@ -104,7 +107,10 @@ public final class SparkTraining implements AutoCloseable {
    * closed. What an executor has opened for that stays there until it is given other work of this
    * class, or ends.
    *
+   * @param spark whose executors compute
+   * @param trainer whose {@code train} is called while this is open
    * @param data which is sent to each executor once; it must fit into the memory of each
+   * @return the work of the executors, which the caller closes
    * @throws IllegalArgumentException as for {@link #train}
    */
   public static SparkTraining spread(SparkSession spark, Trainer trainer, Dataset data) {
@@ -117,9 +123,12 @@ public final class SparkTraining implements AutoCloseable {
    * closed. What an executor has opened for that stays there until it is given other work of this
    * class, or ends.
    *
+   * @param spark whose executors compute
+   * @param trainer whose {@code train} is called while this is open
    * @param data opens on each executor what the trainer trains on, for instance {@code () ->
    *     ImageFolder.load(folder, …)} with a folder that they all see: the same pictures, or the
    *     gradients are those of something else
+   * @return the work of the executors, which the caller closes
    * @throws IllegalArgumentException if a batch has only one part
    */
   public static SparkTraining spread(SparkSession spark, Trainer trainer, Function0<Dataset> data) {

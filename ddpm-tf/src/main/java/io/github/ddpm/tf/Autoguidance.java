@@ -25,6 +25,8 @@ public record Autoguidance(Path guide, double weight) implements Distillation {
   /**
    * Checks the weight.
    *
+   * @param guide a folder, not null
+   * @param weight at least 1 and finite
    * @throws IllegalArgumentException if it is below 1 or not finite
    */
   public Autoguidance {

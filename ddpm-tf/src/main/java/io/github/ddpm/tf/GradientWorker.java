@@ -52,6 +52,7 @@ public final class GradientWorker implements AutoCloseable {
    *
    * @param training as {@link Trainer#description} has it; models that teach must be where they are
    *     for the trainer
+   * @return a worker, which the caller closes
    * @throws IOException if a model that teaches can't be read; the message names the file and what
    *     is wrong
    * @throws IllegalArgumentException if the description is none, is of another version of this
@@ -73,6 +74,7 @@ public final class GradientWorker implements AutoCloseable {
    * @param attempt number of steps taken or skipped before this one, at least 0
    * @param part number of the part, from 0
    * @param data what is trained on, the same everywhere
+   * @return the gradient of this part, and its loss
    * @throws IllegalArgumentException if the data don't fit the network, or there are not as many
    *     weights as it has
    * @throws IndexOutOfBoundsException if there is no such part
@@ -108,6 +110,7 @@ public final class GradientWorker implements AutoCloseable {
    * @param round the same for all replicas
    * @param replica number of it, from 0
    * @param data what is trained on, the same everywhere
+   * @return what the replica has come to at the end of the round, or at a step that is not finite
    * @throws CancellationException if this thread is interrupted
    * @throws IllegalArgumentException if the data don't fit the network, or there are not as many
    *     weights as it has

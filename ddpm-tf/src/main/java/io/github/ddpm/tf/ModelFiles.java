@@ -148,6 +148,7 @@ public final class ModelFiles {
    * Reads a file of arrays of any floating type: a dict of tensors that PyTorch saved, of which
    * nothing is run, if the name ends with {@code .bin} or {@code .pt}, else safetensors.
    *
+   * @param file whose name says the format
    * @return the arrays by name, in the file's order
    * @throws IOException if the file isn't valid; the message names the file, the array and what is
    *     wrong
@@ -165,6 +166,8 @@ public final class ModelFiles {
    * Writes a new file of arrays in the safetensors format.
    *
    * @param file is not there yet
+   * @param arrays of any shape, by name
+   * @param storage what the numbers are written as
    * @throws IOException if it can't be written, or the storage can't hold a number
    */
   public static void writeArrays(

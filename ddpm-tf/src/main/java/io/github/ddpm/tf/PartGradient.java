@@ -12,7 +12,12 @@ import java.nio.ByteBuffer;
  *     float32, the lower bytes first, from position to limit
  */
 public record PartGradient(double loss, ByteBuffer gradient) {
-  /** Takes the buffer as it is. */
+  /**
+   * Takes the buffer as it is.
+   *
+   * @param loss any number; one that is not finite has the step skipped
+   * @param gradient not null; not copied
+   */
   public PartGradient {
     requireNonNull(gradient, "gradient");
   }

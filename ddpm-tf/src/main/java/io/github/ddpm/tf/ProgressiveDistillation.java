@@ -31,6 +31,11 @@ public record ProgressiveDistillation(
   /**
    * Checks what can be told without the models.
    *
+   * @param teacher a folder, not null
+   * @param steps at least 1
+   * @param teacherSteps whether it is such a multiple, {@link Trainer#distill} checks
+   * @param guidance finite; 1 is off
+   * @param weighting not null
    * @throws IllegalArgumentException if the number of steps is below 1, or the guidance not finite
    */
   public ProgressiveDistillation {
@@ -40,27 +45,49 @@ public record ProgressiveDistillation(
     checkArgument(Double.isFinite(guidance), "guidance must be finite, got %s", guidance);
   }
 
-  /** Halves the steps: the teacher takes two where the model is to take one. */
+  /**
+   * Halves the steps: the teacher takes two where the model is to take one.
+   *
+   * @param teacher folder of the model that teaches
+   * @param steps n, the number of steps that the model is to take, at least 1; the teacher takes
+   *     2·n
+   */
   public ProgressiveDistillation(Path teacher, int steps) {
     this(teacher, steps, 2 * steps, 1, Weighting.TRUNCATED_SNR);
   }
 
-  /** Returns this with another folder for the teacher. */
+  /**
+   * {@return this with another folder for the teacher}
+   *
+   * @param folder of a model like the one that is to learn
+   */
   public ProgressiveDistillation withTeacher(Path folder) {
     return new ProgressiveDistillation(folder, steps, teacherSteps, guidance, weighting);
   }
 
-  /** Returns this with a teacher that takes so many steps. */
+  /**
+   * {@return this with a teacher that takes so many steps}
+   *
+   * @param number a multiple of the model's steps, such as twice as many
+   */
   public ProgressiveDistillation withTeacherSteps(int number) {
     return new ProgressiveDistillation(teacher, steps, number, guidance, weighting);
   }
 
-  /** Returns this with guidance taught along; 1 is off. */
+  /**
+   * {@return this with guidance taught along}
+   *
+   * @param w finite; 1 is off, and others take a teacher with a null label
+   */
   public ProgressiveDistillation withGuidance(double w) {
     return new ProgressiveDistillation(teacher, steps, teacherSteps, w, weighting);
   }
 
-  /** Returns this with another weighting. */
+  /**
+   * {@return this with another weighting}
+   *
+   * @param other how much an error weighs at each noise level; not null
+   */
   public ProgressiveDistillation withWeighting(Weighting other) {
     return new ProgressiveDistillation(teacher, steps, teacherSteps, guidance, other);
   }

@@ -12,7 +12,13 @@ import java.util.List;
  * @param norm of the last gradient
  */
 public record Replica(List<ByteBuffer> vectors, double loss, double norm) {
-  /** Takes the buffers as they are. */
+  /**
+   * Takes the buffers as they are.
+   *
+   * @param vectors not copied, but for the list
+   * @param loss any number; one that is not finite has the round skipped
+   * @param norm any number; likewise
+   */
   public Replica {
     vectors = List.copyOf(vectors);
   }

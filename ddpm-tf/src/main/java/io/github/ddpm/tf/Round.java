@@ -20,6 +20,11 @@ public record Round(List<ByteBuffer> vectors, long taken, long skipped, long tot
   /**
    * Takes the buffers as they are.
    *
+   * @param vectors not copied, but for the list
+   * @param taken at least 0
+   * @param skipped at least 0
+   * @param total 0, or above {@code taken}
+   * @param steps at least 1
    * @throws IllegalArgumentException if a number is outside of its range
    */
   public Round {

@@ -7,12 +7,14 @@ import com.google.common.hash.Hashing;
 import com.google.common.io.Closer;
 import io.github.ddpm.DistilledStep;
 import io.github.ddpm.ModelInfo;
+import io.github.ddpm.spi.Excerpt;
 import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.ModelFolder;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * A model that teaches by what it answers, (x, timestep, label) → output, guided or not:
@@ -53,9 +55,15 @@ record Teacher(
    */
   static Teacher of(ModelFolder start, Distillation distillation, Closer closer)
       throws IOException {
-    return distillation instanceof ProgressiveDistillation progressive
-        ? progressive(start.config().info(), progressive, closer)
-        : guided(start, (Autoguidance) distillation, closer);
+    if (distillation instanceof ProgressiveDistillation progressive) {
+      Teacher teacher = progressive(start.config().info(), progressive, closer);
+      checkSameNames("teacher", progressive.teacher(), teacher.model, start);
+      return teacher;
+    }
+    Autoguidance autoguidance = (Autoguidance) distillation;
+    Teacher teacher = guided(start, autoguidance, closer);
+    checkSameNames("guide", autoguidance.guide(), teacher.guide.model(), start);
+    return teacher;
   }
 
   private static Teacher guided(ModelFolder model, Autoguidance autoguidance, Closer closer)
@@ -110,6 +118,23 @@ record Teacher(
   }
 
   /**
+   * Refuses a model whose classes are called other than those of the model that is taught, where
+   * both have names. A training that goes on may call them otherwise by now.
+   */
+  private static void checkSameNames(
+      String what, Path folder, ModelFolder model, ModelFolder taught) {
+    List<String> names = model.config().info().classNames();
+    List<String> own = taught.config().info().classNames();
+    checkArgument(
+        names.isEmpty() || own.isEmpty() || names.equals(own),
+        "the %s's classes must be those of the model that is taught, %s, got %s, in %s",
+        what,
+        Excerpt.of(String.join(", ", own)),
+        Excerpt.of(String.join(", ", names)),
+        folder);
+  }
+
+  /**
    * Reads the teacher of a training that goes on.
    *
    * @param startedFrom folder of the model that the training started from
@@ -146,15 +171,29 @@ record Teacher(
     }
   }
 
-  /** Describes the student, which has the network and the weights of the model it starts from. */
+  /**
+   * Describes the student, which has the network and the weights of the model it starts from. Its
+   * classes have the names that any of the models has for them, so that data with others is
+   * refused.
+   */
   ModelConfig student(ModelConfig start) {
+    List<String> names =
+        Stream.of(start.info(), model.config().info(), guide.model().config().info())
+            .map(ModelInfo::classNames)
+            .filter(each -> !each.isEmpty())
+            .findFirst()
+            .orElse(List.of());
     if (steps.isEmpty()) {
-      return start;
+      return new ModelConfig(start.network(), start.info().withClassNames(names), start.pipeline());
     }
     ModelConfig own = model.config();
     return new ModelConfig(
         start.network(),
-        own.info().evenlySpaced().withSteps(steps.size()).withLabelCounts(List.of()),
+        own.info()
+            .evenlySpaced()
+            .withSteps(steps.size())
+            .withLabelCounts(List.of())
+            .withClassNames(names),
         own.pipeline().ofDistilled());
   }
 
@@ -177,7 +216,7 @@ record Teacher(
 
   /**
    * Tells whether two models answer the same question; in how many steps doesn't matter, nor how
-   * often they learned what, or what it is called.
+   * often they learned what, or, here, what it is called.
    */
   private static boolean isSame(ModelInfo one, ModelInfo other) {
     return question(one)

@@ -73,6 +73,11 @@ public final class Trainer implements AutoCloseable {
   /**
    * Starts a training from random weights.
    *
+   * @param network what to train
+   * @param schedule the noise that it is trained with
+   * @param predictionType what it learns to predict
+   * @param options label dropout must be 0 for a network with classes and no null label
+   * @return a trainer, which the caller closes
    * @throws IllegalArgumentException if these don't fit together, for instance ε or min-SNR
    *     weighting with zero terminal SNR, or no such network can be built
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
@@ -99,6 +104,7 @@ public final class Trainer implements AutoCloseable {
    *
    * @param folder a model; its state of training, if it has one, is left alone
    * @param options label dropout must be 0 for a model with classes and no null label
+   * @return a trainer, which the caller closes
    * @throws IOException if something is missing or wrong; the message names the file and what is
    *     wrong
    * @throws IllegalArgumentException if the options don't fit the model
@@ -119,6 +125,7 @@ public final class Trainer implements AutoCloseable {
    * @param schedule the noise that it was trained with, and is trained with on
    * @param type what it predicts
    * @param options as there
+   * @return a trainer, which the caller closes
    * @throws IOException if something is missing or wrong; the message names the file and what is
    *     wrong
    * @throws IllegalArgumentException if the type doesn't go with the schedule, or the options don't
@@ -152,6 +159,7 @@ public final class Trainer implements AutoCloseable {
    * @param distillation what to learn
    * @param options as for {@link #fineTune(Path, TrainingOptions)}; without min-SNR weighting in
    *     progressive distillation, which has its own
+   * @return a trainer, which the caller closes
    * @throws IOException if something is missing or wrong in a folder; the message names the file
    *     and what is wrong
    * @throws IllegalArgumentException if a model is one of something else, or a number of steps, or
@@ -175,9 +183,15 @@ public final class Trainer implements AutoCloseable {
    * at each level than the model has. The new ones do nothing at first (Net2DeeperNet, Chen et al.
    * 2016), so training goes on from what the model knows.
    *
+   * @param folder as there
    * @param layersPerBlock at least the model's; see {@link UNetConfig#withLayersPerBlock}
+   * @param options as there
+   * @return a trainer, which the caller closes
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
+   * @throws IOException as there
+   * @throws IllegalArgumentException as there, or if there would be fewer blocks than the model
+   *     has, or more than 128
    */
   public static Trainer deepen(Path folder, int layersPerBlock, TrainingOptions options)
       throws IOException {
@@ -195,6 +209,7 @@ public final class Trainer implements AutoCloseable {
    *
    * @param folder a model that was saved here; one without {@code training/} can be sampled from
    *     but not resumed
+   * @return a trainer that has taken the steps of the save, which the caller closes
    * @throws IOException if something is missing or wrong, or another process trains here; the
    *     message names the file and what is wrong, or the process
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
@@ -222,8 +237,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Returns what the model is, with the label counts of the steps so far, and the names that the
-   * data has for the classes.
+   * {@return what the model is, with the label counts of the steps so far, and the names that the
+   * data has for the classes}
    */
   public ModelInfo info() {
     return model.info().withLabelCounts(steps.labelCounts()).withClassNames(steps.classNames());
@@ -233,35 +248,35 @@ public final class Trainer implements AutoCloseable {
     return new ModelConfig(model.network(), info(), model.pipeline());
   }
 
-  /** Returns what the network is. */
+  /** {@return what the network is} */
   public UNetConfig network() {
     return model.network();
   }
 
-  /** Returns how it is trained. */
+  /** {@return how it is trained} */
   public TrainingOptions options() {
     return options;
   }
 
   /**
-   * Returns the model that this training started from: as it was given, or, after {@link #resume},
-   * its absolute path.
+   * {@return the model that this training started from: as it was given, or, after {@link #resume},
+   * its absolute path}
    */
   public Optional<Path> startedFrom() {
     return startedFrom;
   }
 
-  /** Returns what is learned from models, as {@link #distill} was given it. */
+  /** {@return what is learned from models, as {@link #distill} was given it} */
   public Optional<Distillation> distillation() {
     return teacher.map(Teacher::distillation);
   }
 
-  /** Returns the number of steps taken so far. */
+  /** {@return the number of steps taken so far} */
   public long stepsTaken() {
     return steps.taken();
   }
 
-  /** Returns the number of steps in all; 0 while not known. */
+  /** {@return the number of steps in all; 0 while not known} */
   public long totalSteps() {
     return steps.total();
   }
@@ -355,6 +370,8 @@ public final class Trainer implements AutoCloseable {
   /**
    * Describes this training to {@link GradientWorker}s: the network, the noise, the options and
    * what is learned from models, but neither weights nor data.
+   *
+   * @return a text, for {@link GradientWorker#open}
    */
   public String description() {
     return TrainingFolder.describe(new TrainingFolder.Described(config(), state()));
@@ -401,8 +418,8 @@ public final class Trainer implements AutoCloseable {
   }
 
   /**
-   * Returns the model as it is now, with the moving average of the weights, ready to sample in the
-   * precision of the training; it doesn't change as training goes on. Whoever asks for it closes
+   * {@return the model as it is now, with the moving average of the weights, ready to sample in the
+   * precision of the training; it doesn't change as training goes on} Whoever asks for it closes
    * it.
    */
   public Predictor predictor() {
@@ -440,7 +457,12 @@ public final class Trainer implements AutoCloseable {
     return saves;
   }
 
-  /** Saves as {@link #save(Path, int)} does, and keeps the save before as well. */
+  /**
+   * Saves as {@link #save(Path, int)} does, and keeps the save before as well.
+   *
+   * @param folder as there
+   * @throws IOException as there
+   */
   public void save(Path folder) throws IOException {
     save(folder, 2);
   }

@@ -39,8 +39,17 @@ public record TrainingOptions(
     Precision precision) {
 
   /**
-   * Checks the ranges above.
+   * Checks the ranges.
    *
+   * @param batchSize at least 1
+   * @param microBatch at least 0; 0 leaves it to the library
+   * @param localSteps at least 0; 0 is no replicas
+   * @param optimizer not null
+   * @param ema not null
+   * @param minSnrGamma at least 0; 0 is off
+   * @param labelDropout in [0, 1]
+   * @param seed any number
+   * @param precision not null
    * @throws IllegalArgumentException if a value is outside of its range
    */
   public TrainingOptions {
@@ -68,8 +77,12 @@ public record TrainingOptions(
   public record Optimizer(
       double learningRate, int warmupSteps, double weightDecay, double maxGradientNorm) {
     /**
-     * Checks the ranges above.
+     * Checks the ranges.
      *
+     * @param learningRate above 0 and finite
+     * @param warmupSteps at least 0
+     * @param weightDecay at least 0 and finite
+     * @param maxGradientNorm above 0; infinity is off
      * @throws IllegalArgumentException if a value is outside of its range
      */
     public Optimizer {
@@ -114,8 +127,10 @@ public record TrainingOptions(
    */
   public record Ema(double maxDecay, double power) {
     /**
-     * Checks the ranges above.
+     * Checks the ranges.
      *
+     * @param maxDecay in [0, 1)
+     * @param power above 0
      * @throws IllegalArgumentException if a value is outside of its range
      */
     public Ema {
@@ -130,10 +145,10 @@ public record TrainingOptions(
   }
 
   /**
-   * Returns options of 128 images a step, a learning rate of 1e-3 after 100 steps of warm-up, no
+   * {@return options of 128 images a step, a learning rate of 1e-3 after 100 steps of warm-up, no
    * replicas, no weight decay, gradients of at most 1, no min-SNR weighting, a moving average of up
    * to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0, and the precision that is
-   * fastest on this machine.
+   * fastest on this machine}
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     TensorFlowRuntime#graph}
@@ -177,16 +192,22 @@ public record TrainingOptions(
         microBatch);
   }
 
-  /** Returns these options with another batch size. */
+  /**
+   * {@return these options with another batch size}
+   *
+   * @param images per step, at least 1
+   */
   public TrainingOptions withBatchSize(int images) {
     return new TrainingOptions(
         images, microBatch, localSteps, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
   /**
-   * Returns these options with so many images at once in the network, and no others side by side,
-   * for batches that don't fit into the memory; 0 leaves it to the library, which computes as many
-   * parts side by side as there are cores.
+   * {@return these options with so many images at once in the network, and no others side by side,
+   * for batches that don't fit into the memory}
+   *
+   * @param images at least 0; 0 leaves it to the library, which computes as many parts side by side
+   *     as there are cores
    */
   public TrainingOptions withMicroBatch(int images) {
     return new TrainingOptions(
@@ -194,9 +215,9 @@ public record TrainingOptions(
   }
 
   /**
-   * Returns these options with replicas that take so many steps by themselves, from the same
+   * {@return these options with replicas that take so many steps by themselves, from the same
    * weights on, and are then averaged: local SGD (Stich 2019, "Local SGD Converges Fast and
-   * Communicates Little", algorithm 1), with AdamW in the place of SGD. A part of the batch, of
+   * Communicates Little", algorithm 1), with AdamW in the place of SGD} A part of the batch, of
    * {@code microBatch} images, is one replica's batch, so it learns another training than that
    * without replicas: more local steps, less to send between machines, but replicas that have gone
    * further apart when they are averaged. One process computes the same, one replica after the
@@ -209,35 +230,54 @@ public record TrainingOptions(
         batchSize, microBatch, steps, optimizer, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
-  /** Returns these options with another optimizer. */
+  /**
+   * {@return these options with another optimizer}
+   *
+   * @param other not null
+   */
   public TrainingOptions withOptimizer(Optimizer other) {
     return new TrainingOptions(
         batchSize, microBatch, localSteps, other, ema, minSnrGamma, labelDropout, seed, precision);
   }
 
   /**
-   * Returns these options with another learning rate at its peak, and another number of steps to
-   * get there.
+   * {@return these options with another learning rate at its peak, and another number of steps to
+   * get there}
+   *
+   * @param peak above 0 and finite
+   * @param warmup steps over which the rate rises from 0, at least 0
    */
   public TrainingOptions withLearningRate(double peak, int warmup) {
     return withOptimizer(
         new Optimizer(peak, warmup, optimizer.weightDecay, optimizer.maxGradientNorm));
   }
 
-  /** Returns these options with another weight decay. */
+  /**
+   * {@return these options with another weight decay}
+   *
+   * @param decay at least 0 and finite; 0 is off
+   */
   public TrainingOptions withWeightDecay(double decay) {
     return withOptimizer(
         new Optimizer(
             optimizer.learningRate, optimizer.warmupSteps, decay, optimizer.maxGradientNorm));
   }
 
-  /** Returns these options with gradients of another length at most; infinity is off. */
+  /**
+   * {@return these options with gradients of another length at most}
+   *
+   * @param norm above 0; infinity is off
+   */
   public TrainingOptions withMaxGradientNorm(double norm) {
     return withOptimizer(
         new Optimizer(optimizer.learningRate, optimizer.warmupSteps, optimizer.weightDecay, norm));
   }
 
-  /** Returns these options with another moving average. */
+  /**
+   * {@return these options with another moving average}
+   *
+   * @param other not null
+   */
   public TrainingOptions withEma(Ema other) {
     return new TrainingOptions(
         batchSize,
@@ -251,19 +291,32 @@ public record TrainingOptions(
         precision);
   }
 
-  /** Returns these options with min-SNR weighting; 0 turns it off. */
+  /**
+   * {@return these options with min-SNR weighting}
+   *
+   * @param gamma γ, at least 0; 0 turns it off, the paper recommends 5
+   */
   public TrainingOptions withMinSnrGamma(double gamma) {
     return new TrainingOptions(
         batchSize, microBatch, localSteps, optimizer, ema, gamma, labelDropout, seed, precision);
   }
 
-  /** Returns these options with another share of labels dropped. */
+  /**
+   * {@return these options with another share of labels dropped}
+   *
+   * @param share of images trained without their label, in [0, 1]; 0 for a network with classes and
+   *     no null label
+   */
   public TrainingOptions withLabelDropout(double share) {
     return new TrainingOptions(
         batchSize, microBatch, localSteps, optimizer, ema, minSnrGamma, share, seed, precision);
   }
 
-  /** Returns these options with another seed. */
+  /**
+   * {@return these options with another seed}
+   *
+   * @param value any number
+   */
   public TrainingOptions withSeed(long value) {
     return new TrainingOptions(
         batchSize,
@@ -277,7 +330,11 @@ public record TrainingOptions(
         precision);
   }
 
-  /** Returns these options with another precision. */
+  /**
+   * {@return these options with another precision}
+   *
+   * @param value of hidden images and their gradients; not null
+   */
   public TrainingOptions withPrecision(Precision value) {
     return new TrainingOptions(
         batchSize, microBatch, localSteps, optimizer, ema, minSnrGamma, labelDropout, seed, value);

@@ -45,6 +45,7 @@ import java.util.OptionalInt;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.Test;
@@ -572,9 +573,55 @@ class TrainerTest {
         .hasMessage("the weight of autoguidance must be at least 1 and finite, got 0.5");
   }
 
+  @Test
+  void whatTeachesMustCallTheClassesTheSame() throws IOException {
+    List<String> names = classNames("digit");
+    Path model = untrained("model", 5, names);
+    Path other = untrained("other", 6, classNames("figure"));
+    ProgressiveDistillation rounds =
+        new ProgressiveDistillation(
+            other, 2, 4, 1, ProgressiveDistillation.Weighting.TRUNCATED_SNR);
+    for (Distillation each : List.of(new Autoguidance(other, 2), rounds)) {
+      assertThatThrownBy(() -> Trainer.distill(model, each, OPTIONS).close())
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessage(
+              "the %s's classes must be those of the model that is taught, %s, got %s, in %s",
+              each == rounds ? "teacher" : "guide",
+              String.join(", ", names),
+              String.join(", ", classNames("figure")),
+              other);
+    }
+    // Where only one of them has names, the data must have these.
+    Path nameless = untrained("nameless", 7);
+    for (Distillation each : List.of(new Autoguidance(model, 2), rounds.withTeacher(model))) {
+      try (Trainer trainer = Trainer.distill(nameless, each, OPTIONS)) {
+        assertThat(trainer.info().classNames()).isEqualTo(names);
+        trainer.setTotalSteps(1);
+        assertThatThrownBy(
+                () -> trainer.train(DIGITS.withClassNames(classNames("figure")), progress -> true))
+            .isInstanceOf(IllegalArgumentException.class)
+            .hasMessageContaining("are not those of the data (figure 0, ");
+      }
+    }
+    for (Distillation each : List.of(new Autoguidance(nameless, 2), rounds.withTeacher(nameless))) {
+      try (Trainer trainer = Trainer.distill(model, each, OPTIONS)) {
+        assertThat(trainer.info().classNames()).isEqualTo(names);
+      }
+    }
+  }
+
+  private static List<String> classNames(String kind) {
+    return IntStream.range(0, DIGITS.classes()).mapToObj(i -> kind + " " + i).toList();
+  }
+
   private Path untrained(String name, long seed) throws IOException {
+    return untrained(name, seed, List.of());
+  }
+
+  private Path untrained(String name, long seed, List<String> classNames) throws IOException {
     Path model = folder.resolve(name);
     try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS.withSeed(seed))) {
+      trainer.setClassNames(classNames);
       trainer.save(model);
     }
     return model;

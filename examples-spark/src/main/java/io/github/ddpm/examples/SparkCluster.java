@@ -79,6 +79,7 @@ public final class SparkCluster implements Cluster.Provider {
     public void draw(
         Path model,
         Optional<Precision> precision,
+        int[] labels,
         String[] arguments,
         long count,
         Format format,
@@ -90,7 +91,8 @@ public final class SparkCluster implements Cluster.Provider {
       }
       SparkModel fastest = model(model);
       SparkModel asked = precision.map(fastest::withPrecision).orElse(fastest);
-      Function<Predictor, Sampler> sampler = loaded -> GenerateImages.sampler(loaded, arguments);
+      Function<Predictor, Sampler> sampler =
+          loaded -> GenerateImages.sampler(loaded, labels, arguments);
       try {
         switch (format) {
           case PARQUET ->

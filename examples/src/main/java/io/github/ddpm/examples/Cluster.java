@@ -49,6 +49,8 @@ public interface Cluster extends AutoCloseable {
    *
    * @param model as {@code --model} has it
    * @param precision none for the one that is fastest on this machine
+   * @param labels numbers of the classes that the arguments ask for, in turn; none if they ask for
+   *     none
    * @param arguments of the {@link GenerateImages} that each executor draws as, with a seed
    * @param out a folder that isn't there yet, of this machine or the URL of one elsewhere
    * @throws IOException if the model can't be read, or the folder is there
@@ -57,6 +59,7 @@ public interface Cluster extends AutoCloseable {
   void draw(
       Path model,
       Optional<Precision> precision,
+      int[] labels,
       String[] arguments,
       long count,
       Format format,

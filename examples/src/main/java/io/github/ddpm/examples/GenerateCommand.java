@@ -1,6 +1,7 @@
 package io.github.ddpm.examples;
 
 import io.github.ddpm.Images;
+import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
@@ -110,19 +111,36 @@ abstract class GenerateCommand implements Callable<Integer> {
   /** Returns the sampler that was asked for. */
   final Sampler sampler(
       Predictor predictor, Optional<Sampler> named, Integer steps, long usedSeed) {
+    return sampler(predictor, named, steps, usedSeed, labels(predictor.info()));
+  }
+
+  /**
+   * Returns the sampler that was asked for.
+   *
+   * @param asked what {@link #labels} returns
+   */
+  final Sampler sampler(
+      Predictor predictor, Optional<Sampler> named, Integer steps, long usedSeed, int... asked) {
     Optional<Spacing> plan = spacing.of(steps);
     Sampler sampler =
         named
             .map(some -> some.with(predictor))
             .orElseGet(predictor::sampler)
-            .labels(
-                labels.length > 0
-                    ? Labels.of(predictor.info(), labels)
-                    : Samplers.unasked(nullLabel))
+            .labels(asked.length > 0 ? asked : Samplers.unasked(nullLabel))
             .guidance(guidance)
             .seed(usedSeed);
     return plan.map(sampler::spacing)
         .orElseGet(() -> steps == null ? sampler : sampler.steps(steps));
+  }
+
+  /** Returns the numbers of the classes that were asked for; none if none were. */
+  final int[] labels(ModelInfo model) {
+    return Labels.of(model, labels);
+  }
+
+  /** Tells whether classes were asked for. */
+  final boolean hasLabels() {
+    return labels.length > 0;
   }
 
   /** Returns the seed that was asked for, or a new one. */

@@ -153,19 +153,26 @@ public final class GenerateImages extends GenerateCommand {
     String where = asGiven(out());
     long seed = seedToUse();
     long start = System.nanoTime();
+    Path local = ModelOnHub.local(model);
+    int[] labels = labels(local);
     try (Cluster cluster = Cluster.open(spark)) {
       List<String> arguments = new ArrayList<>(ownArguments());
       arguments.addAll(List.of("--seed", String.valueOf(seed)));
       cluster.draw(
-          ModelOnHub.local(model),
-          precision(),
-          arguments.toArray(new String[0]),
-          count(),
-          written,
-          where);
+          local, precision(), labels, arguments.toArray(new String[0]), count(), written, where);
     }
     report(where, seed, start);
     return 0;
+  }
+
+  /** Asks the model for the numbers of classes here, before a cluster starts. */
+  private int[] labels(Path local) throws IOException {
+    if (!hasLabels()) {
+      return new int[0];
+    }
+    try (Predictor predictor = open(local, precision().orElse(null))) {
+      return labels(predictor.info());
+    }
   }
 
   /** Returns what was said to this command, without its name where it is one of several. */
@@ -196,12 +203,13 @@ public final class GenerateImages extends GenerateCommand {
   /**
    * Returns the sampler of a command line, for an executor.
    *
+   * @param labels numbers of the classes that the arguments ask for; none if they ask for none
    * @param arguments of which the last of equal ones counts
    */
-  static Sampler sampler(Predictor predictor, String... arguments) {
+  static Sampler sampler(Predictor predictor, int[] labels, String... arguments) {
     GenerateImages command = new GenerateImages();
     Commands.line(command).setOverwrittenOptionsAllowed(true).parseArgs(arguments);
-    return command.sampler(predictor, command.named(), command.steps, command.seedToUse());
+    return command.sampler(predictor, command.named(), command.steps, command.seedToUse(), labels);
   }
 
   @Override

@@ -11,10 +11,12 @@ import io.github.ddpm.examples.measures.BitsPerDimension;
 import io.github.ddpm.examples.measures.Classified;
 import io.github.ddpm.examples.measures.DigitClassifier;
 import io.github.ddpm.examples.measures.Estimate;
+import io.github.ddpm.examples.measures.FeatureNetwork;
 import io.github.ddpm.examples.measures.PrecisionRecall;
 import io.github.ddpm.examples.measures.Quality;
 import io.github.ddpm.tf.TrainingOptions;
 import io.github.ddpm.tf.data.Dataset;
+import io.github.ddpm.tf.data.ImageFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -22,23 +24,26 @@ import java.util.Arrays;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
+import org.ejml.data.DMatrixRMaj;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Measures a digits model against MNIST. */
+/** Measures a digits model against MNIST, or another one against pictures of a folder. */
 @Command(
     name = "MeasureQuality",
     mixinStandardHelpOptions = true,
     showDefaultValues = true,
     description = {
       "Samples digits that aren't asked for by label and measures them against as many of MNIST's training images,"
-          + " beside what as many of its test images get. Prints a table in Markdown."
+          + " beside what as many of its test images get. With --features, measures other pictures against those of"
+          + " --data, beside what as many others of them get. Prints a table in Markdown."
     },
     footerHeading = Commands.EXAMPLES,
     footer = {
       "  ${COMMAND-FULL-NAME} --count 2000",
-      "  ${COMMAND-FULL-NAME} --model model --steps 10 --card"
+      "  ${COMMAND-FULL-NAME} --model model --steps 10 --card",
+      "  ${COMMAND-FULL-NAME} --model model --data photos --features inception"
     })
 public final class MeasureQuality implements Callable<Integer> {
   /** This seed decides which images stand for MNIST where not all do. */
@@ -47,6 +52,8 @@ public final class MeasureQuality implements Callable<Integer> {
   /** So many images are asked for by label unless another number is given. */
   private static final int ASKED = 2000;
 
+  private static final int COUNT = 10_000;
+  private static final int FEWEST = PrecisionRecall.NEIGHBORS + 1;
   private static final int STEPS = 50;
   private static final int BOUND = 128;
 
@@ -62,8 +69,18 @@ public final class MeasureQuality implements Callable<Integer> {
       description = "file of the digit classifier; default: the one of the examples")
   private Path classifier;
 
-  @Option(names = "--count", defaultValue = "10000", description = "number of images")
-  private int count;
+  @Option(
+      names = "--features",
+      paramLabel = "<folder>",
+      description =
+          "measure other pictures than digits, those in the folder --data, by "
+              + TrainingCommand.FEATURES)
+  private Path features;
+
+  @Option(
+      names = "--count",
+      description = "number of images; default: 10000, with --features at most half of --data")
+  private Integer count;
 
   @Option(
       names = "--sampler",
@@ -128,31 +145,41 @@ public final class MeasureQuality implements Callable<Integer> {
     if (card && (model == null || !Files.isDirectory(model))) {
       throw new IllegalArgumentException("--card needs a folder as --model, which it writes to");
     }
-    try (Predictor predictor = Commands.open(model, precision);
-        DigitClassifier digits =
-            classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
+    if (features != null) {
+      checkNoDigits();
+    }
+    try (Predictor predictor = Commands.open(model, precision)) {
       if (steps == null) {
         steps = predictor.info().steps() > 0 ? predictor.info().steps() : STEPS;
       }
       if (bound == null) {
         bound = predictor.info().steps() > 0 ? 0 : BOUND;
       }
-      // Refuses steps, eta and a model that doesn't fit before anything is drawn.
       Sampler configured =
           Samplers.of(sampler, eta)
               .spacing(spacing.of(steps, predictor.info()))
               .seed(seed)
               .labels(Samplers.unasked(nullLabel))
               .with(predictor);
-      int classes = digits.classify(configured.sample(0)).classes();
-      int wanted = asked(predictor.info(), classes);
-      String table = measure(predictor, digits, configured, wanted);
+      String table =
+          features == null ? digits(predictor, configured) : pictures(predictor.info(), configured);
       System.out.print(table);
       if (card) {
         ModelCard.putMeasures(model, table);
       }
     }
     return 0;
+  }
+
+  /** Refuses what is measured of digits alone. */
+  private void checkNoDigits() {
+    if (data.folder().isEmpty()) {
+      throw new IllegalArgumentException("--features needs --data, a folder of pictures");
+    }
+    if (classifier != null || asked != null || guidance != null || bound != null) {
+      throw new IllegalArgumentException(
+          "--classifier, --asked, --guidance and --bound are for digits, which --features is not: leave them out");
+    }
   }
 
   /**
@@ -182,8 +209,16 @@ public final class MeasureQuality implements Callable<Integer> {
     return precision == null ? TrainingOptions.defaults().precision() : precision;
   }
 
-  private String measure(
-      Predictor predictor, DigitClassifier digits, Sampler configured, int wanted)
+  private String digits(Predictor predictor, Sampler configured) throws IOException {
+    try (DigitClassifier digits =
+        classifier == null ? DigitClassifier.load() : DigitClassifier.load(classifier)) {
+      // Refuses steps, eta and a model that doesn't fit before anything is drawn.
+      int classes = digits.classify(configured.sample(0)).classes();
+      return digits(predictor, digits, configured, asked(predictor.info(), classes));
+    }
+  }
+
+  private String digits(Predictor predictor, DigitClassifier digits, Sampler configured, int wanted)
       throws IOException {
     ModelInfo info = predictor.info();
     double weight = guidance == null ? 1 : guidance;
@@ -191,23 +226,76 @@ public final class MeasureQuality implements Callable<Integer> {
     Dataset train = data.train();
     Dataset test = data.test();
     int most = Math.min(train.size(), test.size());
-    check("--count", count, PrecisionRecall.NEIGHBORS + 1, most);
+    int number = count == null ? COUNT : count;
+    check("--count", number, FEWEST, most);
     if (bound != 0) {
       check("--bound", bound, 2, test.size());
     }
-    int[] chosen = test.batch(0, count, CHOICE);
-    Classified real = digits.classify(train.images(train.batch(0, count, CHOICE)));
+    int[] chosen = test.batch(0, number, CHOICE);
+    Classified real = digits.classify(train.images(train.batch(0, number, CHOICE)));
     Classified heldOut = digits.classify(test.images(chosen));
-    Classified generated = digits.classify(ProgressDisplay.sample(configured, count));
-    Quality quality = Quality.of(generated, real);
-    Quality floor = Quality.of(heldOut, real);
+    Classified generated = digits.classify(ProgressDisplay.sample(configured, number));
 
-    StringBuilder table = new StringBuilder();
-    line(
-        table,
-        "%,d images by %s %d steps%s, seed %d, in %s%s, against as many training images."
-            + " The floor is what as many test images get.%n",
-        count,
+    QualityTable table =
+        new QualityTable(
+            drawn(info, number)
+                + ", against as many training images. The floor is what as many test images get.");
+    table.add(Quality.of(generated, real), Quality.of(heldOut, real));
+    if (wanted > 0) {
+      int[] labels = IntStream.range(0, info.classes()).toArray();
+      Images drawn = ProgressDisplay.sample(guided.labels(labels), wanted);
+      table.line(
+          "| asked for a digit%s, got it | %.1f %% of %,d | %.1f %% |",
+          weight == 1 ? "" : " with guidance " + weight,
+          100 * digits.classify(drawn).accuracy(labels),
+          wanted,
+          100 * heldOut.accuracy(test.labels(chosen)));
+    }
+    if (bound > 0) {
+      table.line(
+          "| bits/dim by DDPM with all %,d timesteps%s, at most | %s on %,d test images | |",
+          info.schedule().timesteps(),
+          info.classes() == 0 ? "" : info.nullLabel() ? ", by the null label" : ", given the label",
+          QualityTable.number(bits(predictor, test)),
+          bound);
+    }
+    return table.toString();
+  }
+
+  private String pictures(ModelInfo info, Sampler configured) throws IOException {
+    try (FeatureNetwork network = FeatureNetwork.load(features)) {
+      // Refuses steps, eta and a model that doesn't fit before anything is drawn.
+      network.features(configured.sample(0));
+      Path folder = data.folder().orElseThrow();
+      Dataset pictures = ImageFolder.load(folder, info.height(), info.channels());
+      int half = pictures.size() / 2;
+      if (half < FEWEST) {
+        throw new IllegalArgumentException(
+            "--data must have at least " + 2 * FEWEST + " pictures, got " + pictures.size());
+      }
+      int number = count == null ? Math.min(COUNT, half) : count;
+      check("--count", number, FEWEST, half);
+      int[] chosen = pictures.batch(0, 2 * number, CHOICE);
+      DMatrixRMaj real = network.features(pictures, Arrays.copyOf(chosen, number));
+      DMatrixRMaj others =
+          network.features(pictures, Arrays.copyOfRange(chosen, number, 2 * number));
+      DMatrixRMaj generated = network.features(ProgressDisplay.sample(configured, number));
+      QualityTable table =
+          new QualityTable(
+              drawn(info, number)
+                  + format(
+                      ", against as many pictures of %s, by %s. The floor is what as many others of these get%s.",
+                      folder, network, TrainingDistance.few(number, network.dimensions())));
+      table.add(Quality.of(generated, real), Quality.of(others, real));
+      return table.toString();
+    }
+  }
+
+  /** Says how images were drawn. */
+  private String drawn(ModelInfo info, int number) {
+    return format(
+        "%,d images by %s %d steps%s, seed %d, in %s%s",
+        number,
         Samplers.inWords(sampler, eta),
         steps,
         spacing.inWords(steps, info),
@@ -218,57 +306,6 @@ public final class MeasureQuality implements Callable<Integer> {
             : nullLabel || info.labelCounts().isEmpty()
                 ? ", by the null label"
                 : ", with labels as frequent as in the training data");
-    line(table, "| | model | floor |");
-    line(table, "|---|---|---|");
-    line(
-        table,
-        "| Fréchet distance | %.2f, %.1f times the floor | %.2f |",
-        quality.frechet(),
-        quality.frechet() / floor.frechet(),
-        floor.frechet());
-    line(table, "| kernel distance | %s | %s |", number(quality.kernel()), number(floor.kernel()));
-    line(
-        table,
-        "| precision | %.3f | %.3f |",
-        quality.precisionRecall().precision(),
-        floor.precisionRecall().precision());
-    line(
-        table,
-        "| recall | %.3f | %.3f |",
-        quality.precisionRecall().recall(),
-        floor.precisionRecall().recall());
-    line(
-        table,
-        "| surely a digit (above %s) | %.1f %% | %.1f %% |",
-        Quality.SURE,
-        100 * quality.sure(),
-        100 * floor.sure());
-    line(
-        table,
-        "| rarest digit | %.1f %% | %.1f %% |",
-        100 * quality.rarest(),
-        100 * floor.rarest());
-    if (wanted > 0) {
-      int[] labels = IntStream.range(0, info.classes()).toArray();
-      Images drawn = ProgressDisplay.sample(guided.labels(labels), wanted);
-      line(
-          table,
-          "| asked for a digit%s, got it | %.1f %% of %,d | %.1f %% |",
-          weight == 1 ? "" : " with guidance " + weight,
-          100 * digits.classify(drawn).accuracy(labels),
-          wanted,
-          100 * heldOut.accuracy(test.labels(chosen)));
-    }
-    if (bound > 0) {
-      line(
-          table,
-          "| bits/dim by DDPM with all %,d timesteps%s, at most | %s on %,d test images | |",
-          info.schedule().timesteps(),
-          info.classes() == 0 ? "" : info.nullLabel() ? ", by the null label" : ", given the label",
-          number(bits(predictor, test)),
-          bound);
-    }
-    return table.toString();
   }
 
   private Estimate bits(Predictor predictor, Dataset test) {
@@ -287,13 +324,5 @@ public final class MeasureQuality implements Callable<Integer> {
       throw new IllegalArgumentException(
           option + " must be in [" + least + ", " + most + "], got " + value);
     }
-  }
-
-  private static String number(Estimate estimate) {
-    return format("%.3f ± %.3f", estimate.value(), estimate.standardError());
-  }
-
-  private static void line(StringBuilder table, String format, Object... values) {
-    table.append(format(format, values)).append('\n');
   }
 }

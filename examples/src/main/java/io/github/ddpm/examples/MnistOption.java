@@ -4,6 +4,7 @@ import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Mnist;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Optional;
 import picocli.CommandLine.Option;
 
 /** The commands that read MNIST have this in common: the option, and what they read. */
@@ -16,6 +17,11 @@ final class MnistOption {
   /** Returns whether it is MNIST itself, not files that look like it. */
   boolean isMnist() {
     return data == null;
+  }
+
+  /** Returns the folder that was named. */
+  Optional<Path> folder() {
+    return Optional.ofNullable(data);
   }
 
   /** Reads the images to train on. */

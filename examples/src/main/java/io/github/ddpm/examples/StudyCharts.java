@@ -220,7 +220,7 @@ final class StudyCharts {
    * Returns a chart of a measure against the number of steps.
    *
    * @param curves the measure by the number of steps, by name
-   * @param floor what the test images get
+   * @param floor what the test images get; 0 is not drawn, as it has no logarithm
    */
   static XYChart curves(
       String title, Map<String, ? extends Map<Integer, Double>> curves, double floor) {
@@ -235,7 +235,9 @@ final class StudyCharts {
             .flatMap(curve -> curve.keySet().stream())
             .mapToInt(Integer::intValue)
             .summaryStatistics();
-    addFloor(chart, steps.getMin(), steps.getMax(), floor, "test images");
+    if (floor > 0) {
+      addFloor(chart, steps.getMin(), steps.getMax(), floor, "test images");
+    }
     return chart;
   }
 

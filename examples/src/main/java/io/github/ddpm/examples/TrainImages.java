@@ -81,7 +81,7 @@ public final class TrainImages implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     training.check();
-    training.checkNoMeasure();
+    training.checkFeatures();
     if (training.continues() && (size != null || gray || alpha)) {
       throw new IllegalArgumentException(
           "--from and --resume take size and colors from the model; leave --size, --gray and --alpha out");
@@ -94,7 +94,7 @@ public final class TrainImages implements Callable<Integer> {
     if (training.continues()) {
       try (Trainer trainer = training.continued(fineTuning())) {
         checkClasses(trainer, found.classNames());
-        training.run(trainer, pictures(found, trainer.info().height(), trainer.info().channels()));
+        run(trainer, pictures(found, trainer.info().height(), trainer.info().channels()));
       }
     } else {
       int side = size == null ? DEFAULT_SIZE : size;
@@ -108,7 +108,7 @@ public final class TrainImages implements Callable<Integer> {
               training.noise(),
               training.predictionType(),
               training.options(fromScratch()))) {
-        training.run(trainer, pictures);
+        run(trainer, pictures);
       }
     }
     return 0;
@@ -135,9 +135,11 @@ public final class TrainImages implements Callable<Integer> {
   }
 
   private Dataset pictures(ImageFolder found, int side, int channels) throws IOException {
-    Dataset pictures =
-        cache == null ? found.load(side, channels) : found.load(side, channels, cache);
-    return noFlip ? pictures : pictures.mirrored();
+    return cache == null ? found.load(side, channels) : found.load(side, channels, cache);
+  }
+
+  private void run(Trainer trainer, Dataset pictures) throws IOException {
+    training.run(trainer, noFlip ? pictures : pictures.mirrored(), pictures);
   }
 
   private static TrainingOptions fromScratch() {

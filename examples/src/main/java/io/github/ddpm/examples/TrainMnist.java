@@ -62,7 +62,7 @@ public final class TrainMnist implements Callable<Integer> {
     }
     Dataset digits = data.train();
     try (Trainer trainer = open(digits)) {
-      Optional<LossCurve> losses = training.run(trainer, digits);
+      Optional<LossCurve> losses = training.run(trainer, digits, digits);
       if (export != null && losses.isPresent()) {
         trainer.saveHalf(export);
         ModelCard.write(export, trainer, digits, data.isMnist(), losses.get());
@@ -92,8 +92,8 @@ public final class TrainMnist implements Callable<Integer> {
   }
 
   /**
-   * These options gave the best digits without labels, by Fréchet distance; the README has the
-   * numbers.
+   * These options gave the best digits without labels, by Fréchet distance; {@code docs/quality.md}
+   * has the numbers.
    */
   private static TrainingOptions recipe() {
     return TrainingOptions.defaults()

@@ -3,6 +3,7 @@ package io.github.ddpm.examples;
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
+import io.github.ddpm.examples.measures.FeatureNetwork;
 import io.github.ddpm.tf.Autoguidance;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
@@ -30,6 +31,11 @@ final class TrainingCommand {
 
   /** Channels are normalized in so many groups. */
   private static final int GROUPS = 8;
+
+  /** Help says of a network that makes features what it has to be. */
+  static final String FEATURES =
+      "a TensorFlow SavedModel that you trust, with one input, float [n, height, width, 1 or 3], which gets values in"
+          + " [-1, 1], and one output, float [n, features]";
 
   private static final int MAX_MINUTES = 365 * 24 * 60;
 
@@ -153,9 +159,15 @@ final class TrainingCommand {
       names = "--measure-every",
       paramLabel = "<steps>",
       description =
-          "steps from one Fréchet distance to the next, of 1000 pictures, by the features of a classifier of MNIST's"
-              + " digits, so TrainMnist alone has it; default: none; goes with --resume")
+          "steps from one Fréchet distance to the next, of 1000 pictures, or half of --data; by the features of a"
+              + " classifier of MNIST's digits, or of --features; default: none; goes with --resume")
   Integer measureEvery;
+
+  @Option(
+      names = "--features",
+      paramLabel = "<folder>",
+      description = "what --measure-every measures by: " + FEATURES + "; goes with --resume")
+  Path features;
 
   @Option(
       names = "--spark",
@@ -184,6 +196,9 @@ final class TrainingCommand {
     }
     checkAtLeastOne("--keep-every", keepEvery);
     checkAtLeastOne("--measure-every", measureEvery);
+    if (features != null && measureEvery == null) {
+      throw new IllegalArgumentException("--features is for --measure-every, which is missing");
+    }
     if (keep < 1) {
       throw new IllegalArgumentException("--keep must be at least 1, got " + keep);
     }
@@ -226,6 +241,10 @@ final class TrainingCommand {
     checkPlace();
     predictionType();
     noise();
+    if (features != null) {
+      // A network that doesn't fit is refused before pictures are read.
+      FeatureNetwork.load(features).close();
+    }
   }
 
   private static void checkAtLeastOne(String option, Integer steps) {
@@ -234,12 +253,12 @@ final class TrainingCommand {
     }
   }
 
-  /** Refuses to measure pictures that no features are known of. */
-  void checkNoMeasure() {
-    if (measureEvery != null) {
+  /** Refuses to measure pictures other than digits by the classifier of digits. */
+  void checkFeatures() {
+    if (measureEvery != null && features == null) {
       throw new IllegalArgumentException(
-          "--measure-every measures digits alone, by the features of a classifier of MNIST: there is none of other"
-              + " pictures, so leave it out");
+          "--measure-every measures digits by the features of a classifier of MNIST: for other pictures, name a network"
+              + " with --features, or leave it out");
     }
   }
 
@@ -380,9 +399,10 @@ final class TrainingCommand {
   /**
    * Trains and saves, if there is something left to train.
    *
+   * @param real the pictures without what was made of them to train on, to measure by
    * @return the losses of all steps; none if a signal ended training
    */
-  Optional<LossCurve> run(Trainer trainer, Dataset data) throws IOException {
+  Optional<LossCurve> run(Trainer trainer, Dataset data, Dataset real) throws IOException {
     if (labelDropout != null && labelDropout > 0 && trainer.info().classes() == 0) {
       throw new IllegalArgumentException(
           "--label-dropout drops labels, of which there are none: --data needs sub-folders, or --from a model with"
@@ -409,9 +429,11 @@ final class TrainingCommand {
             trainer,
             new TrainingRun.Saving(out, duration(saveEvery), keep),
             new TrainingRun.Milestones(
-                keepEvery == null ? 0 : keepEvery, measureEvery == null ? 0 : measureEvery));
+                keepEvery == null ? 0 : keepEvery,
+                measureEvery == null ? 0 : measureEvery,
+                Optional.ofNullable(features)));
     if (spark == null) {
-      return losses(run, data, time);
+      return losses(run, data, real, time);
     }
     if (trainer.options().microBatch() == 0) {
       throw new IllegalArgumentException(
@@ -419,13 +441,13 @@ final class TrainingCommand {
     }
     try (Cluster cluster = Cluster.open(spark)) {
       cluster.spread(trainer, data);
-      return losses(run, data, time);
+      return losses(run, data, real, time);
     }
   }
 
-  private static Optional<LossCurve> losses(TrainingRun run, Dataset data, double minutes)
-      throws IOException {
-    return run.run(data, duration(minutes)) ? Optional.of(run.losses()) : Optional.empty();
+  private static Optional<LossCurve> losses(
+      TrainingRun run, Dataset data, Dataset real, double minutes) throws IOException {
+    return run.run(data, real, duration(minutes)) ? Optional.of(run.losses()) : Optional.empty();
   }
 
   private static Duration duration(double minutes) {

@@ -46,9 +46,10 @@ final class TrainingRun {
    *
    * @param keepEvery to keep a snapshot
    * @param measureEvery to measure the Fréchet distance
+   * @param features network to measure by; none for the classifier of digits
    */
-  record Milestones(int keepEvery, int measureEvery) {
-    static final Milestones NONE = new Milestones(0, 0);
+  record Milestones(int keepEvery, int measureEvery, Optional<Path> features) {
+    static final Milestones NONE = new Milestones(0, 0, Optional.empty());
 
     /** Tells whether a round that ends with a step has taken one of every so many. */
     static boolean isReached(int every, long before, long step) {
@@ -64,7 +65,7 @@ final class TrainingRun {
   private final TensorBoard tensorBoard;
 
   /** What to measure by, while it is asked for and possible. */
-  private Optional<DigitsDistance> distance = Optional.empty();
+  private Optional<TrainingDistance> distance = Optional.empty();
 
   /** The step that the listener was told of last, or that training goes on from. */
   private long lastStep;
@@ -109,15 +110,21 @@ final class TrainingRun {
     return losses;
   }
 
+  /** Trains and saves as the other method does, and measures by what is trained on. */
+  boolean run(Dataset data, Duration time) throws IOException {
+    return run(data, data, time);
+  }
+
   /**
    * Trains and saves, if there is something left to train.
    *
+   * @param real pictures that those drawn are measured by
    * @param time how long to train where the trainer has no total number of steps
    * @return whether all steps are taken and no signal says to end
    * @throws IOException if what was trained last can't be saved
    * @throws IllegalStateException if the loss has grown too much or is not finite any more
    */
-  boolean run(Dataset data, Duration time) throws IOException {
+  boolean run(Dataset data, Dataset real, Duration time) throws IOException {
     if (isDone()) {
       System.out.println(nothingLeft(trainer, saving.out()));
       return true;
@@ -132,14 +139,14 @@ final class TrainingRun {
           trainer.options().precision().name().toLowerCase(Locale.ROOT),
           trainer.options().seed());
       try {
-        openMeasures(data);
+        openMeasures(real);
         tensorBoard.start(trainer.stepsTaken());
         try (ProgressDisplay display = ProgressDisplay.onOut("Training step")) {
           train(data, time, signals, display);
         }
         saveLast(signals);
       } finally {
-        distance.ifPresent(DigitsDistance::close);
+        distance.ifPresent(TrainingDistance::close);
         tensorBoard.close();
       }
       return isDone() && !signals.received();
@@ -208,21 +215,26 @@ final class TrainingRun {
     return !signals.received();
   }
 
-  private void openMeasures(Dataset data) throws IOException {
+  private void openMeasures(Dataset real) throws IOException {
     if (milestones.measureEvery() > 0) {
-      distance = Optional.of(new DigitsDistance(data));
+      TrainingDistance opened = TrainingDistance.open(milestones.features(), real);
+      distance = Optional.of(opened);
+      System.out.println(opened.inWords());
     }
   }
 
   /** Returns the distance of pictures drawn now; NaN if there is none. */
   private double measure(StopSignals signals) {
-    DigitsDistance measure = distance.orElseThrow();
+    TrainingDistance measure = distance.orElseThrow();
     try (Predictor predictor = trainer.predictor()) {
       double value = measure.of(sampler(predictor, signals).sample(measure.count()));
       System.out.println(
           format(
-              "step %d: Fréchet distance %.2f of %d pictures; of as many real ones %.2f",
-              lastStep, value, measure.count(), measure.floor()));
+              "step %d: Fréchet distance %s of %d pictures; of as many real ones %s",
+              lastStep,
+              QualityTable.distance(value),
+              measure.count(),
+              QualityTable.distance(measure.floor())));
       return value;
     } catch (CancellationException e) {
       return Double.NaN;

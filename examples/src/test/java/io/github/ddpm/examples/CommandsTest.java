@@ -84,7 +84,7 @@ class CommandsTest {
     Predictor model = Predictor.pretrained("digits", Precision.FLOAT32);
     Images noise =
         GenerateImages.sampler(
-                model, "--model=digits", "--precision=float32", "--seed=1", "--seed=5")
+                model, new int[0], "--model=digits", "--precision=float32", "--seed=1", "--seed=5")
             .noise(1);
     assertThat(noise).isEqualTo(Sampler.ddim(0).seed(5).with(model).noise(1));
   }
@@ -184,6 +184,36 @@ class CommandsTest {
             "PARQUET s3a://bucket/digits",
             "PARQUET s3a://bucket/digits.parquet",
             "NPY s3a://bucket/digits.npy");
+  }
+
+  /** Executors get numbers, which they can't take for the names of other classes. */
+  @Test
+  void aClusterIsToldTheNumbersOfClasses() throws IOException {
+    Path named = folder.resolve("named");
+    try (Trainer trainer =
+        Trainer.create(
+            UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 8).withClasses(3),
+            BetaSchedule.linear(20),
+            PredictionType.V_PREDICTION,
+            TrainingOptions.defaults())) {
+      trainer.setClassNames(List.of("1", "10", "2"));
+      trainer.save(named);
+    }
+    RecordingCluster.LABELS.clear();
+    String[] options = {"--spark=local", "--model=" + named, "--out=drawn", "--labels=10,0,2"};
+    assertThat(run(new GenerateImages(), options).code()).isZero();
+    assertThat(RecordingCluster.LABELS).containsExactly(List.of(1, 0, 2));
+    options[3] = "--labels=10,cat";
+    assertError(
+        run(new GenerateImages(), options),
+        "--labels must be of 1, 10, 2, or numbers in [0, 2], got cat");
+    assertThat(RecordingCluster.LABELS).hasSize(1);
+    try (Predictor model = Predictor.load(named)) {
+      int[] labels = {1, 0, 2};
+      String[] sent = {"--labels=10,0,2", "--sampler=ddim", "--steps=2", "--seed=7"};
+      assertThat(GenerateImages.sampler(model, labels, sent).sample(3))
+          .isEqualTo(Sampler.ddim(0).steps(2).seed(7).labels(labels).with(model).sample(3));
+    }
   }
 
   @ParameterizedTest

@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.tensorflow.proto.Event;
@@ -141,7 +142,7 @@ class MilestonesTest {
     double again;
     double floor;
     try (Predictor model = Predictor.load(out);
-        DigitsDistance distance = new DigitsDistance(Mnist.train(data))) {
+        TrainingDistance distance = TrainingDistance.open(Optional.empty(), Mnist.train(data))) {
       floor = distance.floor();
       assertThat(distance.count()).isEqualTo(10);
       again = distance.of(Sampler.ddim(0).steps(20).with(model).seed(0).sample(10));
@@ -166,11 +167,11 @@ class MilestonesTest {
   void picturesWithoutFeaturesAreNotMeasured() throws IOException {
     assertError(
         run(new TrainImages(), "--data=" + folder, "--measure-every=5"),
-        "--measure-every measures digits alone, by the features of a classifier of MNIST: there is"
-            + " none of other pictures, so leave it out");
+        "--measure-every measures digits by the features of a classifier of MNIST: for other"
+            + " pictures, name a network with --features, or leave it out");
     assertError(
         train(data(8), folder.resolve("model"), "--epochs 1 --channels 8,8 --measure-every 1"),
-        "--measure-every needs 28x28 gray digits, which its classifier knows, got 8x8x1");
+        "--measure-every without --features needs 28x28 gray digits, which its classifier knows, got 8x8x1");
     assertError(
         run(new TrainMnist(), "--measure-every=-3"), "--measure-every must be at least 1, got -3");
   }

@@ -2,6 +2,7 @@ package io.github.ddpm.examples;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.github.ddpm.examples.measures.SavedModels;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -38,6 +39,25 @@ class QuietStartTest {
                 "--epochs=1"))
         .isEmpty();
     assertThat(out.resolve("model_index.json")).isNotEmptyFile();
+  }
+
+  @Test
+  void measuringByANetworkIsQuiet() throws Exception {
+    CommandsTest.writeDigits(folder, "train", 8, 8);
+    Path network = SavedModels.ofMeans(folder.resolve("network"), -1, new float[] {1});
+    Path out = folder.resolve("model");
+    assertThat(
+            errors(
+                "train-digits",
+                "--data=" + folder,
+                "--out=" + out,
+                "--channels=8,8",
+                "--batch=4",
+                "--epochs=0.5",
+                "--measure-every=1",
+                "--features=" + network))
+        .isEmpty();
+    assertThat(folder.resolve("out")).content().contains("step 1: Fréchet distance ");
   }
 
   @Test

@@ -1,5 +1,6 @@
 package io.github.ddpm.examples;
 
+import com.google.common.primitives.Ints;
 import io.github.ddpm.Precision;
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.data.Dataset;
@@ -12,6 +13,9 @@ import java.util.Optional;
 public final class RecordingCluster implements Cluster.Provider {
   /** Format and folder of each request. */
   static final List<String> DRAWN = new ArrayList<>();
+
+  /** The classes of each request. */
+  static final List<List<Integer>> LABELS = new ArrayList<>();
 
   /** What each request was asked by. */
   static final List<List<String>> ARGUMENTS = new ArrayList<>();
@@ -31,11 +35,13 @@ public final class RecordingCluster implements Cluster.Provider {
       public void draw(
           Path model,
           Optional<Precision> precision,
+          int[] labels,
           String[] arguments,
           long count,
           Format format,
           String out) {
         DRAWN.add(format + " " + out);
+        LABELS.add(Ints.asList(labels));
         ARGUMENTS.add(List.of(arguments));
       }
 

@@ -89,8 +89,8 @@ public abstract class Dataset {
   protected abstract void read(int index, FloatBuffer into);
 
   /**
-   * Returns the class of a picture, in [0, classes). It is called only if there are classes, by any
-   * thread.
+   * {@return the class of a picture, in [0, classes)} It is called only if there are classes, by
+   * any thread.
    *
    * @param index in [0, size())
    */
@@ -99,8 +99,11 @@ public abstract class Dataset {
   }
 
   /**
-   * Makes a set of pictures without labels.
+   * {@return a set of pictures without labels}
    *
+   * @param height of each, in pixels, at least 1
+   * @param width of each, in pixels, at least 1
+   * @param channels of each, at least 1: 1 is gray, 3 is RGB
    * @param images one array of unsigned bytes a picture, each [height, width, channels], copied
    * @throws IllegalArgumentException if there is no picture or one has another size
    */
@@ -109,8 +112,11 @@ public abstract class Dataset {
   }
 
   /**
-   * Makes a set of pictures with labels.
+   * {@return a set of pictures with labels}
    *
+   * @param height of each, in pixels, at least 1
+   * @param width of each, in pixels, at least 1
+   * @param channels of each, at least 1: 1 is gray, 3 is RGB
    * @param images one array of unsigned bytes a picture, each [height, width, channels], copied
    * @param classes how many classes there are
    * @param labels one a picture, each in [0, classes), copied
@@ -126,10 +132,14 @@ public abstract class Dataset {
   /**
    * Makes the same with the arrays as they are: for loaders, as what is copied is in memory twice.
    *
+   * @param height as there
+   * @param width as there
+   * @param channels as there
    * @param images as for {@link #of(int, int, int, byte[][], int, int[])}, which nobody changes any
    *     more
    * @param classes how many classes there are; 0 for pictures without labels
    * @param labels as there, which nobody changes any more; none if there are no classes
+   * @return a set of pictures that reads these arrays
    * @throws IllegalArgumentException as there
    */
   public static Dataset keeping(
@@ -138,8 +148,8 @@ public abstract class Dataset {
   }
 
   /**
-   * Returns these pictures and, after them, each of them with left and right swapped, so that an
-   * epoch shows both: twice as many pictures in the same memory. It is for data whose mirror images
+   * {@return these pictures and, after them, each of them with left and right swapped, so that an
+   * epoch shows both: twice as many pictures in the same memory} It is for data whose mirror images
    * are as likely, such as faces, not letters. Already mirrored pictures stay as they are.
    *
    * @throws IllegalArgumentException if that is more pictures than an int counts
@@ -154,7 +164,7 @@ public abstract class Dataset {
   }
 
   /**
-   * Returns these pictures with names for their classes, which training keeps with the model.
+   * {@return these pictures with names for their classes, which training keeps with the model}
    *
    * @param names one of each class, in the order of their numbers, no two the same; or none
    * @throws IllegalArgumentException if they are others
@@ -163,39 +173,40 @@ public abstract class Dataset {
     return new Named(this, names);
   }
 
-  /** Returns how many pictures there are, at least 1. */
+  /** {@return how many pictures there are, at least 1} */
   public final int size() {
     return size;
   }
 
-  /** Returns the number of rows of each picture. */
+  /** {@return the number of rows of each picture} */
   public final int height() {
     return height;
   }
 
-  /** Returns the number of columns of each picture. */
+  /** {@return the number of columns of each picture} */
   public final int width() {
     return width;
   }
 
-  /** Returns the number of channels of each picture: 1 is gray, 3 is RGB. */
+  /** {@return the number of channels of each picture: 1 is gray, 3 is RGB} */
   public final int channels() {
     return channels;
   }
 
-  /** Returns how many classes the labels tell apart; 0 if there are no labels. */
+  /** {@return how many classes the labels tell apart; 0 if there are no labels} */
   public final int classes() {
     return classes;
   }
 
-  /** Returns the names of the classes, in the order of their numbers; none if they have none. */
+  /** {@return the names of the classes, in the order of their numbers; none if they have none} */
   public final List<String> classNames() {
     return classNames;
   }
 
   /**
-   * Returns the class of one picture, in [0, classes).
+   * {@return the class of one picture, in [0, classes)}
    *
+   * @param index in [0, size())
    * @throws IllegalStateException if there are no labels
    * @throws IndexOutOfBoundsException if there is no such picture
    */
@@ -208,8 +219,9 @@ public abstract class Dataset {
   }
 
   /**
-   * Returns the classes of some pictures, in the order asked for.
+   * {@return the classes of some pictures, in the order asked for}
    *
+   * @param indices each in [0, size()); one may come twice
    * @throws IllegalStateException if there are no labels
    * @throws IndexOutOfBoundsException if there is no such picture
    */
@@ -218,8 +230,9 @@ public abstract class Dataset {
   }
 
   /**
-   * Returns some pictures, in the order asked for.
+   * {@return some pictures, in the order asked for}
    *
+   * @param indices each in [0, size()); one may come twice
    * @throws IndexOutOfBoundsException if there is no such picture
    */
   public final Images images(int... indices) {
@@ -227,9 +240,10 @@ public abstract class Dataset {
   }
 
   /**
-   * Returns the values of some pictures, in the order asked for: [n, height, width, channels],
-   * about in [-1, 1]. They are made for each call and not copied.
+   * {@return the values of some pictures, in the order asked for: [n, height, width, channels],
+   * about in [-1, 1]} They are made for each call and not copied.
    *
+   * @param indices each in [0, size()); one may come twice
    * @throws IllegalArgumentException if they are more than an array or the memory holds
    * @throws IndexOutOfBoundsException if there is no such picture
    */
@@ -276,6 +290,7 @@ public abstract class Dataset {
    * Refuses a model of other pictures or other classes than these, or that takes a condition. Where
    * the classes of both have names, these must be the same.
    *
+   * @param model to be trained with these pictures, or tried on them
    * @throws IllegalArgumentException if it is one
    */
   public final void checkFits(ModelInfo model) {
@@ -314,8 +329,8 @@ public abstract class Dataset {
   }
 
   /**
-   * Returns the mean squared error of a model's predictions for these pictures, always of the same
-   * noise: held-out loss, if the model was not trained on them. Losses compare between models of
+   * {@return the mean squared error of a model's predictions for these pictures, always of the same
+   * noise: held-out loss, if the model was not trained on them} Losses compare between models of
    * one prediction type and schedule, and between the moments of one training.
    *
    * @param model of the size and classes of these pictures

@@ -59,6 +59,7 @@ public final class ImageFolder {
    * same on every machine.
    *
    * @param folder holds the pictures, or one sub-folder for each class
+   * @return what was found, to be read by {@link #load(int, int)}
    * @throws IOException if there are no pictures, or there are pictures beside sub-folders with
    *     pictures
    */
@@ -96,6 +97,7 @@ public final class ImageFolder {
    * @param folder holds the pictures, or one sub-folder for each class
    * @param size height and width of the pictures returned, in [1, 4096]
    * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
+   * @return the pictures, held in memory
    * @throws IOException as those do
    * @throws IllegalArgumentException if size or channels is out of range
    */
@@ -124,6 +126,8 @@ public final class ImageFolder {
   /**
    * Refuses a size and a number of channels that {@link #load} can't make pictures of.
    *
+   * @param size height and width in pixels, in [1, 4096]
+   * @param channels in [1, 4]
    * @throws IllegalArgumentException if one is out of range
    */
   public static void checkSize(int size, int channels) {
@@ -135,7 +139,7 @@ public final class ImageFolder {
         channels);
   }
 
-  /** Returns the names of the classes, in the order of their numbers; none without labels. */
+  /** {@return the names of the classes, in the order of their numbers; none without labels} */
   public List<String> classNames() {
     return classNames;
   }
@@ -237,6 +241,7 @@ public final class ImageFolder {
    * @param channels as there
    * @param cache a folder, made if need be, which has one file for each folder of pictures, size
    *     and number of channels
+   * @return the pictures, read from the file
    * @throws IOException as there, or if there is no room for the file
    * @throws IllegalArgumentException as there
    */

@@ -63,7 +63,7 @@ public final class Mnist {
   private Mnist() {}
 
   /**
-   * Returns the 60,000 pictures to train on, downloaded if they are not in the cache.
+   * {@return the 60,000 pictures to train on, downloaded if they are not in the cache}
    *
    * @throws IOException if no mirror has the files, or the cache cannot be written
    */
@@ -72,7 +72,7 @@ public final class Mnist {
   }
 
   /**
-   * Returns the 10,000 pictures to test with, downloaded if they are not in the cache.
+   * {@return the 10,000 pictures to test with, downloaded if they are not in the cache}
    *
    * @throws IOException if no mirror has the files, or the cache cannot be written
    */
@@ -86,6 +86,7 @@ public final class Mnist {
    * size, with labels 0 to 9; no checksum is asked for, since other sets come under the same names.
    *
    * @param folder holds the two files
+   * @return the pictures, with 10 classes
    * @throws IOException if a file is missing, cut short or not in IDX format, a label is none of 0
    *     to 9, or there are more or fewer labels than pictures
    */
@@ -97,6 +98,8 @@ public final class Mnist {
    * Reads the pictures of {@code t10k-images-idx3-ubyte.gz} with the labels of {@code
    * t10k-labels-idx1-ubyte.gz}; else as {@link #train(Path)}.
    *
+   * @param folder holds the two files
+   * @return the pictures, with 10 classes
    * @throws IOException as {@link #train(Path)}
    */
   public static Dataset test(Path folder) throws IOException {

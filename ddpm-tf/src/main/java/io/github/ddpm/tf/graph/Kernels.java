@@ -100,11 +100,23 @@ final class Kernels {
     }
   }
 
+  /** Tells whether they are wanted, but not in the jar for this platform. */
+  static boolean missing() {
+    return wanted() && Kernels.class.getResource(resource(OPERATIONS)) == null;
+  }
+
+  private static boolean wanted() {
+    return !"false".equals(System.getProperty(PROPERTY));
+  }
+
+  private static String resource(String library) {
+    return "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
+  }
+
   private static boolean load(String library, Consumer<String> loader) throws IOException {
-    String resource = "/io/github/ddpm/tf/" + Loader.getPlatform() + "/" + library;
     Path cached;
-    try (InputStream in = Kernels.class.getResourceAsStream(resource)) {
-      if (in == null || "false".equals(System.getProperty(PROPERTY))) {
+    try (InputStream in = Kernels.class.getResourceAsStream(resource(library))) {
+      if (in == null || !wanted()) {
         return false;
       }
       cached = LibraryFile.of(in.readAllBytes(), library, Loader.getCacheDir().toPath());

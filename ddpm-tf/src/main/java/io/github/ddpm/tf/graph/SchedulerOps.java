@@ -32,7 +32,15 @@ public final class SchedulerOps {
 
   private SchedulerOps() {}
 
-  /** Computes {@code x = signal·x0 + noise·ε} (Ho et al. 2020, eq. 4). */
+  /**
+   * {@return the noisy images {@code x = signal·x0 + noise·ε} (Ho et al. 2020, eq. 4)}
+   *
+   * @param tf the graph's operations
+   * @param schedule the noise at each timestep
+   * @param x0 images [n, height, width, channels], about in [-1, 1]
+   * @param epsilon N(0, 1) noise, of the same shape
+   * @param timesteps [n], each in [0, T-1]
+   */
   public static Operand<TFloat32> addNoise(
       Ops tf,
       BetaSchedule schedule,
@@ -45,8 +53,12 @@ public final class SchedulerOps {
   }
 
   /**
-   * Computes the same at the noise of the rows of a plan, whose timesteps need not be whole.
+   * {@return the same at the noise of the rows of a plan, whose timesteps need not be whole}
    *
+   * @param tf the graph's operations
+   * @param rows of the plan, at least 1
+   * @param x0 images [n, height, width, channels], about in [-1, 1]
+   * @param epsilon N(0, 1) noise, of the same shape
    * @param drawn [n], positions in the rows
    */
   public static Operand<TFloat32> addNoise(
@@ -63,7 +75,11 @@ public final class SchedulerOps {
   /**
    * Returns a number for each image: that of the entry that was drawn for it.
    *
+   * @param <T> type of an entry
+   * @param tf the graph's operations
+   * @param entries at least 1
    * @param drawn [n], positions in the entries
+   * @param number what is looked up of an entry, which becomes a float32
    * @return [n, 1, 1, 1]
    */
   public static <T> Operand<TFloat32> lookUp(
@@ -77,8 +93,15 @@ public final class SchedulerOps {
   }
 
   /**
-   * Returns what the network should predict: two weights times ε and x0, see {@link
-   * PredictionType}.
+   * {@return what the network should predict: two weights times ε and x0, see {@link
+   * PredictionType}}
+   *
+   * @param tf the graph's operations
+   * @param schedule the noise at each timestep
+   * @param type what the network predicts
+   * @param x0 images [n, height, width, channels], about in [-1, 1]
+   * @param epsilon the noise in them, of the same shape
+   * @param timesteps [n], each in [0, T-1]
    */
   public static Operand<TFloat32> target(
       Ops tf,
@@ -102,6 +125,7 @@ public final class SchedulerOps {
    * around, so that each batch has its share of every noise level and each image can get any of
    * them (Kingma et al. 2021, "Variational Diffusion Models", appendix I.1).
    *
+   * @param tf the graph's operations
    * @param weights of the timesteps 0 to T-1, at least 0 and finite, not all 0
    * @param positions in the batch, [n], of the images that draw; those of a batch may draw apart
    * @param count scalar, images in the batch
@@ -144,6 +168,8 @@ public final class SchedulerOps {
    * nothing of the image is left, at zero terminal SNR, that is 0 for x0 and v, and not a number
    * for ε.
    *
+   * @param schedule gives ᾱ at each timestep
+   * @param type what the network predicts
    * @param gamma at least 0; the paper recommends 5, and 0 makes all weights 1
    * @return the weights of the timesteps 0 to T-1
    */
@@ -165,9 +191,11 @@ public final class SchedulerOps {
   }
 
   /**
-   * Returns the estimate of the image that a row makes: {@code clip(x0FromX·x + x0FromOut·out)}.
+   * {@return the estimate of the image that a row makes: {@code clip(x0FromX·x + x0FromOut·out)}}
    *
+   * @param tf the graph's operations
    * @param row as {@link #row} has it
+   * @param x noisy images [n, height, width, channels]
    * @param out what the network made of x
    * @param clip scalar, above 0; infinity is off
    */
@@ -184,10 +212,12 @@ public final class SchedulerOps {
   }
 
   /**
-   * Returns the estimate of the images with each brought below its own threshold, see {@link
-   * io.github.ddpm.Sampler#threshold}.
+   * {@return the estimate of the images with each brought below its own threshold, see {@link
+   * io.github.ddpm.Sampler#threshold}}
    *
+   * @param tf the graph's operations
    * @param row as {@link #row} has it
+   * @param x noisy images [n, height, width, channels], all but n known
    * @param out what the network made of x
    * @param most scalar, the highest threshold
    * @param ratio scalar, the share of an image's values that are at most at it; 0 clips to the
@@ -229,9 +259,10 @@ public final class SchedulerOps {
   }
 
   /**
-   * Returns outputs of which a share has the standard deviation that they have with the label
-   * alone, see {@link io.github.ddpm.Sampler#guidanceRescale}.
+   * {@return outputs of which a share has the standard deviation that they have with the label
+   * alone, see {@link io.github.ddpm.Sampler#guidanceRescale}}
    *
+   * @param tf the graph's operations
    * @param labeled with the label alone, a row for each image
    * @param guided of the same shape
    * @param share scalar, in [0, 1]
@@ -257,9 +288,11 @@ public final class SchedulerOps {
   }
 
   /**
-   * Returns the reverse step: x after a row.
+   * {@return the reverse step: x after a row}
    *
+   * @param tf the graph's operations
    * @param row as {@link #row} has it
+   * @param x noisy images [n, height, width, channels]
    * @param out what the network made of x
    * @param x0 what {@link #estimate} made of both
    * @param kept what one, two and three rows ago {@linkplain #kept kept}, or scalars 0
@@ -285,9 +318,11 @@ public final class SchedulerOps {
   }
 
   /**
-   * Returns what a row keeps for the next ones.
+   * {@return what a row keeps for the next ones}
    *
+   * @param tf the graph's operations
    * @param row as {@link #row} has it
+   * @param x noisy images [n, height, width, channels]
    * @param x0 what {@link #estimate} made of x and out
    */
   public static Operand<TFloat32> kept(
@@ -297,8 +332,10 @@ public final class SchedulerOps {
   }
 
   /**
-   * Returns a row's weights as the vector that {@link #estimate}, {@link #step} and {@link #kept}
-   * take.
+   * {@return the {@link #ROW_LENGTH} weights of a row as the vector that {@link #estimate}, {@link
+   * #step} and {@link #kept} take}
+   *
+   * @param step the row
    */
   public static float[] row(Step step) {
     return new float[] {

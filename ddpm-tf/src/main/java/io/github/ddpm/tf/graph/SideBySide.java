@@ -16,6 +16,10 @@ public final class SideBySide {
   /**
    * Applies a function to all of some parts.
    *
+   * @param <T> type of a part
+   * @param <R> type of what is made of one
+   * @param parts each given to the function once
+   * @param work called by several threads at once
    * @param undo is told of what was made if another part failed
    * @return what it made of each, in their order
    * @throws RuntimeException what the first part that failed has thrown, or an {@link Error}; what
@@ -41,7 +45,13 @@ public final class SideBySide {
     throw (RuntimeException) first;
   }
 
-  /** Has something done to all of some parts; as {@link #map}. */
+  /**
+   * Has something done to all of some parts; as {@link #map}.
+   *
+   * @param <T> type of a part
+   * @param parts each given to {@code work} once
+   * @param work called by several threads at once
+   */
   public static <T> void forEach(List<T> parts, Consumer<T> work) {
     map(
         parts,

@@ -83,7 +83,7 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Makes a graph to build on; whoever makes one closes it.
+   * {@return a new graph to build on, which the caller closes}
    *
    * @throws IllegalStateException if TensorFlow can't be loaded, or a system property is not what
    *     it may be; the message says why and what to do
@@ -94,16 +94,20 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Makes the operations of a graph. Unlike those of {@code Ops.create(graph)}, their names are the
-   * same in every locale.
+   * {@return the operations of a graph} Unlike those of {@code Ops.create(graph)}, their names are
+   * the same in every locale.
+   *
+   * @param graph one of {@link #graph}
    */
   public static Ops ops(Graph graph) {
     return PortableNames.ops(graph);
   }
 
   /**
-   * Opens a session on a graph; whoever opens one closes it.
+   * {@return a new session on a graph, which the caller closes}
    *
+   * @param graph of {@link #graph}, built already: whether it has operations of ours decides the
+   *     settings
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
   public static Session session(Graph graph) {
@@ -114,6 +118,9 @@ public final class TensorFlowRuntime {
    * Runs a graph of ours; whoever asks for it closes what it returns. Runs that are under way at
    * the same time share the threads, so that each core computes one of them where there are as many
    * as cores; what they compute is the same to the bit.
+   *
+   * @param runner of a session of {@link #session}
+   * @return what the run fetched
    */
   public static Result run(Session.Runner runner) {
     if (!Operations.LOADED) {
@@ -128,9 +135,12 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Returns how many images go through a network together, at least 1: as many as have the pixels
-   * of 64 images of 28x28, or of 512 on a GPU, which fewer don't fill. It bounds the memory for
+   * {@return how many images go through a network together, at least 1: as many as have the pixels
+   * of 64 images of 28x28, or of 512 on a GPU, which fewer don't fill} It bounds the memory for
    * hidden images, whatever the number of images asked for.
+   *
+   * @param height of an image in pixels, at least 1
+   * @param width of an image in pixels, at least 1
    */
   public static int imagesPerRun(int height, int width) {
     long pixels = (hasGpu() ? 512 : 64) * 28L * 28;
@@ -138,8 +148,8 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Returns how many runs of one graph are best under way at the same time: one for each thread
-   * with our own operations, else one. TensorFlow 2.18's convolution that adds a residual keeps
+   * {@return how many runs of one graph are best under way at the same time: one for each thread
+   * with our own operations, else one} TensorFlow 2.18's convolution that adds a residual keeps
    * state in itself, so that two runs of it at once would crash the process.
    */
   public static int runsAtOnce() {
@@ -147,7 +157,7 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Tells whether TensorFlow sees a GPU, which graphs run on then.
+   * {@return whether TensorFlow sees a GPU, which graphs run on then}
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
@@ -157,9 +167,9 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Returns the number of threads that one operation is computed with, at least 1: the processors
+   * {@return the number of threads that one operation is computed with, at least 1: the processors
    * that the process may use, which the quota of a container bounds, unless the system property
-   * {@code io.github.ddpm.tf.threads} says otherwise.
+   * {@code io.github.ddpm.tf.threads} says otherwise}
    *
    * @throws IllegalStateException if the property is no whole number in [1, 9999]
    */
@@ -168,8 +178,8 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Returns what this machine computes fastest in: bfloat16 where our operations run and the
-   * processor multiplies pairs of it, float32 elsewhere.
+   * {@return what this machine computes fastest in: bfloat16 where our operations run and the
+   * processor multiplies pairs of it, float32 elsewhere}
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
@@ -178,9 +188,9 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Returns what our own operations compute with: one of {@code base}, {@code avx2}, {@code avx512}
-   * and {@code avx512bf16}, or {@code tensorflow} where they don't run. Machines that answer
-   * differently here differ in the last bits of what they compute.
+   * {@return what our own operations compute with: one of {@code base}, {@code avx2}, {@code
+   * avx512} and {@code avx512bf16}, or {@code tensorflow} where they don't run} Machines that
+   * answer differently here differ in the last bits of what they compute.
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
@@ -189,7 +199,7 @@ public final class TensorFlowRuntime {
   }
 
   /**
-   * Tells whether networks are built of our own operations; the first call loads them.
+   * {@return whether networks are built of our own operations; the first call loads them}
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
@@ -243,7 +253,11 @@ public final class TensorFlowRuntime {
   }
 
   private static void warn(String message) {
-    System.getLogger(TensorFlowRuntime.class.getName()).log(Level.WARNING, message);
+    log(Level.WARNING, message);
+  }
+
+  private static void log(Level level, String message) {
+    System.getLogger(TensorFlowRuntime.class.getName()).log(level, message);
   }
 
   /** Loads our settings, then TensorFlow, which reads them. */
@@ -411,6 +425,14 @@ public final class TensorFlowRuntime {
     static final boolean LOADED = !hasGpu() && loaded();
 
     private static boolean loaded() {
+      if (Kernels.missing()) {
+        log(
+            Level.INFO,
+            "ddpm's jar has no operations of its own for "
+                + Loader.getPlatform()
+                + ": computing with TensorFlow's, which is slower");
+        return false;
+      }
       try {
         return Library.LOADED.settings() && Kernels.loadOperations();
       } catch (IOException | UnsatisfiedLinkError e) {

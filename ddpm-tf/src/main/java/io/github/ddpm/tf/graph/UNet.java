@@ -37,6 +37,7 @@ public final class UNet {
    * Makes a network that is to be built.
    *
    * @param tf the graph's operations, of {@link TensorFlowRuntime#ops}
+   * @param config the network's shape
    * @param weights answers the weight of a name and shape, as float32 of that shape. The name is
    *     diffusers', such as {@code down_blocks.0.resnets.0.conv1.weight}; a linear weight is [out,
    *     in]; a convolution is [height, width, in, out], TensorFlow's order. Each forward pass asks
@@ -73,9 +74,10 @@ public final class UNet {
   }
 
   /**
-   * Returns the weights that a network asks for: their shapes by name, in the order in which it
-   * asks. They are read off a graph, so that there is no list beside it that could differ.
+   * {@return the weights that a network asks for: their shapes by name, in the order in which it
+   * asks} They are read off a graph, so that there is no list beside it that could differ.
    *
+   * @param config the network's shape
    * @throws IllegalArgumentException if no such network can be built
    */
   public static Map<String, Shape> shapes(UNetConfig config) {
@@ -83,8 +85,9 @@ public final class UNet {
   }
 
   /**
-   * Returns the same for a network that may be larger than what its weights are in.
+   * {@return the same for a network that may be larger than what its weights are in}
    *
+   * @param config the network's shape
    * @param asked is told of each weight as it is asked for; what it throws ends it
    */
   public static Map<String, Shape> shapes(UNetConfig config, BiConsumer<String, Shape> asked) {
@@ -113,8 +116,8 @@ public final class UNet {
   }
 
   /**
-   * Returns this network in training: the {@linkplain UNetConfig#dropout share} of hidden values
-   * that the configuration says is set to 0, and the others are scaled up.
+   * {@return this network in training: the {@linkplain UNetConfig#dropout share} of hidden values
+   * that the configuration says is set to 0, and the others are scaled up}
    *
    * @param seeds answers the seed [2] of each of the draws, which are numbered from 0
    */
@@ -126,6 +129,7 @@ public final class UNet {
    * Returns what the network makes of noisy images. Weights, the embedding of the timestep,
    * statistics and softmax are float32 whatever the type of the images.
    *
+   * @param <T> type of the images, in and out: float32 or bfloat16
    * @param x noisy images [n, height, width, inChannels], all but n known, about [-4, 4]; their
    *     type is that of the hidden images too, which decides the precision
    * @param timesteps [n], or [1] for the same timestep for all; in [0, T-1], whole or fractional
@@ -149,7 +153,15 @@ public final class UNet {
     return outputs(x, Embedding.of(tf, config, weights, timesteps, labels));
   }
 
-  /** Does as above for float32 images in and out, with the hidden images in that precision. */
+  /**
+   * Does as above for float32 images in and out, with the hidden images in that precision.
+   *
+   * @param precision of the hidden images
+   * @param x as there, as float32
+   * @param timesteps as there
+   * @param labels as there
+   * @return the prediction [n, height, width, channels]
+   */
   public Operand<TFloat32> forward(
       Precision precision,
       Operand<TFloat32> x,
@@ -162,6 +174,10 @@ public final class UNet {
    * Does the same, with all that the network makes: the channels of the {@link #prediction}, and
    * after them those of the {@link #variance}, if it learned one.
    *
+   * @param precision of the hidden images
+   * @param x as there
+   * @param timesteps as there
+   * @param labels as there
    * @return [n, height, width, outChannels]
    */
   public Operand<TFloat32> outputs(
@@ -177,14 +193,21 @@ public final class UNet {
     };
   }
 
-  /** Returns what the network predicts, of its outputs. */
+  /**
+   * {@return what the network predicts, of its outputs}
+   *
+   * @param <T> type of the outputs
+   * @param outputs [n, height, width, outChannels]
+   */
   public <T extends TFloating> Operand<T> prediction(Operand<T> outputs) {
     return config.picture().learnedVariance() ? channels(outputs, 0) : outputs;
   }
 
   /**
-   * Returns the variance that the network learned, of its outputs, of which -1 is the least and 1
-   * the most; see {@link io.github.ddpm.Predictor#predictVariance}.
+   * {@return the variance that the network learned, of its outputs, of which -1 is the least and 1
+   * the most; see {@link io.github.ddpm.Predictor#predictVariance}}
+   *
+   * @param outputs [n, height, width, outChannels]
    */
   public Operand<TFloat32> variance(Operand<TFloat32> outputs) {
     checkArgument(config.picture().learnedVariance(), "the network learned no variance");

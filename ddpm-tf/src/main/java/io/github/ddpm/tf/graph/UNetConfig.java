@@ -54,8 +54,17 @@ public record UNetConfig(
   private static final int MAX_BLOCKS = 128;
 
   /**
-   * Checks the share of dropout.
+   * Checks the share of dropout. What goes together, {@link #check} says.
    *
+   * @param picture of a size that the levels can halve
+   * @param levels of any number
+   * @param attention for as many levels
+   * @param middle empty for nothing
+   * @param normalization whose groups divide the channels of each level
+   * @param activation any
+   * @param conditioning any
+   * @param dropout in [0, 1)
+   * @param labels any
    * @throws IllegalArgumentException if it is not in [0, 1)
    */
   public UNetConfig {
@@ -85,6 +94,12 @@ public record UNetConfig(
     /**
      * Checks the sizes.
      *
+     * @param height in [1, 8192]
+     * @param width in [1, 8192]
+     * @param channels in [1, 65536]
+     * @param conditionChannels in [0, 65536]
+     * @param learnedVariance true for twice as many channels of output
+     * @param centered true for a network that takes 2x - 1
      * @throws IllegalArgumentException if one is out of its range
      */
     public Picture {
@@ -108,17 +123,24 @@ public record UNetConfig(
           conditionChannels);
     }
 
-    /** Makes pictures without a condition, which the network takes as they are. */
+    /**
+     * Makes pictures without a condition, which the network takes as they are.
+     *
+     * @param height of the images in pixels, in [1, 8192]
+     * @param width of the images in pixels, in [1, 8192]
+     * @param channels of the images, in [1, 65536]
+     * @param learnedVariance whether the network also learned a variance for each value of an image
+     */
     public Picture(int height, int width, int channels, boolean learnedVariance) {
       this(height, width, channels, 0, learnedVariance, false);
     }
 
-    /** Returns the number of channels of the network's input. */
+    /** {@return the number of channels of the network's input} */
     public int inChannels() {
       return channels + conditionChannels;
     }
 
-    /** Returns the number of channels of the network's output. */
+    /** {@return the number of channels of the network's output} */
     public int outChannels() {
       return learnedVariance ? 2 * channels : channels;
     }
@@ -146,6 +168,11 @@ public record UNetConfig(
     /**
      * Checks the levels.
      *
+     * @param channels 1 to 30 numbers in [1, 65536], of which the first is even; copied
+     * @param layersPerBlock at least 1, and few enough for 128 residual blocks in all
+     * @param downsamplePadding 0 or 1
+     * @param down as many as there are numbers of channels; copied
+     * @param up as many as there are numbers of channels; copied
      * @throws IllegalArgumentException if there is none, or a number is out of its range
      */
     public Levels {
@@ -193,7 +220,15 @@ public record UNetConfig(
       }
     }
 
-    /** Makes levels that are all halved and doubled by convolutions alone. */
+    /**
+     * Makes levels that are all halved and doubled by convolutions alone.
+     *
+     * @param channels at each level, finest first: 1 to 30 numbers in [1, 65536], of which the
+     *     first is even; copied
+     * @param layersPerBlock residual blocks at each level on the way down, at least 1; there is one
+     *     more on the way up
+     * @param downsamplePadding 1 pads all around before halving, 0 below and to the right only
+     */
     public Levels(List<Integer> channels, int layersPerBlock, int downsamplePadding) {
       this(channels, layersPerBlock, downsamplePadding, Resampling.CONV);
     }
@@ -225,6 +260,10 @@ public record UNetConfig(
     /**
      * Checks the size of a head.
      *
+     * @param down one for each level; copied
+     * @param middle true for attention there
+     * @param up one for each level; copied
+     * @param headDim at least 1; empty for one head
      * @throws IllegalArgumentException if it is below 1
      */
     public AttentionBlocks {
@@ -265,6 +304,8 @@ public record UNetConfig(
     /**
      * Checks both.
      *
+     * @param attentionGroups at least 1, or empty
+     * @param scaleFactor above 0 and finite as a float, as is its inverse
      * @throws IllegalArgumentException if one is out of its range
      */
     public Middle {
@@ -291,6 +332,8 @@ public record UNetConfig(
     /**
      * Checks both.
      *
+     * @param groups at least 1
+     * @param epsilon above 0 and finite as a float
      * @throws IllegalArgumentException if one is out of its range
      */
     public Normalization {
@@ -317,6 +360,10 @@ public record UNetConfig(
     /**
      * Checks the shift of the frequencies and the features.
      *
+     * @param scaleShift true to scale and shift, false to add
+     * @param flipSinToCos true for cosines before sines
+     * @param freqShift 0 or 1
+     * @param features in [1, 65536]; empty for 4 times the channels of the first level
      * @throws IllegalArgumentException if one is out of its range
      */
     public Conditioning {
@@ -329,7 +376,14 @@ public record UNetConfig(
           features.orElse(1));
     }
 
-    /** Makes an embedding of 4 times the channels of the first level. */
+    /**
+     * Makes an embedding of 4 times the channels of the first level.
+     *
+     * @param scaleShift whether timestep and label scale and shift the hidden images, or are only
+     *     added to them
+     * @param flipSinToCos whether cosines come before sines in the timestep embedding
+     * @param freqShift of the timestep embedding's frequencies, 0 or 1
+     */
     public Conditioning(boolean scaleShift, boolean flipSinToCos, double freqShift) {
       this(scaleShift, flipSinToCos, freqShift, OptionalInt.empty());
     }
@@ -348,7 +402,10 @@ public record UNetConfig(
     /**
      * Checks the number of labels.
      *
-     * @throws IllegalArgumentException if it is out of its range
+     * @param embeddings at least 0
+     * @param nullLabel true only with at least 2 embeddings
+     * @param asTimesteps true only with at least 1 embedding
+     * @throws IllegalArgumentException if there are fewer than that takes
      */
     public Labels {
       checkArgument(embeddings >= 0, "num_class_embeds must be at least 0, got %s", embeddings);
@@ -362,21 +419,26 @@ public record UNetConfig(
           embeddings);
     }
 
-    /** Makes labels of which each has a row of a table. */
+    /**
+     * Makes labels of which each has a row of a table.
+     *
+     * @param embeddings number of labels, at least 0; 0 is for a network without
+     * @param nullLabel whether the last of them stands for "no label", which takes at least 2
+     */
     public Labels(int embeddings, boolean nullLabel) {
       this(embeddings, nullLabel, false);
     }
 
-    /** Returns how many classes a user can ask for: the class embeddings less the null label. */
+    /** {@return how many classes a user can ask for: the class embeddings less the null label} */
     public int classes() {
       return nullLabel ? embeddings - 1 : embeddings;
     }
   }
 
   /**
-   * Makes a network for small pictures, such as 28x28 digits: 32, 64 and 64 channels, one residual
-   * block a level, attention at the coarsest level and in the middle, no labels. For one gray
-   * channel it has 1,112,801 weights.
+   * {@return a network for small pictures, such as 28x28 digits: 32, 64 and 64 channels, one
+   * residual block a level, attention at the coarsest level and in the middle, no labels} For one
+   * gray channel it has 1,112,801 weights.
    *
    * @param height in pixels, divisible by 4
    * @param width in pixels, divisible by 4
@@ -396,8 +458,8 @@ public record UNetConfig(
   }
 
   /**
-   * Returns this network with labels, and one more row for "no label", so that it can be trained
-   * with label dropout and then samples with labels, without them, and with guidance.
+   * {@return this network with labels, and one more row for "no label", so that it can be trained
+   * with label dropout and then samples with labels, without them, and with guidance}
    *
    * @param classes number of classes, at least 0; 0 takes the labels away
    */
@@ -409,8 +471,8 @@ public record UNetConfig(
   }
 
   /**
-   * Returns this network with other channels at each level, as many levels as that takes, resampled
-   * as the finest is, and attention at the coarsest.
+   * {@return this network with other channels at each level, as many levels as that takes,
+   * resampled as the finest is, and attention at the coarsest}
    *
    * @param channels at each level, finest first; each divisible by the groups of the normalization
    */
@@ -425,7 +487,7 @@ public record UNetConfig(
   }
 
   /**
-   * Returns this network with another number of residual blocks at each level.
+   * {@return this network with another number of residual blocks at each level}
    *
    * @param layers on the way down, where there is one less than on the way up; at least 1
    */
@@ -435,7 +497,11 @@ public record UNetConfig(
             levels.channels(), layers, levels.downsamplePadding(), levels.down(), levels.up()));
   }
 
-  /** Returns this network with all levels halved and doubled in that way. */
+  /**
+   * {@return this network with all levels halved and doubled in that way}
+   *
+   * @param resampling how each level is halved and doubled
+   */
   public UNetConfig withResampling(Resampling resampling) {
     return withLevels(
         new Levels(
@@ -443,7 +509,7 @@ public record UNetConfig(
   }
 
   /**
-   * Returns this network with attention heads of another size.
+   * {@return this network with attention heads of another size}
    *
    * @param channels of a head, at least 1, and at most those of each level with attention
    */
@@ -453,13 +519,21 @@ public record UNetConfig(
             attention.down(), attention.middle(), attention.up(), OptionalInt.of(channels)));
   }
 
-  /** Returns this network for other pictures. */
+  /**
+   * {@return this network for other pictures}
+   *
+   * @param other what goes in and comes out
+   */
   public UNetConfig withPicture(Picture other) {
     return new UNetConfig(
         other, levels, attention, middle, normalization, activation, conditioning, dropout, labels);
   }
 
-  /** Returns this network with other levels; attention must be given for as many. */
+  /**
+   * {@return this network with other levels}
+   *
+   * @param other as many as there is attention for when the network is built
+   */
   public UNetConfig withLevels(Levels other) {
     return new UNetConfig(
         picture,
@@ -473,13 +547,21 @@ public record UNetConfig(
         labels);
   }
 
-  /** Returns this network with attention at other places. */
+  /**
+   * {@return this network with attention at other places}
+   *
+   * @param other for as many levels as the network has when it is built
+   */
   public UNetConfig withAttention(AttentionBlocks other) {
     return new UNetConfig(
         picture, levels, other, middle, normalization, activation, conditioning, dropout, labels);
   }
 
-  /** Returns this network with something else in the middle, or nothing. */
+  /**
+   * {@return this network with something else in the middle, or nothing}
+   *
+   * @param other what is between the way down and the way up; empty for nothing
+   */
   public UNetConfig withMiddle(Optional<Middle> other) {
     return new UNetConfig(
         picture,
@@ -493,26 +575,38 @@ public record UNetConfig(
         labels);
   }
 
-  /** Returns this network with another activation. */
+  /**
+   * {@return this network with another activation}
+   *
+   * @param other of the residual blocks
+   */
   public UNetConfig withActivation(Activation other) {
     return new UNetConfig(
         picture, levels, attention, middle, normalization, other, conditioning, dropout, labels);
   }
 
-  /** Returns this network with another normalization. */
+  /**
+   * {@return this network with another normalization}
+   *
+   * @param other of the hidden images
+   */
   public UNetConfig withNormalization(Normalization other) {
     return new UNetConfig(
         picture, levels, attention, middle, other, activation, conditioning, dropout, labels);
   }
 
-  /** Returns this network told otherwise of timestep and label. */
+  /**
+   * {@return this network told otherwise of timestep and label}
+   *
+   * @param other how the network is told
+   */
   public UNetConfig withConditioning(Conditioning other) {
     return new UNetConfig(
         picture, levels, attention, middle, normalization, activation, other, dropout, labels);
   }
 
   /**
-   * Returns this network with another dropout.
+   * {@return this network with another dropout}
    *
    * @param share of hidden values that training sets to 0, in [0, 1)
    */
@@ -521,7 +615,11 @@ public record UNetConfig(
         picture, levels, attention, middle, normalization, activation, conditioning, share, labels);
   }
 
-  /** Returns this network with other class embeddings. */
+  /**
+   * {@return this network with other class embeddings}
+   *
+   * @param other what the network can be asked for
+   */
   public UNetConfig withLabels(Labels other) {
     return new UNetConfig(
         picture,
@@ -540,7 +638,12 @@ public record UNetConfig(
     return conditioning.features().orElse(4 * levels.channels().get(0));
   }
 
-  /** Returns what sampling has to know of a network of this shape. */
+  /**
+   * {@return what sampling has to know of a network of this shape}
+   *
+   * @param schedule the noise that it is trained with
+   * @param predictionType what it predicts
+   */
   public ModelInfo info(BetaSchedule schedule, PredictionType predictionType) {
     return new ModelInfo(
             picture.height(),

@@ -7,11 +7,14 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** {@code build.sh} with compilers that can't do all, which are scripts. */
 class KernelsBuildTest {
@@ -118,6 +121,61 @@ class KernelsBuildTest {
     assertThat(build.libraries()).isEmpty();
   }
 
+  @Test
+  void aReleaseIsNotBuiltWithoutACompilerOrSomeInstructions() throws Exception {
+    for (String platform : List.of("linux-x86_64", "linux-arm64")) {
+      Build build = run("no-such-compiler", platform);
+      assertThat(build.exitCode()).isEqualTo(1);
+      assertThat(build.errors())
+          .singleElement()
+          .asString()
+          .startsWith("ERROR: there is no C++ compiler (no-such-compiler)")
+          .endsWith("; a release has all kernels");
+    }
+    Build build =
+        build(
+            """
+            case "$*" in
+              *-mavx512bf16*) exit 1 ;;
+            esac
+            """
+                + PRETEND,
+            "linux-x86_64");
+    assertThat(build.exitCode()).isEqualTo(1);
+    assertThat(build.errors())
+        .last()
+        .asString()
+        .contains("ERROR: ", " doesn't know ", "-mavx512bf16", "; a release has all kernels");
+    assertThat(build.libraries()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2.34, 0", "2.35, 1", "2.4, 0", "3.0, 1"})
+  void aReleaseAsksForNoNewerCLibraryThanTensorFlow(String newest, int exitCode) throws Exception {
+    Path readelf = Files.createDirectory(folder.resolve("bin")).resolve("readelf");
+    Files.writeString(
+        readelf,
+        """
+        #!/bin/sh
+        echo '  0x0010:   Name: GLIBC_%s  Flags: none  Version: 7'
+        echo '  0x0020:   Name: GLIBC_2.2.5  Flags: none  Version: 6'
+        """
+            .formatted(newest));
+    assertThat(readelf.toFile().setExecutable(true)).isTrue();
+    Build build = build(PRETEND, "linux-x86_64");
+    assertThat(build.exitCode()).isEqualTo(exitCode);
+    if (exitCode != 0) {
+      assertThat(build.errors())
+          .singleElement()
+          .asString()
+          .isEqualTo(
+              "ERROR: libddpm_environment.so of linux-x86_64 asks for glibc "
+                  + newest
+                  + ", and TensorFlow for 2.34 alone");
+    }
+    assertThat(build.libraries()).hasSize(exitCode == 0 ? 2 : 0);
+  }
+
   /** A function that two of them had in common would be linked once, for one of them. */
   @Test
   void evenWithoutOptimizationInstructionSetsShareNoCode() throws Exception {
@@ -151,20 +209,21 @@ class KernelsBuildTest {
   }
 
   /** By a compiler that does what the lines say. */
-  private Build build(String lines) throws Exception {
+  private Build build(String lines, String... platform) throws Exception {
     Path compiler = folder.resolve("compiler");
     Files.writeString(compiler, "#!/bin/sh\n" + lines);
     assertThat(compiler.toFile().setExecutable(true)).isTrue();
-    return run(compiler.toString());
+    return run(compiler.toString(), platform);
   }
 
-  private Build run(String compiler) throws IOException, InterruptedException {
+  private Build run(String compiler, String... platform) throws IOException, InterruptedException {
     Path out = folder.resolve("out");
     Path errors = folder.resolve("errors");
-    ProcessBuilder builder =
-        new ProcessBuilder("sh", "src/main/cpp/build.sh", out.toString())
-            .redirectError(errors.toFile());
+    List<String> command = new ArrayList<>(List.of("sh", "src/main/cpp/build.sh", out.toString()));
+    command.addAll(List.of(platform));
+    ProcessBuilder builder = new ProcessBuilder(command).redirectError(errors.toFile());
     builder.environment().put("CXX", compiler);
+    builder.environment().merge("PATH", folder + "/bin", (path, bin) -> bin + ":" + path);
     int exitCode = builder.start().waitFor();
     Path made = out.resolve("linux-x86_64");
     List<String> libraries = List.of();

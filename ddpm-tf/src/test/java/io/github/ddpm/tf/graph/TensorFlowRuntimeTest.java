@@ -32,6 +32,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.Stream;
+import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -203,6 +204,26 @@ class TensorFlowRuntimeTest {
         .contains("fastest: " + Precision.FLOAT32);
   }
 
+  /** As of a jar that was built without a compiler, or on a platform that has no kernels. */
+  @Test
+  void aJarWithoutOurOperationsSaysSoOnce() throws Exception {
+    String path = System.getProperty("java.class.path");
+    String classes = Path.of("target", "classes").toAbsolutePath().toString();
+    assertThat(path).contains(classes);
+    Path bare = folder.resolve("bare");
+    try (Stream<Path> files = Files.walk(Path.of(classes))) {
+      for (Path file : files.filter(file -> !file.toString().endsWith(".so")).toList()) {
+        Files.copy(file, bare.resolve(Path.of(classes).relativize(file).toString()));
+      }
+    }
+    assertThat(run(path.replace(classes, bare.toString()), List.of(), PrecisionMain.class))
+        .containsOnlyOnce(
+            "INFO: ddpm's jar has no operations of its own for "
+                + Loader.getPlatform()
+                + ": computing with TensorFlow's, which is slower")
+        .contains("fastest: " + Precision.FLOAT32);
+  }
+
   /** Prints the fastest precision. */
   static final class PrecisionMain {
     public static void main(String... args) {
@@ -216,11 +237,16 @@ class TensorFlowRuntimeTest {
    */
   private static String run(List<String> options, Class<?> main, String... args)
       throws IOException, InterruptedException {
+    return run(System.getProperty("java.class.path"), options, main, args);
+  }
+
+  private static String run(String classPath, List<String> options, Class<?> main, String... args)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
     command.addAll(options);
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), main.getName()));
+    command.addAll(List.of("-cp", classPath, main.getName()));
     command.addAll(Arrays.asList(args));
     Process process =
         new ProcessBuilder(command).redirectOutput(ProcessBuilder.Redirect.DISCARD).start();

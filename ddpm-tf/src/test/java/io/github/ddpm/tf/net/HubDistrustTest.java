@@ -9,7 +9,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.google.common.base.Throwables;
 import com.sun.net.httpserver.HttpHandler;
-import io.github.ddpm.tf.Fixtures;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
@@ -19,34 +18,13 @@ import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is refused, of a user and of servers on this machine that lie, redirect and refuse. */
-class HubDistrustTest {
-  private static final Path MODEL = Fixtures.path("golden/folder-condition");
-  private static final String WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
-  private static final String COMMIT = FakeHub.COMMIT;
-
-  @TempDir Path cache;
-
-  private FakeHub server;
-
-  @BeforeEach
-  void start() throws IOException {
-    server = new FakeHub(MODEL);
-  }
-
-  @AfterEach
-  void stop() {
-    server.close();
-  }
-
+class HubDistrustTest extends FakeHubTest {
   @Test
   void refusesAnotherLength() throws IOException {
     int length = server.files().get(WEIGHTS).length;
@@ -289,18 +267,5 @@ class HubDistrustTest {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> hub().fetch(FakeHub.NAME, revision, FakeHub.all()))
         .withMessage("revision must be a branch, a tag or a commit, got " + revision);
-  }
-
-  private Path fetch(String revision) throws IOException {
-    return hub().fetch(FakeHub.NAME, revision, FakeHub.all());
-  }
-
-  private Hub hub() {
-    return server.hub(cache, false, "");
-  }
-
-  /** Returns what is unfinished. */
-  private List<String> parts() throws IOException {
-    return FakeHub.read(cache).keySet().stream().filter(name -> name.endsWith(".part")).toList();
   }
 }

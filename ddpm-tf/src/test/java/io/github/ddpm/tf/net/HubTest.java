@@ -23,35 +23,14 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.apache.lucene.tests.mockfile.FilterFileSystemProvider;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Models from servers on this machine that answer, cut off, or are gone. */
-class HubTest {
-  private static final Path MODEL = Fixtures.path("golden/folder-condition");
-  private static final String WEIGHTS = "unet/diffusion_pytorch_model.safetensors";
-  private static final String COMMIT = FakeHub.COMMIT;
-
-  @TempDir Path cache;
-
-  private FakeHub server;
-
-  @BeforeEach
-  void start() throws IOException {
-    server = new FakeHub(MODEL);
-  }
-
-  @AfterEach
-  void stop() {
-    server.close();
-  }
-
+class HubTest extends FakeHubTest {
   @Test
   @DisabledOnOs(OS.WINDOWS) // Links take a privilege there.
   void keepsAModelAsPythonDoes() throws IOException {
@@ -316,18 +295,5 @@ class HubTest {
     assertThat(file).hasBinaryContent(server.files().get(WEIGHTS));
     hub.fetch(FakeHub.NAME, "main", FakeHub.all());
     assertThat(server.stores).hasSize(1);
-  }
-
-  private Path fetch(String revision) throws IOException {
-    return hub().fetch(FakeHub.NAME, revision, FakeHub.all());
-  }
-
-  private Hub hub() {
-    return server.hub(cache, false, "");
-  }
-
-  /** Returns what is unfinished. */
-  private List<String> parts() throws IOException {
-    return FakeHub.read(cache).keySet().stream().filter(name -> name.endsWith(".part")).toList();
   }
 }

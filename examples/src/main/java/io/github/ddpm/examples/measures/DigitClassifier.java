@@ -33,7 +33,7 @@ import org.tensorflow.types.TFloat32;
  *
  * <p>It is thread-safe; who opens one closes it.
  */
-public final class DigitClassifier implements AutoCloseable {
+public final class DigitClassifier implements FeatureExtractor {
   /** A feature vector has this length. */
   public static final int FEATURES = ClassifierNetwork.FEATURES;
 
@@ -108,6 +108,16 @@ public final class DigitClassifier implements AutoCloseable {
     ModelFiles.writeArrays(file, weights, ModelFiles.Storage.FLOAT16);
   }
 
+  @Override
+  public int dimensions() {
+    return FEATURES;
+  }
+
+  @Override
+  public DMatrixRMaj features(Images pictures) {
+    return classify(pictures).features();
+  }
+
   /**
    * Classifies pictures as an 8-bit file would show them.
    *
@@ -138,6 +148,12 @@ public final class DigitClassifier implements AutoCloseable {
       }
     }
     return new Classified(allFeatures, allProbabilities);
+  }
+
+  /** Says which features these are. */
+  @Override
+  public String toString() {
+    return "features of the digit classifier (" + FEATURES + " dimensions)";
   }
 
   @Override

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
 import org.ejml.data.DMatrixRMaj;
+import org.ejml.dense.row.CommonOps_DDRM;
 import org.junit.jupiter.api.Test;
 
 /** Four points have the mean and covariance that they are placed for, exactly. */
@@ -14,7 +15,9 @@ class FrechetDistanceTest {
   @Test
   void aSetIsAtNoDistanceFromItself() {
     DMatrixRMaj set = cross(2, 3, 0, 5, -7);
-    assertThat(FrechetDistance.between(set, set)).isCloseTo(0, within(TINY));
+    assertThat(FrechetDistance.between(set, set)).isCloseTo(0, within(TINY)).isNotNegative();
+    DMatrixRMaj few = turned(set, 1);
+    assertThat(FrechetDistance.between(few, few)).isCloseTo(0, within(1e-11)).isNotNegative();
   }
 
   @Test
@@ -51,10 +54,42 @@ class FrechetDistanceTest {
   }
 
   @Test
+  void ofNoMoreVectorsThanFeaturesItIsExactToo() {
+    DMatrixRMaj few = cross(4, 1, 0, 0, 0);
+    DMatrixRMaj others = cross(5, 2, Math.PI / 3, 3, 4);
+    double expected = FrechetDistance.between(few, others);
+    // In 6 dimensions, of which 4 are empty, 4 vectors are too few, and 8 are not.
+    assertThat(FrechetDistance.between(turned(few, 1), turned(others, 1)))
+        .isCloseTo(expected, within(1e-11));
+    // The same vectors twice: sums of squares are shared by 7 then, instead of by 3.
+    double twice = 7 / 6.0;
+    DMatrixRMaj scaled = new DMatrixRMaj(few);
+    CommonOps_DDRM.scale(Math.sqrt(twice), scaled);
+    assertThat(FrechetDistance.from(turned(others, 1)).of(turned(scaled, 2)))
+        .isCloseTo(expected, within(1e-11));
+    assertThat(FrechetDistance.from(turned(scaled, 2)).of(turned(others, 1)))
+        .isCloseTo(expected, within(1e-11));
+  }
+
+  /** Puts vectors of a plane, each so many times, into one of 6 dimensions that is no axis's. */
+  private static DMatrixRMaj turned(DMatrixRMaj plane, int times) {
+    double[][] axes = {{0.5, 0.5, 0.5, 0.5, 0, 0}, {0.5, -0.5, 0, 0, 0.5, 0.5}};
+    DMatrixRMaj all = new DMatrixRMaj(plane.numRows * times, 6);
+    for (int i = 0; i < times; i++) {
+      CommonOps_DDRM.insert(
+          CommonOps_DDRM.mult(plane, new DMatrixRMaj(axes), null), all, i * plane.numRows, 0);
+    }
+    return all;
+  }
+
+  @Test
   void oneVectorHasNoCovariance() {
     assertThatThrownBy(() -> FrechetDistance.between(new DMatrixRMaj(1, 2), cross(1, 1, 0, 0, 0)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("got [1, 2] and [4, 2]");
+    assertThatThrownBy(() -> FrechetDistance.from(new DMatrixRMaj(1, 2)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("got [1, 2]");
   }
 
   /** (±a, 0) and (0, ±b), turned and then moved. */
