@@ -5,6 +5,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -32,6 +33,9 @@ import picocli.CommandLine.Spec;
     })
 public final class GenerateImages extends GenerateCommand {
   private static final String OWN = "own";
+
+  /** Trainings write there unless they are told otherwise. */
+  private static final Path TRAINED = Path.of(TrainingCommand.OUT);
 
   @Option(
       names = "--model",
@@ -113,9 +117,20 @@ public final class GenerateImages extends GenerateCommand {
     if (format != null) {
       throw new IllegalArgumentException("--format needs --spark; else --out says what is written");
     }
+    warnOfDigits();
     Optional<Images> given =
         condition.length == 0 ? Optional.empty() : Optional.of(Images.readPng(condition));
     return draw(model, named(), given, steps);
+  }
+
+  /** Whoever has just trained may take that model for the default. */
+  private void warnOfDigits() {
+    if (model == null && Files.exists(TRAINED.resolve("model_index.json"))) {
+      TrainingRun.warn(
+          Commands.format(
+              "these are digits of the model in the library; --model %s draws with the one in that folder",
+              TRAINED));
+    }
   }
 
   private Optional<Sampler> named() {

@@ -72,7 +72,7 @@ final class ModelCard {
             TABLE,
             format(mnist ? MNIST : OTHER, data.size()),
             info.predictionType().configName(),
-            info.schedule(),
+            Noise.inWords(info.schedule()),
             command(trainer, data),
             trainer.stepsTaken(),
             trainer.totalSteps(),

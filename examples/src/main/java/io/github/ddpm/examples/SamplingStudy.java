@@ -1,5 +1,7 @@
 package io.github.ddpm.examples;
 
+import com.google.common.io.MoreFiles;
+import com.google.common.io.RecursiveDeleteOption;
 import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Predictor;
@@ -11,8 +13,7 @@ import io.github.ddpm.examples.measures.Quality;
 import io.github.ddpm.tf.data.Dataset;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
-import java.net.URISyntaxException;
-import java.net.URL;
+import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -42,6 +43,14 @@ import picocli.CommandLine.Option;
 public final class SamplingStudy implements Callable<Integer> {
   /** The denoising that is shown has so many steps. */
   private static final int STRIP_STEPS = 20;
+
+  /** The examples' model is these files. */
+  private static final List<String> OTHER_FILES =
+      List.of(
+          "model_index.json",
+          "scheduler/scheduler_config.json",
+          "unet/config.json",
+          "unet/diffusion_pytorch_model.safetensors");
 
   /** This seed decides which images stand for MNIST. */
   private static final long CHOICE = 0;
@@ -176,7 +185,7 @@ public final class SamplingStudy implements Callable<Integer> {
   private void open(Map<String, Predictor> predictors) throws IOException {
     if (models.isEmpty()) {
       add(predictors, Predictor.pretrained());
-      add(predictors, Predictor.load(otherModel()));
+      add(predictors, otherModel());
     }
     for (Path model : models) {
       add(predictors, Predictor.load(model));
@@ -192,16 +201,23 @@ public final class SamplingStudy implements Callable<Integer> {
     }
   }
 
-  /** Returns the folder of the examples' model. The examples are never packed into a jar. */
-  private static Path otherModel() throws IOException {
-    URL index = SamplingStudy.class.getResource("digits-epsilon/model_index.json");
-    if (index == null) {
-      throw new IOException("resource digits-epsilon/model_index.json is missing");
-    }
+  /** Opens the examples' model, by a copy: it may be in a jar. */
+  private static Predictor otherModel() throws IOException {
+    Path copy = Files.createTempDirectory("ddpm");
     try {
-      return Path.of(index.toURI()).getParent();
-    } catch (URISyntaxException e) {
-      throw new IOException("not the address of a file: " + index, e);
+      for (String file : OTHER_FILES) {
+        String resource = "digits-epsilon/" + file;
+        try (InputStream in = SamplingStudy.class.getResourceAsStream(resource)) {
+          if (in == null) {
+            throw new IOException("resource " + resource + " is missing");
+          }
+          Files.createDirectories(copy.resolve(file).getParent());
+          Files.copy(in, copy.resolve(file));
+        }
+      }
+      return Predictor.load(copy);
+    } finally {
+      MoreFiles.deleteRecursively(copy, RecursiveDeleteOption.ALLOW_INSECURE);
     }
   }
 

@@ -97,12 +97,14 @@ public final class TrainImages implements Callable<Integer> {
         run(trainer, pictures(found, trainer.info().height(), trainer.info().channels()));
       }
     } else {
+      int side = size == null ? DEFAULT_SIZE : size;
       int colors = gray ? 1 : 3;
-      Dataset pictures =
-          pictures(found, size == null ? DEFAULT_SIZE : size, alpha ? colors + 1 : colors);
+      int channels = alpha ? colors + 1 : colors;
+      UNetConfig network = network(side, channels, found.classNames().size());
+      Dataset pictures = pictures(found, side, channels);
       try (Trainer trainer =
           Trainer.create(
-              network(pictures),
+              network,
               training.noise(),
               training.predictionType(),
               training.options(fromScratch()))) {
@@ -148,11 +150,16 @@ public final class TrainImages implements Callable<Integer> {
     return fromScratch().withLearningRate(1e-4, fromScratch().optimizer().warmupSteps());
   }
 
-  private UNetConfig network(Dataset pictures) {
-    return training.network(
-        UNetConfig.small(pictures.height(), pictures.width(), pictures.channels())
-            .withBlockOutChannels(channels(pictures.height()))
-            .withClasses(pictures.classes()));
+  /** Returns a network that fits, before all pictures are decoded for one that doesn't. */
+  private UNetConfig network(int side, int channels, int classes) {
+    ImageFolder.checkSize(side, channels);
+    UNetConfig network =
+        training.network(
+            UNetConfig.small(side, side, channels)
+                .withBlockOutChannels(channels(side))
+                .withClasses(classes));
+    network.check();
+    return network;
   }
 
   /** Returns as many levels as make the coarsest about 8 pixels wide. */

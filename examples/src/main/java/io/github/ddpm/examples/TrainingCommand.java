@@ -23,6 +23,9 @@ import picocli.CommandLine.Option;
 
 /** The training commands have this in common: the options, and the training that they ask for. */
 final class TrainingCommand {
+  /** The model is written there unless another folder is named. */
+  static final String OUT = "model";
+
   private static final double DEFAULT_MINUTES = 15;
   private static final double GUIDE_WEIGHT = 1.5;
 
@@ -38,7 +41,7 @@ final class TrainingCommand {
 
   @Option(
       names = "--out",
-      defaultValue = "model",
+      defaultValue = OUT,
       description = "folder of the model (${DEFAULT-VALUE})")
   Path out;
 

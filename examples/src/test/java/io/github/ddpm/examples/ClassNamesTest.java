@@ -110,6 +110,18 @@ class ClassNamesTest {
   }
 
   @Test
+  void aSizeThatCannotBeIsRefusedBeforePicturesAreRead() throws IOException {
+    Files.createDirectory(folder.resolve("data"));
+    Files.writeString(folder.resolve("data/broken.png"), "no picture");
+    assertError(
+        train("--data=" + path("data"), "--out=" + path("model"), "--size=18"),
+        "height and width must be divisible by 4, because 3 levels halve them 2 times, got 18x18");
+    assertError(
+        train("--data=" + path("data"), "--out=" + path("model"), "--size=0"),
+        "size must be in [1, 4096], got 0");
+  }
+
+  @Test
   void picturesAreNotWrittenWhereTheyAreReadFrom() throws IOException {
     write("data/1.png");
     Files.createSymbolicLink(folder.resolve("link"), folder.resolve("data"));

@@ -534,6 +534,7 @@ class CommandsTest {
     assertThat(folder.resolve("shipped/README.md"))
         .content()
         .contains("20 images in MNIST's format", "3 of 3 steps of 4 images", "| seed | 3 |")
+        .contains("| predicts | v_prediction, noise by cosine |")
         .contains(
             "--prediction v_prediction --schedule cosine --channels 8,8 --layers 1 --batch 4 --epochs 0.6"
                 + " --learning-rate 0.002 --label-dropout 0.3 --min-snr 5.0");

@@ -123,6 +123,37 @@ class DdpmTest {
         "--eta is for --sampler ddim, got 1.0");
   }
 
+  @Test
+  void whoHasTrainedIsToldWhenDigitsAreDrawnInstead() throws Exception {
+    String[] arguments = "generate --count=1 --steps=1 --out=x.png".split(" ");
+    assertThat(errorsIn(folder, arguments)).isEmpty();
+    Files.createDirectory(folder.resolve("model"));
+    Files.createFile(folder.resolve("model/model_index.json"));
+    assertThat(errorsIn(folder, arguments))
+        .containsExactly(
+            "warning: these are digits of the model in the library; --model model draws with the one in that folder");
+  }
+
+  /** Runs the command line in a folder; returns what it says on stderr. */
+  private static List<String> errorsIn(Path folder, String... arguments) throws Exception {
+    List<String> line = new ArrayList<>();
+    line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    String path = System.getProperty("java.class.path");
+    line.addAll(List.of("-cp", path, Ddpm.class.getName()));
+    line.addAll(List.of(arguments));
+    Path errors = folder.resolve("errors.txt");
+    Process process =
+        new ProcessBuilder(line)
+            .directory(folder.toFile())
+            .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+            .redirectError(errors.toFile())
+            .start();
+    assertThat(process.waitFor()).as(Files.readString(errors)).isZero();
+    return Files.readAllLines(errors).stream()
+        .filter(said -> !said.startsWith("Picked up "))
+        .toList();
+  }
+
   /** They read them as those of the main, which has no name in them. */
   @Test
   void executorsAreSentTheArgumentsOfTheCommandAlone() {

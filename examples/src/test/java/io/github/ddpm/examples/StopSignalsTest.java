@@ -121,8 +121,7 @@ class StopSignalsTest {
 
   @Test
   void afterCtrlCTrainingGoesOnBitForBit() throws Exception {
-    // Who is started in the background of a script ignores it.
-    assumeFalse((ignoredSignals() & INT_BIT) != 0);
+    assumeFalse(ignoresCtrlC());
     Path whole = folder.resolve("whole");
     Path halves = folder.resolve("halves");
     String options = "--epochs 30 --batch 8 --channels 8,8 --seed 3 --out ";
@@ -139,6 +138,11 @@ class StopSignalsTest {
     assertThat(resumed.out()).as(resumed.err()).contains("saved " + halves + " at step 75");
     CommandsTest.run(new TrainMnist(), (data + options + whole).split(" "));
     assertSame(halves, whole);
+  }
+
+  /** Tells whether it is of no use: who is started in the background of a script ignores it. */
+  static boolean ignoresCtrlC() throws IOException {
+    return (ignoredSignals() & INT_BIT) != 0;
   }
 
   private static long ignoredSignals() throws IOException {

@@ -167,26 +167,27 @@ public final class ImageFolder {
   }
 
   /**
-   * Says what may not be what was meant, though it can be trained on: classes that look like the
-   * parts of a data set.
+   * Says what may not be what was meant, though it can be trained on: pictures of kinds that can't
+   * be read, and classes that look like the parts of a data set.
    *
    * @return lines without an end; none if all looks well
    */
   public List<String> warnings() {
+    List<String> lines = new ArrayList<>();
+    files.warning().ifPresent(lines::add);
     List<String> splits =
         classNames.stream().filter(name -> SPLITS.contains(name.toLowerCase(Locale.ROOT))).toList();
-    boolean suspicious =
-        splits.size() >= 2 || (!splits.isEmpty() && splits.size() == classNames.size());
-    return suspicious
-        ? List.of(
-            "%s in %s would be learned as %s, but look%s like part%s of a data set: to learn from one of them, give its own folder"
-                .formatted(
-                    String.join(" and ", splits),
-                    folder,
-                    splits.size() == 1 ? "a class" : "classes",
-                    splits.size() == 1 ? "s" : "",
-                    splits.size() == 1 ? "" : "s"))
-        : List.of();
+    if (splits.size() >= 2 || (!splits.isEmpty() && splits.size() == classNames.size())) {
+      lines.add(
+          "%s in %s would be learned as %s, but look%s like part%s of a data set: to learn from one of them, give its own folder"
+              .formatted(
+                  String.join(" and ", splits),
+                  folder,
+                  splits.size() == 1 ? "a class" : "classes",
+                  splits.size() == 1 ? "s" : "",
+                  splits.size() == 1 ? "" : "s"));
+    }
+    return lines;
   }
 
   /**

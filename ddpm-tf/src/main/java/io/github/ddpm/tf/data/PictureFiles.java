@@ -34,6 +34,10 @@ final class PictureFiles extends SimpleFileVisitor<Path> {
   private static final Set<String> EXTENSIONS = Set.of("png", "jpg", "jpeg");
   private static final int MOST_SHOWN = 10;
 
+  /** Files that end so hold pictures too, which Java doesn't read, or not as they are meant. */
+  private static final Set<String> OTHER_PICTURES =
+      Set.of("AVIF", "BMP", "GIF", "HEIC", "HEIF", "JXL", "TIF", "TIFF", "WEBP");
+
   /** What stands for bytes of a name that are no characters. */
   private static final String NOT_DECODED = "\uFFFD";
 
@@ -94,6 +98,21 @@ final class PictureFiles extends SimpleFileVisitor<Path> {
           count(skippedFolders.size(), "folder") + " skipped: " + firstOf(skippedFolders, ", "));
     }
     return lines;
+  }
+
+  /** Says which files that were skipped hold pictures, and what to do about them; or nothing. */
+  Optional<String> warning() {
+    List<String> kinds = new ArrayList<>();
+    for (Multiset.Entry<String> kind : Multisets.copyHighestCountFirst(others).entrySet()) {
+      if (OTHER_PICTURES.contains(kind.getElement())) {
+        kinds.add(count(kind.getCount(), kind.getElement() + " file"));
+      }
+    }
+    return kinds.isEmpty()
+        ? Optional.empty()
+        : Optional.of(
+            "%s in %s can't be read: save them as PNG or JPEG to learn from them"
+                .formatted(String.join(", ", kinds), folder));
   }
 
   private String kinds() {

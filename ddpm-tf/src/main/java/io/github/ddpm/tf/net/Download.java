@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.io.OutputStream;
+import java.lang.System.Logger.Level;
 import java.net.HttpURLConnection;
 import java.net.URI;
 import java.nio.ByteBuffer;
@@ -73,7 +74,7 @@ public record Download(List<URI> mirrors, int rounds, Http http, Duration pause,
    *     the limit; what was in the folder under that name is still there
    */
   public void fetch(String name, String sha256, Path folder) throws IOException {
-    fetch(name, Content.gzip(sha256), folder.resolve(name), bytes -> {});
+    fetch(name, Content.gzip(sha256), folder.resolve(name), Level.INFO, bytes -> {});
   }
 
   /**
@@ -82,12 +83,14 @@ public record Download(List<URI> mirrors, int rounds, Http http, Duration pause,
    * @param name that the mirrors have it under
    * @param content what it must hold
    * @param file whose folder is created if need be
+   * @param level of the log's line that says what is downloaded
    * @param received is told, now and then, how many bytes there are so far; what it throws ends the
    *     download
    * @throws IOException as the other method; its cause is a {@link StatusException} if that was the
    *     last answer
    */
-  void fetch(String name, Content content, Path file, LongConsumer received) throws IOException {
+  void fetch(String name, Content content, Path file, Level level, LongConsumer received)
+      throws IOException {
     Path folder = file.getParent();
     try {
       if (content.problem(file).isEmpty()) {
@@ -101,7 +104,7 @@ public record Download(List<URI> mirrors, int rounds, Http http, Duration pause,
         try (FileChannel channel = FileChannel.open(lock, CREATE, READ, WRITE)) {
           lock(channel, lock);
           if (content.problem(file).isPresent()) {
-            receiveFromAny(name, content, file, received);
+            receiveFromAny(name, content, file, level, received);
           }
         }
       } finally {
@@ -159,7 +162,8 @@ public record Download(List<URI> mirrors, int rounds, Http http, Duration pause,
     return System.nanoTime() - deadline >= 0;
   }
 
-  private void receiveFromAny(String name, Content content, Path file, LongConsumer received)
+  private void receiveFromAny(
+      String name, Content content, Path file, Level level, LongConsumer received)
       throws IOException {
     PartFile part = PartFile.of(file);
     Set<String> problems = new LinkedHashSet<>();
@@ -175,7 +179,7 @@ public record Download(List<URI> mirrors, int rounds, Http http, Duration pause,
           break;
         }
         URI source = mirror.resolve(name);
-        LOG.log(System.Logger.Level.INFO, "downloading {0} to {1}", source, file);
+        LOG.log(level, "downloading {0} to {1}", source, file);
         Optional<Problem> problem = attempt(source, content, part, received, deadline);
         if (problem.isEmpty()) {
           Files.move(part.file(), file, ATOMIC_MOVE);

@@ -70,6 +70,7 @@ record HubTransfer(
           file.getKey(),
           entry.content(),
           cache.blob(entry),
+          Level.DEBUG, // The line above says it of all files, and this one's name is a checksum.
           bytes -> tell(listener, before + Math.min(bytes, entry.size()), all));
       done += entry.size();
       // Somebody else may have downloaded it meanwhile.

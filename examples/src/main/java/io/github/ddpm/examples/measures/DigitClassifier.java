@@ -7,9 +7,10 @@ import io.github.ddpm.tf.ModelFiles;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import java.io.IOException;
-import java.net.URISyntaxException;
-import java.net.URL;
+import java.io.InputStream;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.Map;
 import java.util.function.DoubleConsumer;
 import java.util.function.Function;
@@ -64,16 +65,18 @@ public final class DigitClassifier implements FeatureExtractor {
     }
   }
 
-  /** Opens the classifier that comes with the examples. */
+  /** Opens the classifier that comes with the examples, by a copy: it may be in a jar. */
   public static DigitClassifier load() throws IOException {
-    URL resource = DigitClassifier.class.getResource(RESOURCE);
-    if (resource == null) {
-      throw new IOException("resource " + RESOURCE + " is missing: train one with TrainClassifier");
-    }
-    try {
-      return load(Path.of(resource.toURI()));
-    } catch (URISyntaxException e) {
-      throw new IOException("not the address of a file: " + resource, e);
+    Path copy = Files.createTempFile("ddpm", RESOURCE);
+    try (InputStream in = DigitClassifier.class.getResourceAsStream(RESOURCE)) {
+      if (in == null) {
+        throw new IOException(
+            "resource " + RESOURCE + " is missing: train one with TrainClassifier");
+      }
+      Files.copy(in, copy, StandardCopyOption.REPLACE_EXISTING);
+      return load(copy);
+    } finally {
+      Files.delete(copy);
     }
   }
 
