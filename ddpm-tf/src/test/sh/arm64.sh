@@ -8,7 +8,7 @@ shift
 root=$(cd "$(dirname "$0")/../../../.." && pwd)
 sysroot=/usr/aarch64-linux-gnu
 [ ! -d "$jdk/sysroot" ] || sysroot=$jdk/sysroot
-[ $# -gt 0 ] || set -- GroupNormTest AttentionTest ConvolutionTest SchedulerOpsTest UNetBlocksTest
+[ $# -gt 0 ] || set -- LibraryFileTest GroupNormTest AttentionTest ConvolutionTest SchedulerOpsTest
 cd "$root"
 # Property and goal: the native library of arm64 on the class path, without a compiler's run for this machine's.
 mvn -q -B -ntp -pl .,ddpm-api,ddpm-native,ddpm-tf -Dddpm.native=linux-arm64 test-compile dependency:build-classpath \
