@@ -136,8 +136,7 @@ class DdpmTest {
 
   /** Runs the command line in a folder; returns what it says on stderr. */
   private static List<String> errorsIn(Path folder, String... arguments) throws Exception {
-    List<String> line = new ArrayList<>();
-    line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    List<String> line = QuietStartTest.java();
     String path = System.getProperty("java.class.path");
     line.addAll(List.of("-cp", path, Ddpm.class.getName()));
     line.addAll(List.of(arguments));

@@ -66,8 +66,8 @@ class QuietStartTest {
         .containsExactly("error: --count must be at least 1, got 0");
   }
 
-  /** Runs a command in a process of its own; returns its lines on stderr. */
-  private List<String> errors(String... arguments) throws Exception {
+  /** Returns how the Java runtime is started so that it warns of nothing itself. */
+  static List<String> java() {
     List<String> line = new ArrayList<>();
     line.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     if (Runtime.version().feature() >= 24) {
@@ -75,6 +75,12 @@ class QuietStartTest {
       line.add("--enable-native-access=ALL-UNNAMED");
       line.add("--sun-misc-unsafe-memory-access=allow");
     }
+    return line;
+  }
+
+  /** Runs a command in a process of its own; returns its lines on stderr. */
+  private List<String> errors(String... arguments) throws Exception {
+    List<String> line = java();
     line.addAll(List.of("-cp", System.getProperty("java.class.path"), Ddpm.class.getName()));
     line.addAll(List.of(arguments));
     Path err = folder.resolve("err");
