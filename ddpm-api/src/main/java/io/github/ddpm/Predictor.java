@@ -38,8 +38,8 @@ public interface Predictor extends AutoCloseable {
    * Sampler#learnedVariance} tells.
    *
    * @param x as in {@link #predict}
-   * @param timestep as there
-   * @param labels as there
+   * @param timestep in [0, T-1], the same for all; whole or fractional
+   * @param labels one label per image; empty for a model without labels
    * @return of the shape of the prediction: 0 for the least variance of a value, 1 for the most, on
    *     a scale of logarithms; nothing keeps a network from going beyond
    * @throws IllegalArgumentException as {@link #predict} does, and if the network learned none
@@ -140,7 +140,7 @@ public interface Predictor extends AutoCloseable {
    * Precision)}. Ask for {@link Precision#FLOAT32} where the same images are wanted on all
    * machines.
    *
-   * @param folder as there
+   * @param folder a model in the layout of diffusers
    * @return a model, which the caller closes
    * @throws IOException as that method does
    * @throws IllegalStateException as that method does
@@ -173,9 +173,9 @@ public interface Predictor extends AutoCloseable {
    * Opens a network that was saved alone in the precision that is fastest on this machine; see
    * {@link #load(Path, BetaSchedule, PredictionType, Precision)}.
    *
-   * @param folder as there
-   * @param schedule as there
-   * @param type as there
+   * @param folder {@code config.json} and the weights
+   * @param schedule the noise that it was trained with
+   * @param type what it predicts
    * @return a model, which the caller closes
    * @throws IOException as that method does
    * @throws IllegalArgumentException as that method does
@@ -223,7 +223,7 @@ public interface Predictor extends AutoCloseable {
    * Opens what is newest of a model on a hub, in the precision that is fastest on this machine; see
    * {@link #fromHub(String, String, Precision)}.
    *
-   * @param name as there
+   * @param name {@code owner/name} on the hub
    * @return a model, which the caller closes
    * @throws IOException as that method does
    * @throws IllegalArgumentException as that method does
@@ -237,8 +237,8 @@ public interface Predictor extends AutoCloseable {
    * Opens a model on a hub in the precision that is fastest on this machine; see {@link
    * #fromHub(String, String, Precision)}.
    *
-   * @param name as there
-   * @param revision as there
+   * @param name {@code owner/name} on the hub
+   * @param revision a branch, a tag or a commit
    * @return a model, which the caller closes
    * @throws IOException as that method does
    * @throws IllegalArgumentException as that method does
@@ -295,7 +295,7 @@ public interface Predictor extends AutoCloseable {
    * Opens a model that comes with the library in the precision that is fastest on this machine; see
    * {@link #pretrained(String, Precision)}.
    *
-   * @param name as there
+   * @param name such as {@code digits} or {@code digits-1}
    * @return a model, which need not be closed
    * @throws IllegalArgumentException as that method does
    * @throws IllegalStateException as that method does

@@ -16,7 +16,7 @@ public interface PredictorProvider {
   /**
    * Does what {@link Predictor#load(Path, Precision)} says.
    *
-   * @param folder as there
+   * @param folder a model in the layout of diffusers
    * @param precision null for the one that models run fastest in on this machine
    * @return the model, which the caller closes
    * @throws IOException as that method does
@@ -26,9 +26,9 @@ public interface PredictorProvider {
   /**
    * Does what {@link Predictor#load(Path, BetaSchedule, PredictionType, Precision)} says.
    *
-   * @param folder as there
-   * @param schedule as there
-   * @param type as there
+   * @param folder a network that was saved alone
+   * @param schedule the noise that it was trained with
+   * @param type what it predicts
    * @param precision null for the one that models run fastest in on this machine
    * @return the model, which the caller closes
    * @throws IOException as that method does
@@ -39,8 +39,8 @@ public interface PredictorProvider {
   /**
    * Does what {@link Predictor#fromHub(String, String, Precision)} says.
    *
-   * @param name as there
-   * @param revision as there
+   * @param name {@code owner/name} on the hub
+   * @param revision a branch, a tag or a commit
    * @param precision null for the one that models run fastest in on this machine
    * @return the model, which the caller closes
    * @throws IOException as that method does
@@ -50,7 +50,7 @@ public interface PredictorProvider {
   /**
    * Does what {@link Predictor#pretrained(String, Precision)} says.
    *
-   * @param name as there
+   * @param name one of the models that come with the library, such as {@code digits}
    * @param precision null for the one that models run fastest in on this machine
    * @return the model, which is shared, so that closing it does nothing
    */

@@ -73,14 +73,14 @@ public final class SparkSampling {
    * Does the same with tasks of another size than 512 pictures: smaller ones spread large pictures
    * over more executors.
    *
-   * @param spark as there
-   * @param model as there
-   * @param sampler as there
-   * @param count as there
+   * @param spark whose executors draw
+   * @param model that executors load once each
+   * @param sampler makes the sampler of a loaded model; it must have a seed
+   * @param count how many pictures, at least 1
    * @param picturesOfATask at least 1; what an executor that dies had not finished is drawn again
-   * @return as there
-   * @throws IllegalArgumentException as there, for tasks of that size, or if picturesOfATask is
-   *     less than 1
+   * @return rows of {@link #SCHEMA}, in the order of their indices
+   * @throws IllegalArgumentException if count or picturesOfATask is less than 1, or there are more
+   *     than 2^31 - 1 tasks
    */
   public static Dataset<Row> sample(
       SparkSession spark,
@@ -108,8 +108,8 @@ public final class SparkSampling {
    *
    * @param spark whose executors draw
    * @param model as for {@link #sample(SparkSession, SparkModel, Function, long)}
-   * @param sampler as there
-   * @param count as there
+   * @param sampler makes the sampler of a loaded model; it must have a seed
+   * @param count how many pictures, at least 1
    * @param folder which isn't there yet, in any file system that Spark writes to
    * @throws IllegalArgumentException if the folder is there, count is less than 1, or there are
    *     more than 2^31 - 1 files; nothing is drawn or changed then. What executors fail at comes as
@@ -128,14 +128,15 @@ public final class SparkSampling {
   /**
    * Does the same with files of another size than 512 pictures.
    *
-   * @param spark as there
-   * @param model as there
-   * @param sampler as there
-   * @param count as there
+   * @param spark whose executors draw
+   * @param model that executors load once each
+   * @param sampler makes the sampler of a loaded model; it must have a seed
+   * @param count how many pictures, at least 1
    * @param picturesOfAFile at least 1; a file is drawn by one task
-   * @param folder as there
-   * @throws IllegalArgumentException as there, or if picturesOfAFile is less than 1
-   * @throws UncheckedIOException as there
+   * @param folder which isn't there yet, in any file system that Spark writes to
+   * @throws IllegalArgumentException if the folder is there, count or picturesOfAFile is less than
+   *     1, or there are more than 2^31 - 1 files; nothing is drawn or changed then
+   * @throws UncheckedIOException if the file system can't be asked
    */
   public static void writeNpy(
       SparkSession spark,

@@ -47,13 +47,13 @@ public final class ModelFiles {
    * Downloads a model of a hub as {@link io.github.ddpm.Predictor#fromHub(String, String,
    * io.github.ddpm.Precision)} does, and tells how far it has come.
    *
-   * @param name as there
-   * @param revision as there
+   * @param name {@code owner/name} on the hub
+   * @param revision a branch, a tag or a commit
    * @param listener is told when more has arrived, and returns whether to go on
    * @return a folder for {@link io.github.ddpm.Predictor#load(Path)}, {@link Trainer#fineTune} or
    *     {@link #convert(Path, Path, Storage)}; it is the hub's cache, so don't write to it
-   * @throws IOException as there
-   * @throws IllegalArgumentException as there
+   * @throws IOException if it can't be fetched; the message says what from where
+   * @throws IllegalArgumentException if the name or the revision can't be one
    * @throws java.util.concurrent.CancellationException if the listener doesn't want to go on; the
    *     next call goes on from there
    */
@@ -90,7 +90,7 @@ public final class ModelFiles {
    * @param from {@code config.json} and the weights, such as {@code unet_ema/} of a checkpoint
    * @param schedule the noise that the network was trained with
    * @param type what it predicts
-   * @param to as there
+   * @param to the folder to write, made if need be; it may be {@code from}
    * @param storage of the weights
    * @throws IOException as that method does
    * @throws IllegalArgumentException if the type doesn't go with the schedule

@@ -124,7 +124,7 @@ public final class Trainer implements AutoCloseable {
    * @param folder {@code config.json} and the weights, such as {@code unet_ema/} of a checkpoint
    * @param schedule the noise that it was trained with, and is trained with on
    * @param type what it predicts
-   * @param options as there
+   * @param options how to train; they must fit the model
    * @return a trainer, which the caller closes
    * @throws IOException if something is missing or wrong; the message names the file and what is
    *     wrong
@@ -183,15 +183,15 @@ public final class Trainer implements AutoCloseable {
    * at each level than the model has. The new ones do nothing at first (Net2DeeperNet, Chen et al.
    * 2016), so training goes on from what the model knows.
    *
-   * @param folder as there
+   * @param folder the model to start from
    * @param layersPerBlock at least the model's; see {@link UNetConfig#withLayersPerBlock}
-   * @param options as there
+   * @param options how to train; they must fit the model
    * @return a trainer, which the caller closes
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     io.github.ddpm.tf.graph.TensorFlowRuntime#graph}
-   * @throws IOException as there
-   * @throws IllegalArgumentException as there, or if there would be fewer blocks than the model
-   *     has, or more than 128
+   * @throws IOException if something is missing or wrong; the message names the file
+   * @throws IllegalArgumentException if the options don't fit the model, or there would be fewer
+   *     blocks than it has, or more than 128
    */
   public static Trainer deepen(Path folder, int layersPerBlock, TrainingOptions options)
       throws IOException {
@@ -460,8 +460,8 @@ public final class Trainer implements AutoCloseable {
   /**
    * Saves as {@link #save(Path, int)} does, and keeps the save before as well.
    *
-   * @param folder as there
-   * @throws IOException as there
+   * @param folder made if need be; no other training may have it
+   * @throws IOException if it can't be written; what was there before stays
    */
   public void save(Path folder) throws IOException {
     save(folder, 2);

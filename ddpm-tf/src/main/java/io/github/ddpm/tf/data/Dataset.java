@@ -132,15 +132,17 @@ public abstract class Dataset {
   /**
    * Makes the same with the arrays as they are: for loaders, as what is copied is in memory twice.
    *
-   * @param height as there
-   * @param width as there
-   * @param channels as there
+   * @param height of each, in pixels, at least 1
+   * @param width of each, in pixels, at least 1
+   * @param channels of each, at least 1: 1 is gray, 3 is RGB
    * @param images as for {@link #of(int, int, int, byte[][], int, int[])}, which nobody changes any
    *     more
    * @param classes how many classes there are; 0 for pictures without labels
-   * @param labels as there, which nobody changes any more; none if there are no classes
+   * @param labels one a picture, each in [0, classes), which nobody changes any more; none if there
+   *     are no classes
    * @return a set of pictures that reads these arrays
-   * @throws IllegalArgumentException as there
+   * @throws IllegalArgumentException if there is no picture, one has another size, the numbers of
+   *     pictures and labels differ, or a label is none of the classes
    */
   public static Dataset keeping(
       int height, int width, int channels, byte[][] images, int classes, int... labels) {

@@ -112,7 +112,7 @@ public final class ImageFolder {
    * @param name that a message calls it by
    * @param file a PNG or JPEG file
    * @param size as for {@link #load}
-   * @param channels as there
+   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
    * @return unsigned bytes [size, size, channels], as {@link Dataset#of} takes them
    * @throws IOException if it is broken or neither gray nor RGB, or doesn't fit into memory as it
    *     is read; the message has the name
@@ -237,13 +237,14 @@ public final class ImageFolder {
    * which later calls read as long as no picture has another name, length or time of its last
    * change. They take no memory but what the operating system has to spare.
    *
-   * @param size as there
-   * @param channels as there
+   * @param size height and width of the pictures returned, in [1, 4096]
+   * @param channels 1 for gray, 3 for RGB; 2 and 4 for the same with alpha
    * @param cache a folder, made if need be, which has one file for each folder of pictures, size
    *     and number of channels
    * @return the pictures, read from the file
-   * @throws IOException as there, or if there is no room for the file
-   * @throws IllegalArgumentException as there
+   * @throws IOException if pictures can't be read, each named with why, or there is no room for the
+   *     file
+   * @throws IllegalArgumentException if size or channels is out of range
    */
   public Dataset load(int size, int channels, Path cache) throws IOException {
     checkSize(size, channels);

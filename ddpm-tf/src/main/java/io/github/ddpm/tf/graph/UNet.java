@@ -157,9 +157,9 @@ public final class UNet {
    * Does as above for float32 images in and out, with the hidden images in that precision.
    *
    * @param precision of the hidden images
-   * @param x as there, as float32
-   * @param timesteps as there
-   * @param labels as there
+   * @param x noisy images [n, height, width, inChannels], float32
+   * @param timesteps [n], or [1] for the same timestep for all; in [0, T-1]
+   * @param labels [n]; empty for a network without class embeddings
    * @return the prediction [n, height, width, channels]
    */
   public Operand<TFloat32> forward(
@@ -175,9 +175,9 @@ public final class UNet {
    * after them those of the {@link #variance}, if it learned one.
    *
    * @param precision of the hidden images
-   * @param x as there
-   * @param timesteps as there
-   * @param labels as there
+   * @param x noisy images [n, height, width, inChannels], float32
+   * @param timesteps [n], or [1] for the same timestep for all; in [0, T-1]
+   * @param labels [n]; empty for a network without class embeddings
    * @return [n, height, width, outChannels]
    */
   public Operand<TFloat32> outputs(
