@@ -108,21 +108,7 @@ class SmallHeapTest {
 
   /** What a process with 256 MB says. */
   private List<String> run() throws IOException, InterruptedException {
-    Path output = folder.resolve("output");
-    int exitCode =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx256m",
-                "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName(),
-                folder.toString())
-            .redirectOutput(output.toFile())
-            .start()
-            .waitFor();
-    assertThat(exitCode).isZero();
-    return Files.readAllLines(output);
+    return SmallJvm.run(Main.class, folder, "-Dorg.bytedeco.javacpp.maxPhysicalBytes=0");
   }
 
   /** MNIST's files with that many pictures of one pixel. */

@@ -3,6 +3,7 @@ package io.github.ddpm.tf.data;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import io.github.ddpm.tf.SmallJvm;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -33,22 +34,12 @@ class PictureMemoryTest {
       write("several/" + i + ".jpg", photo(4000, 3000), false);
     }
     write("tiny/a.jpg", photo(400, 300), false);
-    Path output = folder.resolve("output");
-    int exitCode =
-        new ProcessBuilder(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xmx256m",
-                // As many threads as there are photos, on any machine.
-                "-Djava.util.concurrent.ForkJoinPool.common.parallelism=3",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName(),
-                folder.toString())
-            .redirectOutput(output.toFile())
-            .start()
-            .waitFor();
-    assertThat(exitCode).isZero();
-    List<String> lines = Files.readAllLines(output);
+    List<String> lines =
+        SmallJvm.run(
+            Main.class,
+            folder,
+            // As many threads as there are photos, on any machine.
+            "-Djava.util.concurrent.ForkJoinPool.common.parallelism=3");
     assertThat(lines).hasSize(3);
     int[] tiny = numbers(lines.get(0));
     for (String line : lines) {
