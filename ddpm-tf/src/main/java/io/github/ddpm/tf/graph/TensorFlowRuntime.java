@@ -115,6 +115,16 @@ public final class TensorFlowRuntime {
   }
 
   /**
+   * {@return the settings of a session, for one that TensorFlow opens itself, as of a SavedModel}
+   *
+   * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
+   */
+  public static ConfigProto config() {
+    load();
+    return Config.PROTO;
+  }
+
+  /**
    * Runs a graph of ours; whoever asks for it closes what it returns. Runs that are under way at
    * the same time share the threads, so that each core computes one of them where there are as many
    * as cores; what they compute is the same to the bit.

@@ -24,7 +24,6 @@ import org.tensorflow.exceptions.TensorFlowException;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.proto.ConfigProto;
-import org.tensorflow.proto.GPUOptions;
 import org.tensorflow.types.TFloat32;
 
 /**
@@ -67,7 +66,7 @@ public final class FeatureNetwork implements FeatureExtractor {
       throw new IOException("can't load " + folder + " as a SavedModel: no such folder");
     }
     // First, because it loads TensorFlow with its settings.
-    ConfigProto config = config();
+    ConfigProto config = TensorFlowRuntime.config();
     SavedModelBundle bundle;
     try {
       bundle =
@@ -87,18 +86,6 @@ public final class FeatureNetwork implements FeatureExtractor {
       bundle.close();
       throw e;
     }
-  }
-
-  /** Returns the settings of a session that {@link TensorFlowRuntime} would open. */
-  private static ConfigProto config() {
-    ConfigProto.Builder config =
-        ConfigProto.newBuilder()
-            .setAllowSoftPlacement(true)
-            .setIntraOpParallelismThreads(TensorFlowRuntime.threads())
-            .setInterOpParallelismThreads(TensorFlowRuntime.threads());
-    return TensorFlowRuntime.hasGpu()
-        ? config.setGpuOptions(GPUOptions.newBuilder().setAllowGrowth(true)).build()
-        : config.build();
   }
 
   @Override
