@@ -5,11 +5,13 @@ import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
@@ -31,7 +33,20 @@ final class Commands {
   /** What stands above the examples in the help of a command. */
   static final String EXAMPLES = "%nExamples:%n";
 
+  private static final List<String> HELP = List.of("-h", "--help", "-V", "--version");
+
   private Commands() {}
+
+  /**
+   * Runs a command that draws, as {@link #main} does. TensorFlow is loaded while the arguments are
+   * read, which takes half as long, unless they ask for help alone.
+   */
+  static void drawing(Object command, String... args) {
+    if (Collections.disjoint(List.of(args), HELP)) {
+      TensorFlowRuntime.loadAhead();
+    }
+    main(command, args);
+  }
 
   /**
    * Runs a command and ends the process unless all went well.

@@ -47,7 +47,7 @@ public final class GenerateDigits extends GenerateCommand {
 
   /** Runs the command; {@code --help} lists the options. */
   public static void main(String... args) {
-    Commands.main(new GenerateDigits(), args);
+    Commands.drawing(new GenerateDigits(), args);
   }
 
   @Override

@@ -105,7 +105,7 @@ public final class GenerateImages extends GenerateCommand {
 
   /** Runs the command; {@code --help} lists the options. */
   public static void main(String... args) {
-    Commands.main(new GenerateImages(), args);
+    Commands.drawing(new GenerateImages(), args);
   }
 
   @Override

@@ -5,7 +5,8 @@ import com.google.common.util.concurrent.Uninterruptibles;
 import io.github.ddpm.Precision;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
-import java.util.Map;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
@@ -18,7 +19,6 @@ import org.tensorflow.Session;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.exceptions.TFInvalidArgumentException;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.GPUOptions;
 import org.tensorflow.proto.GraphOptions;
@@ -66,6 +66,7 @@ public final class TensorFlowRuntime {
         new Thread(
             () -> {
               try {
+                linkNativeMethods();
                 loadAll();
               } finally {
                 loaded.countDown();
@@ -111,6 +112,7 @@ public final class TensorFlowRuntime {
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link #graph}
    */
   public static Session session(Graph graph) {
+    FirstSession.await();
     return new Session(graph, hasOurs(graph) ? Config.AS_BUILT : Config.PROTO);
   }
 
@@ -121,6 +123,7 @@ public final class TensorFlowRuntime {
    */
   public static ConfigProto config() {
     load();
+    FirstSession.await();
     return Config.PROTO;
   }
 
@@ -218,16 +221,6 @@ public final class TensorFlowRuntime {
     return Operations.LOADED;
   }
 
-  /** Tells TensorFlow the gradients of our operations, by the operations' names. */
-  static void register(Map<String, RawCustomGradient> gradients) {
-    if (hasKernels()) {
-      // It answers false for those that it was told before.
-      gradients.forEach(
-          (operation, gradient) ->
-              TensorFlow.registerCustomGradient(Kernels.name(operation), gradient));
-    }
-  }
-
   /** TensorFlow finds nothing to make faster in a graph of our operations, and takes 0.4 s. */
   private static boolean hasOurs(Graph graph) {
     return hasKernels()
@@ -254,9 +247,30 @@ public final class TensorFlowRuntime {
     }
   }
 
+  /**
+   * Uses once what reads a model: files and a logger. The JVM finds a native method when it is
+   * first called, which waits while a library is being loaded: whoever reads a model meanwhile
+   * would wait for 0.4 s.
+   */
+  private static void linkNativeMethods() {
+    logger();
+    try {
+      Path folder = Files.createTempDirectory("ddpm");
+      Path file = Files.write(folder.resolve("file"), new byte[1]).toRealPath();
+      if (Files.exists(file) && Files.isWritable(file) && !Files.isDirectory(file)) {
+        Files.readAllBytes(file);
+      }
+      Files.delete(file);
+      Files.delete(folder);
+    } catch (IOException e) {
+      // Whoever needs files gets the same.
+    }
+  }
+
   private static void loadAll() {
     try {
       hasKernels();
+      FirstSession.await();
     } catch (RuntimeException | LinkageError e) {
       // Whoever needs them gets the same.
     }
@@ -267,7 +281,11 @@ public final class TensorFlowRuntime {
   }
 
   private static void log(Level level, String message) {
-    System.getLogger(TensorFlowRuntime.class.getName()).log(level, message);
+    logger().log(level, message);
+  }
+
+  private static System.Logger logger() {
+    return System.getLogger(TensorFlowRuntime.class.getName());
   }
 
   /** Loads our settings, then TensorFlow, which reads them. */
@@ -275,6 +293,11 @@ public final class TensorFlowRuntime {
     static final Loaded LOADED = loaded();
 
     private static final String VARIANT = "platform.extension";
+
+    /** Something that JavaCPP has a part in. */
+    interface Loading<E extends Exception> {
+      boolean load() throws E;
+    }
 
     /**
      * What came of it.
@@ -295,15 +318,12 @@ public final class TensorFlowRuntime {
         return new Loaded(false, problem(e));
       }
       try {
-        loadTensorFlow();
+        withoutVariants(() -> !TensorFlow.version().isEmpty());
       } catch (LinkageError e) {
         return new Loaded(settings, problem(cause(e)));
       }
       if (!withoutSettings.isEmpty()) {
         warn("ddpm's own operations can't be loaded, computing will be slower: " + withoutSettings);
-      }
-      if (settings) {
-        Kernels.withoutNotes(Library::openFirstSession);
       }
       return new Loaded(settings, "");
     }
@@ -332,27 +352,19 @@ public final class TensorFlowRuntime {
     }
 
     /**
-     * Any call loads it. Where there is no library for GPUs, JavaCPP would look for twenty
-     * libraries of CUDA all over the class path, which takes 0.4 s and 80 MB of names. It looks for
-     * none where the user has said which variant of libraries to load, so that is said meanwhile.
+     * Does what JavaCPP loads for. Where there is no library for GPUs, the next class of
+     * TensorFlow's would have it look for twenty libraries of CUDA all over the class path, which
+     * takes 0.4 to 0.9 s and 80 MB of names. It looks for none where the user has said which
+     * variant of libraries to load, so that is said meanwhile.
      */
-    private static void loadTensorFlow() {
+    static <E extends Exception> boolean withoutVariants(Loading<E> loading) throws E {
       boolean said = !has("-gpu") && Loader.loadProperties().putIfAbsent(VARIANT, "") == null;
       try {
-        TensorFlow.version();
+        return loading.load();
       } finally {
         if (said) {
           Loader.loadProperties().remove(VARIANT);
         }
-      }
-    }
-
-    /** TensorFlow says what it has to say at the first session of a process. */
-    private static void openFirstSession() {
-      try (Graph graph = new Graph();
-          Session session = new Session(graph, Config.PROTO);
-          Result result = session.runner().fetch(PortableNames.ops(graph).constant(1f)).run()) {
-        assert result.size() == 1;
       }
     }
 
@@ -379,6 +391,33 @@ public final class TensorFlowRuntime {
         return Loader.getCacheDir().getPath();
       } catch (IOException | LinkageError e) {
         return "the cache of JavaCPP, which can't be made (" + cause(e).getMessage() + ")";
+      }
+    }
+  }
+
+  /**
+   * TensorFlow says what it has to say at the first session of a process, and prepares much;
+   * whoever builds a graph meanwhile needs no session yet.
+   */
+  private static final class FirstSession {
+    static {
+      if (Library.LOADED.settings()) {
+        Library.withoutVariants(
+            () -> {
+              Kernels.withoutNotes(FirstSession::open);
+              return true;
+            });
+      }
+    }
+
+    /** Returns when it has been opened. */
+    static void await() {}
+
+    private static void open() {
+      try (Graph graph = new Graph();
+          Session session = new Session(graph, Config.PROTO);
+          Result result = session.runner().fetch(PortableNames.ops(graph).constant(1f)).run()) {
+        assert result.size() == 1;
       }
     }
   }
@@ -454,7 +493,20 @@ public final class TensorFlowRuntime {
         return false;
       }
       try {
-        return Library.LOADED.settings() && Kernels.loadOperations();
+        return Library.LOADED.settings()
+            && Library.withoutVariants(
+                () -> {
+                  boolean there = Kernels.loadOperations();
+                  if (there) {
+                    // It answers false for those that it was told before.
+                    UNet.gradients()
+                        .forEach(
+                            (operation, gradient) ->
+                                TensorFlow.registerCustomGradient(
+                                    Kernels.name(operation), gradient));
+                  }
+                  return there;
+                });
       } catch (IOException | UnsatisfiedLinkError e) {
         warn("ddpm's own operations can't be loaded, computing will be slower: " + e.getMessage());
         return false;
