@@ -37,15 +37,20 @@ final class Commands {
 
   private Commands() {}
 
-  /**
-   * Runs a command that draws, as {@link #main} does. TensorFlow is loaded while the arguments are
-   * read, which takes half as long, unless they ask for help alone.
-   */
+  /** Does what {@link #main} does for a command that draws, sooner. */
   static void drawing(Object command, String... args) {
+    loadAhead(args);
+    main(command, args);
+  }
+
+  /**
+   * Begins to load TensorFlow while the arguments are read, which takes half as long, unless they
+   * ask for help alone.
+   */
+  static void loadAhead(String... args) {
     if (Collections.disjoint(List.of(args), HELP)) {
       TensorFlowRuntime.loadAhead();
     }
-    main(command, args);
   }
 
   /**

@@ -42,7 +42,7 @@ public final class EditImages implements Callable<Integer> {
 
   /** Runs a command; {@code --help} lists them. */
   public static void main(String... args) {
-    Commands.main(new EditImages(), args);
+    Commands.drawing(new EditImages(), args);
   }
 
   @Override
