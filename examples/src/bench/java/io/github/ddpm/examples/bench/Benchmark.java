@@ -61,6 +61,12 @@ public final class Benchmark implements Callable<Integer> {
   private List<String> only = List.of();
 
   @Option(
+      names = "--avx2",
+      description =
+          "compute with AVX2 and no more, as most processors do; without ONNX Runtime, which takes the best that there is")
+  private boolean avx2;
+
+  @Option(
       names = "--out",
       defaultValue = "target/benchmark",
       description = "folder for the contenders' files and logs, and for the report")
@@ -103,7 +109,7 @@ public final class Benchmark implements Callable<Integer> {
     Map<Contender, WorkerProcess> workers = new EnumMap<>(Contender.class);
     try {
       for (Contender contender : contenders()) {
-        workers.put(contender, new WorkerProcess(contender, out));
+        workers.put(contender, new WorkerProcess(contender, out, avx2));
       }
       environment(workers.values());
       compareOutputs(workers);
@@ -160,7 +166,10 @@ public final class Benchmark implements Callable<Integer> {
   /**
    * All, but for those in bfloat16 on a CPU that would have to emulate it: minutes for one step.
    */
-  private static List<Contender> contenders() throws IOException {
+  private List<Contender> contenders() throws IOException {
+    if (avx2) {
+      return List.of(Contender.OURS_FLOAT32, Contender.PYTORCH_FLOAT32);
+    }
     List<String> sets = instructionSets();
     boolean bfloat16 = sets.contains("avx512_bf16") || sets.contains("amx_bf16");
     return Stream.of(Contender.values()).filter(c -> bfloat16 || !c.isBfloat16()).toList();
@@ -179,13 +188,14 @@ public final class Benchmark implements Callable<Integer> {
     }
     List<String> cpu = Files.readAllLines(Path.of("/proc/cpuinfo"));
     line(
-        "%s, %d processors, %s; Java %s, %s; %s; `mvn -q -Pbench compile exec:java`, %d rounds of %s s.",
+        "%s, %d processors, %s; Java %s, %s; %s; `mvn -q -Pbench compile exec:java%s`, %d rounds of %s s.",
         cpuInfo(cpu, "model name"),
         Runtime.getRuntime().availableProcessors(),
-        String.join(" ", instructionSets()),
+        String.join(" ", instructionSets()) + (avx2 ? ", of which avx2 is used" : ""),
         System.getProperty("java.version"),
         String.join(", ", versions),
         LocalDate.now(ZoneOffset.UTC),
+        avx2 ? " -Dexec.args=--avx2" : "",
         rounds,
         seconds);
     line("");
@@ -297,7 +307,7 @@ public final class Benchmark implements Callable<Integer> {
     for (int round = 0; round < rounds; round++) {
       for (Contender contender : contenders()) {
         long start = System.nanoTime();
-        WorkerProcess worker = new WorkerProcess(contender, out);
+        WorkerProcess worker = new WorkerProcess(contender, out, avx2);
         try {
           if (worker.ask("grid", out.resolve(contender.name() + ".png")).isPresent()) {
             row.add(contender, String.valueOf(secondsSince(start)));
@@ -315,7 +325,7 @@ public final class Benchmark implements Callable<Integer> {
     say("memory, " + title);
     Row row = new Row("peak memory, " + title, "MB", false, new EnumMap<>(Contender.class));
     for (Contender contender : contenders()) {
-      WorkerProcess worker = new WorkerProcess(contender, out);
+      WorkerProcess worker = new WorkerProcess(contender, out, avx2);
       try {
         if (worker.ask(command).isPresent()) {
           worker.ask(command);
@@ -402,7 +412,7 @@ public final class Benchmark implements Callable<Integer> {
     say("cost");
     line("| ddpm float32: images | pixels | ms per image and step | ns per pixel and step |");
     line("|---|---|---|---|");
-    try (WorkerProcess worker = new WorkerProcess(Contender.OURS_FLOAT32, out)) {
+    try (WorkerProcess worker = new WorkerProcess(Contender.OURS_FLOAT32, out, avx2)) {
       for (int count : List.of(1, 8, 64, 512)) {
         cost(worker, 28, count);
       }

@@ -34,13 +34,19 @@ final class WorkerProcess implements AutoCloseable {
    * Starts one; each has as many threads as there are processors.
    *
    * @param folder of the files, and for the log
+   * @param avx2 whether it computes with AVX2 and no more; ONNX Runtime can't be told
    */
-  WorkerProcess(Contender contender, Path folder) throws IOException {
-    this(contender, folder, classPath());
+  WorkerProcess(Contender contender, Path folder, boolean avx2) throws IOException {
+    this(contender, folder, classPath(), avx2);
   }
 
-  /** As above, with other classes. */
+  /** Starts one with other classes than those of this process. */
   WorkerProcess(Contender contender, Path folder, String classPath) throws IOException {
+    this(contender, folder, classPath, false);
+  }
+
+  private WorkerProcess(Contender contender, Path folder, String classPath, boolean avx2)
+      throws IOException {
     this.contender = contender;
     this.log = folder.resolve(contender.name().toLowerCase(Locale.ROOT) + ".log");
     String threads = String.valueOf(Runtime.getRuntime().availableProcessors());
@@ -59,6 +65,13 @@ final class WorkerProcess implements AutoCloseable {
             contender.name(),
             folder.toString());
     builder.environment().put("OMP_NUM_THREADS", threads);
+    if (avx2) {
+      builder.command().add(1, "-Dio.github.ddpm.tf.instructions=avx2");
+      // PyTorch's own, oneDNN's and MKL's.
+      builder.environment().put("ATEN_CPU_CAPABILITY", "avx2");
+      builder.environment().put("ONEDNN_MAX_CPU_ISA", "AVX2");
+      builder.environment().put("MKL_ENABLE_INSTRUCTIONS", "AVX2");
+    }
     process = builder.redirectError(Redirect.appendTo(log.toFile())).start();
     commands = new PrintWriter(process.outputWriter(UTF_8), true);
     answers = new BufferedReader(new InputStreamReader(process.getInputStream(), UTF_8));
