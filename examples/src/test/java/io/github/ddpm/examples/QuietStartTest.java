@@ -41,6 +41,24 @@ class QuietStartTest {
     assertThat(out.resolve("model_index.json")).isNotEmptyFile();
   }
 
+  /** Which takes up to a second at the first class that has JavaCPP do so. */
+  @Test
+  void nobodyLooksForCuda() throws Exception {
+    CommandsTest.writeDigits(folder, "train", 8, 8);
+    List<String> errors =
+        errors(
+            List.of("-Dorg.bytedeco.javacpp.logger.debug=true"),
+            "train-digits",
+            "--data=" + folder,
+            "--out=" + folder.resolve("model"),
+            "--channels=8,8",
+            "--batch=4",
+            "--epochs=1");
+    assertThat(errors)
+        .contains("Debug: Loading library jnitensorflow")
+        .noneMatch(line -> line.contains("cudart"));
+  }
+
   @Test
   void measuringByANetworkIsQuiet() throws Exception {
     CommandsTest.writeDigits(folder, "train", 8, 8);
@@ -80,7 +98,12 @@ class QuietStartTest {
 
   /** Runs a command in a process of its own; returns its lines on stderr. */
   private List<String> errors(String... arguments) throws Exception {
+    return errors(List.of(), arguments);
+  }
+
+  private List<String> errors(List<String> options, String... arguments) throws Exception {
     List<String> line = java();
+    line.addAll(options);
     line.addAll(List.of("-cp", System.getProperty("java.class.path"), Ddpm.class.getName()));
     line.addAll(List.of(arguments));
     Path err = folder.resolve("err");
