@@ -106,6 +106,44 @@ class Float16Test {
     assertThat(kept.difference(exact)).isLessThan(0.005);
   }
 
+  /** What teaches is computed in float16, too, and the student goes nearly the same way. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void distillingIsNearFloat32(boolean guided) throws IOException {
+    Path model = folder.resolve("model");
+    Path guide = folder.resolve("guide");
+    save(model, OPTIONS);
+    save(guide, OPTIONS.withSeed(6));
+    Distillation distillation =
+        guided ? new Autoguidance(guide, 2) : new ProgressiveDistillation(model, 4);
+    TrainingOptions exact = OPTIONS.withPrecision(Precision.FLOAT32);
+    assertThat(distilled(model, distillation, OPTIONS))
+        .isNotEqualTo(distilled(model, distillation, exact))
+        .isCloseTo(distilled(model, distillation, exact), withinPercentage(2));
+  }
+
+  private static void save(Path model, TrainingOptions options) throws IOException {
+    try (Trainer trainer = trainer(options)) {
+      trainer.save(model);
+    }
+  }
+
+  /** Returns the loss after three steps. */
+  private static double distilled(Path model, Distillation distillation, TrainingOptions options)
+      throws IOException {
+    double[] loss = new double[1];
+    try (Trainer trainer = Trainer.distill(model, distillation, options)) {
+      trainer.setTotalSteps(4);
+      trainer.train(
+          DIGITS,
+          progress -> {
+            loss[0] = progress.loss();
+            return true;
+          });
+    }
+    return loss[0];
+  }
+
   /** The loss of a batch of 8 images, and its gradients by the weights. */
   private record Gradients(double loss, Map<String, Weight> all) {
     float[] of(String name) {
