@@ -313,8 +313,8 @@ public final class Trainer implements AutoCloseable {
    *     it is times their mean
    * @throws IllegalArgumentException if images or labels don't fit the network
    * @throws IllegalStateException after {@link #close}; if replicas take local steps; or if loss or
-   *     gradient are not finite, in which case everything stays as it was: weights, moving average,
-   *     optimizer and step
+   *     gradient are not finite, in float16 whatever the loss is multiplied by, in which case
+   *     everything stays as it was: weights, moving average, optimizer and step
    */
   public double step(Images batch, int... classes) {
     checkOpen();

@@ -1,6 +1,7 @@
 package io.github.ddpm.tf;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatIOException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.withinPercentage;
 
@@ -364,6 +365,21 @@ class Float16Test {
       trainer.save(folder);
       assertThat(state(".").get("loss_scale").intValue()).isEqualTo(65536);
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "3, 0, 'state.json: loss scale must be a power of 2 in [1, 16777216], got 3'",
+    "8, 2000, 'state.json: steps with a loss scale must be in [0, 1999], got 2000'",
+    "8, 1e3, 'state.json: loss_scale_steps must be a whole number, got 1000.0'",
+  })
+  void aDamagedStateIsNamed(int factor, String steps, String problem) throws IOException {
+    save(folder, OPTIONS);
+    Fixtures.unseal(folder);
+    ObjectNode state = state(".").put("loss_scale", factor);
+    state.set("loss_scale_steps", Json.MAPPER.readTree(steps));
+    Json.write(folder.resolve("training/state.json"), state);
+    assertThatIOException().isThrownBy(() -> Trainer.resume(folder)).withMessageEndingWith(problem);
   }
 
   @ParameterizedTest
