@@ -2,7 +2,6 @@ package io.github.ddpm.tf;
 
 import static com.google.common.base.Preconditions.checkArgument;
 
-import io.github.ddpm.Precision;
 import io.github.ddpm.tf.TrainingGraph.Outcome;
 
 /**
@@ -51,13 +50,8 @@ record LossScale(int factor, int steps) {
   }
 
   /** Returns that of a training's first step; 1 where nothing is scaled. */
-  static LossScale first(Precision precision) {
-    return new LossScale(isNeeded(precision) ? FIRST : 1, 0);
-  }
-
-  /** Tells whether gradients in a precision may be rounded to 0. */
-  static boolean isNeeded(Precision precision) {
-    return precision == Precision.FLOAT16;
+  static LossScale first(TrainingOptions options) {
+    return new LossScale(options.scalesLoss() ? FIRST : 1, 0);
   }
 
   /**

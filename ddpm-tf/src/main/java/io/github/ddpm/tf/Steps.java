@@ -80,7 +80,7 @@ final class Steps {
 
   /** Returns the scale after some steps that were taken or skipped as one. */
   private LossScale lossScaleAfter(LossScale scale, Outcome outcome, int together) {
-    return LossScale.isNeeded(options.precision()) ? scale.after(outcome, together) : scale;
+    return options.scalesLoss() ? scale.after(outcome, together) : scale;
   }
 
   /**

@@ -99,14 +99,7 @@ final class TrainingFolder {
     /** Returns the state before the first step. */
     static State start(TrainingOptions options, Optional<Path> startedFrom) {
       return new State(
-          0,
-          0,
-          0,
-          LossScale.first(options.precision()),
-          List.of(),
-          startedFrom,
-          Optional.empty(),
-          options);
+          0, 0, 0, LossScale.first(options), List.of(), startedFrom, Optional.empty(), options);
     }
   }
 
@@ -208,7 +201,7 @@ final class TrainingFolder {
   private static ObjectNode json(State state) {
     ObjectNode json = Json.object();
     json.put(STEP, state.step()).put(TOTAL_STEPS, state.totalSteps()).put(SKIPPED, state.skipped());
-    if (LossScale.isNeeded(state.options().precision())) {
+    if (state.options().scalesLoss()) {
       // Older versions can resume a training that has none.
       json.put(LOSS_SCALE, state.lossScale().factor());
       json.put(LOSS_SCALE_STEPS, state.lossScale().steps());
@@ -271,7 +264,7 @@ final class TrainingFolder {
         step,
         totalSteps,
         skipped,
-        lossScale(json, options.precision()),
+        lossScale(json, options),
         // They came later; who went on from before them wouldn't know what was learned until then.
         json.has(LABEL_COUNTS) ? Json.wholeNumbers(json, LABEL_COUNTS) : List.of(),
         startedFrom,
@@ -279,10 +272,10 @@ final class TrainingFolder {
         options);
   }
 
-  private static LossScale lossScale(JsonNode json, Precision precision) {
-    return LossScale.isNeeded(precision) && json.has(LOSS_SCALE)
+  private static LossScale lossScale(JsonNode json, TrainingOptions options) {
+    return options.scalesLoss() && json.has(LOSS_SCALE)
         ? new LossScale(integer(json, LOSS_SCALE), integer(json, LOSS_SCALE_STEPS))
-        : LossScale.first(precision);
+        : LossScale.first(options);
   }
 
   private static TrainingOptions options(JsonNode json) {

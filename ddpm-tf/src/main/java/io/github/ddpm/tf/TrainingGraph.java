@@ -164,7 +164,7 @@ final class TrainingGraph implements AutoCloseable {
     loss =
         new TrainingLoss(tf, model, options, randomness)
             .of(images, labels, vectors::weight, teacher);
-    if (LossScale.isNeeded(options.precision())) {
+    if (options.scalesLoss()) {
       lossScale = Optional.of(tf.placeholder(TFloat32.class, Placeholder.shape(Shape.scalar())));
     }
     Operand<TFloat32> gradient =

@@ -18,14 +18,15 @@ class LossScaleTest {
   @EnumSource
   void onlyFloat16IsScaled(Precision precision) {
     boolean half = precision == Precision.FLOAT16;
-    assertThat(LossScale.isNeeded(precision)).isEqualTo(half);
-    assertThat(LossScale.first(precision)).isEqualTo(new LossScale(half ? 65536 : 1, 0));
+    TrainingOptions options = TrainingOptions.defaults().withPrecision(precision);
+    assertThat(options.scalesLoss()).isEqualTo(half);
+    assertThat(LossScale.first(options)).isEqualTo(new LossScale(half ? 65536 : 1, 0));
   }
 
   /** Twice as high after 2000 steps in a row, half of it after a gradient that is not finite. */
   @Test
   void theSequenceIsThatOfGradScaler() {
-    LossScale scale = LossScale.first(Precision.FLOAT16);
+    LossScale scale = new LossScale(65536, 0);
     scale = after(scale, OVERFLOW, 3);
     assertThat(scale).isEqualTo(new LossScale(8192, 0));
     scale = after(scale, FINITE, 1999);

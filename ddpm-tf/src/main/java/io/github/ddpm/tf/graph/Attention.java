@@ -25,7 +25,7 @@ record Attention(int heads) {
   /** Returns what each pixel attends to; all are [n, height, width, channels], all but n known. */
   <T extends TFloating> Operand<T> apply(
       Ops tf, Operand<T> query, Operand<T> key, Operand<T> value) {
-    return Kernels.compute(query)
+    return Tensors.haveKernels(query)
         ? byKernel(tf, query, key, value)
         : composed(tf, query, key, value);
   }

@@ -143,7 +143,7 @@ record Convolution(int padding, int down, int up) {
       Operand<TFloat32> filter,
       Operand<TFloat32> bias,
       Optional<Operand<T>> added) {
-    return Kernels.compute(in.images())
+    return Tensors.haveKernels(in.images())
         ? byKernel(tf, in, filter, bias, added)
         : composed(tf, in, filter, bias, added);
   }

@@ -8,11 +8,9 @@ import java.nio.file.StandardCopyOption;
 import java.util.List;
 import java.util.function.Consumer;
 import org.bytedeco.javacpp.Loader;
-import org.tensorflow.Operand;
 import org.tensorflow.OperationBuilder;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.op.Ops;
-import org.tensorflow.types.TFloat16;
 
 /**
  * Our own code in C++ ({@code src/main/cpp}), where the jar has it for the platform: settings that
@@ -153,16 +151,6 @@ final class Kernels {
   /** Tells whether our operations multiply pairs of bfloat16; they must be loaded. */
   static boolean multiplyBfloat16() {
     return instructions().equals(BFLOAT16);
-  }
-
-  /**
-   * Tells whether our operations compute images of a type, which TensorFlow's do otherwise: those
-   * of float16 are for GPUs. A network of them still has operations of ours beside its images, so
-   * it runs as it is built, in which TensorFlow merges no residual into a convolution; see {@link
-   * TensorFlowRuntime#runsAtOnce}.
-   */
-  static boolean compute(Operand<?> images) {
-    return TensorFlowRuntime.hasKernels() && images.type() != TFloat16.class;
   }
 
   /**
