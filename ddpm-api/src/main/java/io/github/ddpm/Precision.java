@@ -14,5 +14,12 @@ public enum Precision {
    * images, and are the fastest on CPUs with AVX512-BF16; others multiply what is stored in 8 bits
    * as float32.
    */
-  BFLOAT16
+  BFLOAT16,
+
+  /**
+   * Numbers of 11 significant bits up to 65504: for GPUs that multiply them several times as fast
+   * as float32. Training scales the loss, because small gradients would be rounded to 0. A CPU
+   * convolves in float32 and rounds what comes out, which is slower than either of the others.
+   */
+  FLOAT16
 }

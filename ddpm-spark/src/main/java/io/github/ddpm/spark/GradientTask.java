@@ -42,11 +42,13 @@ record GradientTask(String key, String training, Function0<Dataset> data) implem
       implements Serializable {}
 
   /** Returns the task of a step. */
-  Function<Integer, Reply> of(Broadcast<byte[]> weights, long attempt) {
+  Function<Integer, Reply> of(Broadcast<byte[]> weights, long attempt, int lossScale) {
     return part -> {
       Opened opened = OPENED.get(key, this::open);
       PartGradient gradient =
-          opened.worker().compute(ByteBuffer.wrap(weights.value()), attempt, part, opened.data());
+          opened
+              .worker()
+              .compute(ByteBuffer.wrap(weights.value()), attempt, lossScale, part, opened.data());
       return new Reply(
           gradient.loss(), Bytes.of(gradient.gradient()), host(), TensorFlowRuntime.instructions());
     };

@@ -11,17 +11,23 @@ import java.io.Serializable;
  * @param skipped steps skipped before
  * @param total steps of the whole training; 0 while not known
  * @param steps of this round
+ * @param lossScale of these steps
  */
 @SuppressWarnings("ArrayRecordComponent") // Nobody compares two.
-record SentRound(byte[][] vectors, long taken, long skipped, long total, int steps)
+record SentRound(byte[][] vectors, long taken, long skipped, long total, int steps, int lossScale)
     implements Serializable {
 
   static SentRound of(Round round) {
     return new SentRound(
-        Bytes.of(round.vectors()), round.taken(), round.skipped(), round.total(), round.steps());
+        Bytes.of(round.vectors()),
+        round.taken(),
+        round.skipped(),
+        round.total(),
+        round.steps(),
+        round.lossScale());
   }
 
   Round open() {
-    return new Round(Bytes.buffers(vectors), taken, skipped, total, steps);
+    return new Round(Bytes.buffers(vectors), taken, skipped, total, steps, lossScale);
   }
 }

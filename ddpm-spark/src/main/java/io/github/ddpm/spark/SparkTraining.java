@@ -135,14 +135,14 @@ public final class SparkTraining implements AutoCloseable {
     return new SparkTraining(spark, trainer, data, Optional.empty());
   }
 
-  private List<PartGradient> compute(ByteBuffer weights, long attempt, int parts) {
+  private List<PartGradient> compute(ByteBuffer weights, long attempt, int lossScale, int parts) {
     List<PartGradient> gradients = new ArrayList<>();
     String step = "step " + (attempt + 1);
     for (GradientTask.Reply reply :
         replies(
             Bytes.of(weights),
             parts,
-            sent -> task.of(sent, attempt),
+            sent -> task.of(sent, attempt, lossScale),
             step,
             "compute a gradient of " + step)) {
       check(reply.host(), reply.instructions());

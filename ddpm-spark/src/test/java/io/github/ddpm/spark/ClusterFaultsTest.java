@@ -188,7 +188,7 @@ class ClusterFaultsTest {
     }
   }
 
-  /** Their last bits differ, and in bfloat16 more. */
+  /** Their last bits differ, and in bfloat16 and float16 more. */
   @Test
   void executorsOfAnotherProcessorAreToldOf() {
     assumeThat(otherProcessor).as("what this processor has beside base").isPresent();
@@ -206,6 +206,10 @@ class ClusterFaultsTest {
                 assertThat(line)
                     .startsWith("BFLOAT16: the executor on ")
                     .contains(" computes with base, others with ")
+                    .endsWith(": train in float32, in which they differ in the last bits only"),
+            line ->
+                assertThat(line)
+                    .startsWith("FLOAT16: the executor on ")
                     .endsWith(": train in float32, in which they differ in the last bits only"),
             line ->
                 assertThat(line)

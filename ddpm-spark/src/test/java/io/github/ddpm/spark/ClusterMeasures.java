@@ -141,7 +141,7 @@ class ClusterMeasures {
         trainer.setTotalSteps(1000);
         int[] bytes = new int[1];
         trainer.computeGradientsBy(
-            (weights, attempt, parts) -> {
+            (weights, attempt, lossScale, parts) -> {
               bytes[0] = weights.remaining();
               return zeros(weights, parts);
             });

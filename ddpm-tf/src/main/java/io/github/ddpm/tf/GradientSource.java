@@ -16,8 +16,9 @@ public interface GradientSource {
    * @param weights of the network, as {@link GradientWorker#compute} takes them; they are a copy,
    *     which nobody changes
    * @param attempt number of steps taken or skipped before, for the workers
+   * @param lossScale of all parts of the step, for the workers
    * @param parts how many parts the batch has, numbered from 0
    * @return one for each part, in their order, each with as many bytes as the weights
    */
-  List<PartGradient> compute(ByteBuffer weights, long attempt, int parts);
+  List<PartGradient> compute(ByteBuffer weights, long attempt, int lossScale, int parts);
 }

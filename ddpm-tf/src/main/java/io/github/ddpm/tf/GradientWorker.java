@@ -72,20 +72,25 @@ public final class GradientWorker implements AutoCloseable {
    * @param weights all of the network's, numbers of float32 with the lower bytes first, from
    *     position to limit; the same for all parts of an attempt
    * @param attempt number of steps taken or skipped before this one, at least 0
+   * @param lossScale what the loss is multiplied by before its gradient is taken, and the gradient
+   *     divided by: the same for all parts of an attempt, a power of 2 in [1, 2^24]. It matters in
+   *     float16 only
    * @param part number of the part, from 0
    * @param data what is trained on, the same everywhere
    * @return the gradient of this part, and its loss
-   * @throws IllegalArgumentException if the data don't fit the network, or there are not as many
-   *     weights as it has
+   * @throws IllegalArgumentException if the data don't fit the network, there are not as many
+   *     weights as it has, or the scale is none
    * @throws IndexOutOfBoundsException if there is no such part
    * @throws IllegalStateException after {@link #close}, or if the training is one of replicas
    */
-  public PartGradient compute(ByteBuffer weights, long attempt, int part, Dataset data) {
+  public PartGradient compute(
+      ByteBuffer weights, long attempt, int lossScale, int part, Dataset data) {
     checkState(
         options.localSteps() == 0,
         "a training with local steps is one of replicas: call train, not compute");
     data.checkFits(graph.info());
     checkArgument(attempt >= 0, "attempt must be at least 0, got %s", attempt);
+    LossScale.checkFactor(lossScale);
     checkArgument(
         weights.remaining() == (long) Float.BYTES * layout.size(),
         "there must be %s weights of 4 bytes, got %s bytes",
@@ -97,7 +102,7 @@ public final class GradientWorker implements AutoCloseable {
     lockWith(weights, attempt);
     try {
       checkState(!closed, "the worker is closed");
-      return graph.gradient(batch.images(), batch.labels(), asked, attempt);
+      return graph.gradient(batch.images(), batch.labels(), asked, attempt, lossScale);
     } finally {
       weightsLock.readLock().unlock();
     }

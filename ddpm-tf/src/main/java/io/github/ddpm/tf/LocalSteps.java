@@ -45,9 +45,13 @@ final class LocalSteps {
     return (int) (total == 0 ? all : Math.min(all, total - taken));
   }
 
-  /** Returns the round that begins with the vectors of the graph. */
-  Round begin(long taken, long skipped, long total) {
-    return new Round(vectors(), taken, skipped, total, count(taken, total));
+  /**
+   * Returns the round that begins with the vectors of the graph.
+   *
+   * @param factor of the {@link LossScale}
+   */
+  Round begin(long taken, long skipped, long total, int factor) {
+    return new Round(vectors(), taken, skipped, total, count(taken, total), factor);
   }
 
   private List<ByteBuffer> vectors() {
@@ -94,7 +98,7 @@ final class LocalSteps {
     for (int i = 0; i < round.steps(); i++) {
       beforeStep.run();
       long step = round.taken() + i;
-      Outcome outcome = step(step, step + round.skipped(), round.total(), part, data);
+      Outcome outcome = step(round, step, part, data);
       if (!outcome.isFinite()) {
         return new Replica(List.of(), outcome.loss(), outcome.norm());
       }
@@ -104,10 +108,17 @@ final class LocalSteps {
     return new Replica(vectors(), sum / round.steps(), norm);
   }
 
-  private Outcome step(long step, long attempt, long total, Part part, Dataset data) {
+  private Outcome step(Round round, long step, Part part, Dataset data) {
+    long attempt = step + round.skipped();
     Batches.Batch batch = Batches.part(part, attempt, data, options, graph.info().classes() > 0);
     // A batch of its own, whose timesteps are spaced evenly among themselves.
-    return graph.step(batch.images(), batch.labels(), step, part.draws(attempt), total);
+    return graph.step(
+        batch.images(),
+        batch.labels(),
+        step,
+        part.draws(attempt),
+        round.total(),
+        round.lossScale());
   }
 
   /**

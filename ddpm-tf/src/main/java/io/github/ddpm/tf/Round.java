@@ -15,8 +15,11 @@ import java.util.List;
  * @param skipped steps skipped before
  * @param total steps of the whole training; 0 while not known
  * @param steps of this round, at least 1
+ * @param lossScale what a training in float16 multiplies the loss by before its gradient is taken,
+ *     and divides the gradient by, in each of these steps; a power of 2 in [1, 2^24]
  */
-public record Round(List<ByteBuffer> vectors, long taken, long skipped, long total, int steps) {
+public record Round(
+    List<ByteBuffer> vectors, long taken, long skipped, long total, int steps, int lossScale) {
   /**
    * Takes the buffers as they are.
    *
@@ -25,6 +28,7 @@ public record Round(List<ByteBuffer> vectors, long taken, long skipped, long tot
    * @param skipped at least 0
    * @param total 0, or above {@code taken}
    * @param steps at least 1
+   * @param lossScale a power of 2 in [1, 2^24]
    * @throws IllegalArgumentException if a number is outside of its range
    */
   public Round {
@@ -37,5 +41,6 @@ public record Round(List<ByteBuffer> vectors, long taken, long skipped, long tot
     checkArgument(
         total == 0 || total > taken, "total steps must be 0 or above %s, got %s", taken, total);
     checkArgument(steps >= 1, "steps of a round must be at least 1, got %s", steps);
+    LossScale.checkFactor(lossScale);
   }
 }

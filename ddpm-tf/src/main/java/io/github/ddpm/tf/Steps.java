@@ -39,6 +39,7 @@ final class Steps {
   /** What the classes are called; nothing before there is data with names for them. */
   private List<String> classNames;
 
+  private LossScale lossScale;
   private long taken;
   private long skipped;
   private long total;
@@ -59,6 +60,7 @@ final class Steps {
     boolean counts = options.labelDropout() < 1 && state.step() == 0;
     this.labelCounts = counts ? new long[info.classes()] : Longs.toArray(state.labelCounts());
     this.classNames = info.classNames();
+    this.lossScale = state.lossScale();
     this.taken = state.step();
     this.skipped = state.skipped();
     this.total = state.totalSteps();
@@ -70,6 +72,15 @@ final class Steps {
 
   long skipped() {
     return skipped;
+  }
+
+  LossScale lossScale() {
+    return lossScale;
+  }
+
+  /** Returns the scale after some steps that were taken or skipped as one. */
+  private LossScale lossScaleAfter(LossScale scale, Outcome outcome, int together) {
+    return options.scalesLoss() ? scale.after(outcome, together) : scale;
   }
 
   /**
@@ -127,13 +138,23 @@ final class Steps {
         "replicas take local steps by batches of their own, so no batch can be given: call train");
     graph.check(batch, classes);
     FloatBuffer values = batch.values();
-    Outcome outcome = graph.step(values, classes, taken, skipped, total, () -> {});
+    LossScale scale = lossScale;
+    Outcome outcome = step(values, classes, scale);
+    while (scale.isToBlame(outcome)) {
+      scale = lossScaleAfter(scale, outcome, 1);
+      outcome = step(values, classes, scale);
+    }
     if (!outcome.isFinite()) {
       throw notFinite(outcome, "", badImage(values, 0, "the batch"));
     }
+    lossScale = lossScaleAfter(scale, outcome, 1);
     taken++;
     count(classes);
     return outcome.loss();
+  }
+
+  private Outcome step(FloatBuffer values, int[] classes, LossScale scale) {
+    return graph.step(values, classes, taken, skipped, total, scale.factor(), () -> {});
   }
 
   /**
@@ -161,8 +182,13 @@ final class Steps {
           batch.add(batches.next(hasStepAfter(taken + i)));
         }
         Outcome outcome = attempt(batch.get(0), data);
+        boolean scaleToBlame = lossScale.isToBlame(outcome);
+        lossScale = lossScaleAfter(lossScale, outcome, together);
         if (!outcome.isFinite()) {
           skipped += together;
+          if (scaleToBlame) {
+            continue;
+          }
           skippedInARow++;
           if (skippedInARow == MAX_SKIPPED_IN_A_ROW) {
             throw notFinite(
@@ -217,7 +243,7 @@ final class Steps {
 
   private Outcome attempt(Batches.Batch batch, Dataset data) {
     if (options.localSteps() > 0) {
-      Round round = localSteps.begin(taken, skipped, total);
+      Round round = localSteps.begin(taken, skipped, total, lossScale.factor());
       return localSteps.average(
           round,
           replicasElsewhere
@@ -226,11 +252,21 @@ final class Steps {
     }
     if (elsewhere.isEmpty()) {
       return graph.step(
-          batch.images(), batch.labels(), taken, skipped, total, this::checkNotInterrupted);
+          batch.images(),
+          batch.labels(),
+          taken,
+          skipped,
+          total,
+          lossScale.factor(),
+          this::checkNotInterrupted);
     }
     int parts = options.parts().size();
     return graph.step(
-        elsewhere.get().compute(graph.bytes(Vector.WEIGHTS), taken + skipped, parts), taken, total);
+        elsewhere
+            .get()
+            .compute(graph.bytes(Vector.WEIGHTS), taken + skipped, lossScale.factor(), parts),
+        taken,
+        total);
   }
 
   private void checkNotInterrupted() {

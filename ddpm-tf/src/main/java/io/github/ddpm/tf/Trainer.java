@@ -313,8 +313,8 @@ public final class Trainer implements AutoCloseable {
    *     it is times their mean
    * @throws IllegalArgumentException if images or labels don't fit the network
    * @throws IllegalStateException after {@link #close}; if replicas take local steps; or if loss or
-   *     gradient are not finite, in which case everything stays as it was: weights, moving average,
-   *     optimizer and step
+   *     gradient are not finite, in float16 whatever the loss is multiplied by, in which case
+   *     everything stays as it was: weights, moving average, optimizer and step
    */
   public double step(Images batch, int... classes) {
     checkOpen();
@@ -323,10 +323,11 @@ public final class Trainer implements AutoCloseable {
 
   /**
    * Trains up to {@link #totalSteps}. A step whose loss or gradient is not finite is skipped:
-   * nothing changes but its batch and its randomness, of which the next attempt has others. {@link
-   * Thread#interrupt} ends training before the next step, or within a step before the next of its
-   * parts ({@link TrainingOptions#microBatch}); the thread stays interrupted, and a step that was
-   * not finished has changed nothing.
+   * nothing changes but its batch and its randomness, of which the next attempt has others, and in
+   * float16 what the loss is multiplied by, which is halved for a gradient that is not finite, and
+   * doubled after 2000 steps without. {@link Thread#interrupt} ends training before the next step,
+   * or within a step before the next of its parts ({@link TrainingOptions#microBatch}); the thread
+   * stays interrupted, and a step that was not finished has changed nothing.
    *
    * <p>With {@link TrainingOptions#withLocalSteps local steps}, those of a round are taken or
    * skipped together, and the listener is told once a round: of the last step's number, and of the
@@ -336,7 +337,7 @@ public final class Trainer implements AutoCloseable {
    * @param listener is told after each step taken; training stops when it answers {@code false}
    * @throws CancellationException if this thread is interrupted
    * @throws IllegalStateException if the number of steps in all is not known, or 10 steps, or
-   *     rounds of local steps, in a row are not finite
+   *     rounds of local steps, in a row are not finite; one that halves the factor doesn't count
    */
   public void train(Dataset data, Predicate<TrainingProgress> listener) {
     checkOpen();
@@ -498,6 +499,7 @@ public final class Trainer implements AutoCloseable {
         steps.taken(),
         steps.total(),
         steps.skipped(),
+        steps.lossScale(),
         steps.labelCounts(),
         startedFrom,
         teacher.map(given -> new DistillationJson.Taught(given.distillation(), given.digest())),

@@ -25,6 +25,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -42,6 +43,8 @@ final class TrainingFolder {
   private static final String STEP = "step";
   private static final String TOTAL_STEPS = "total_steps";
   private static final String SKIPPED = "skipped";
+  private static final String LOSS_SCALE = "loss_scale";
+  private static final String LOSS_SCALE_STEPS = "loss_scale_steps";
   private static final String LABEL_COUNTS = "label_counts";
   private static final String STARTED_FROM = "started_from";
   private static final String OPTIONS = "options";
@@ -77,6 +80,7 @@ final class TrainingFolder {
    * @param step steps taken
    * @param totalSteps steps in all; 0 while not known
    * @param skipped steps that were not taken, because their loss or gradient was not finite
+   * @param lossScale of the next step
    * @param labelCounts how many images of each class were learned; empty before the first step, or
    *     if that is not known
    * @param startedFrom the model that training started from
@@ -86,6 +90,7 @@ final class TrainingFolder {
       long step,
       long totalSteps,
       long skipped,
+      LossScale lossScale,
       List<Long> labelCounts,
       Optional<Path> startedFrom,
       Optional<DistillationJson.Taught> taught,
@@ -93,7 +98,8 @@ final class TrainingFolder {
 
     /** Returns the state before the first step. */
     static State start(TrainingOptions options, Optional<Path> startedFrom) {
-      return new State(0, 0, 0, List.of(), startedFrom, Optional.empty(), options);
+      return new State(
+          0, 0, 0, LossScale.first(options), List.of(), startedFrom, Optional.empty(), options);
     }
   }
 
@@ -195,6 +201,11 @@ final class TrainingFolder {
   private static ObjectNode json(State state) {
     ObjectNode json = Json.object();
     json.put(STEP, state.step()).put(TOTAL_STEPS, state.totalSteps()).put(SKIPPED, state.skipped());
+    if (state.options().scalesLoss()) {
+      // Older versions can resume a training that has none.
+      json.put(LOSS_SCALE, state.lossScale().factor());
+      json.put(LOSS_SCALE_STEPS, state.lossScale().steps());
+    }
     ArrayNode counts = json.putArray(LABEL_COUNTS);
     state.labelCounts().forEach(counts::add);
     json.put(STARTED_FROM, state.startedFrom().map(DistillationJson::absolute).orElse(null));
@@ -244,6 +255,7 @@ final class TrainingFolder {
         "skipped must be at least 0 and at most %s, got %s",
         MAX_STEP - step,
         skipped);
+    TrainingOptions options = options(json.path(OPTIONS));
     Optional<Path> startedFrom =
         json.hasNonNull(STARTED_FROM)
             ? Optional.of(DistillationJson.folder(STARTED_FROM, json.get(STARTED_FROM)))
@@ -252,11 +264,18 @@ final class TrainingFolder {
         step,
         totalSteps,
         skipped,
+        lossScale(json, options),
         // They came later; who went on from before them wouldn't know what was learned until then.
         json.has(LABEL_COUNTS) ? Json.wholeNumbers(json, LABEL_COUNTS) : List.of(),
         startedFrom,
         DistillationJson.read(json, startedFrom.isPresent()),
-        options(json.path(OPTIONS)));
+        options);
+  }
+
+  private static LossScale lossScale(JsonNode json, TrainingOptions options) {
+    return options.scalesLoss() && json.has(LOSS_SCALE)
+        ? new LossScale(integer(json, LOSS_SCALE), integer(json, LOSS_SCALE_STEPS))
+        : LossScale.first(options);
   }
 
   private static TrainingOptions options(JsonNode json) {
@@ -292,7 +311,10 @@ final class TrainingFolder {
   private static Precision precision(JsonNode json) {
     Optional<Precision> precision = Enums.getIfPresent(Precision.class, json.asText()).toJavaUtil();
     checkArgument(
-        precision.isPresent(), "precision must be FLOAT32 or BFLOAT16, got %s", Excerpt.of(json));
+        precision.isPresent(),
+        "precision must be one of %s, got %s",
+        Arrays.toString(Precision.values()),
+        Excerpt.of(json));
     return precision.get();
   }
 

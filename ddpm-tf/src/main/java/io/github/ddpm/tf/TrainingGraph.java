@@ -59,6 +59,10 @@ final class TrainingGraph implements AutoCloseable {
   private Operand<TInt32> labels;
   private Operand<TInt64> randomness;
   private Operand<TFloat32> loss;
+
+  /** The factor of a {@link LossScale}, to be fed; there where it is needed. */
+  private Optional<Placeholder<TFloat32>> lossScale = Optional.empty();
+
   private Operand<TFloat32> norm;
   private Op update;
   private Optional<Accumulation> accumulation = Optional.empty();
@@ -160,7 +164,14 @@ final class TrainingGraph implements AutoCloseable {
     loss =
         new TrainingLoss(tf, model, options, randomness)
             .of(images, labels, vectors::weight, teacher);
-    Operand<TFloat32> gradient = vectors.gradient(loss);
+    if (options.scalesLoss()) {
+      lossScale = Optional.of(tf.placeholder(TFloat32.class, Placeholder.shape(Shape.scalar())));
+    }
+    Operand<TFloat32> gradient =
+        lossScale
+            .<Operand<TFloat32>>map(
+                scale -> tf.math.div(vectors.gradient(tf.math.mul(loss, scale)), scale))
+            .orElseGet(() -> vectors.gradient(loss));
     norm = AdamW.norm(tf, gradient, layout.size());
     double maxNorm = options.optimizer().maxGradientNorm();
     update =
@@ -256,6 +267,7 @@ final class TrainingGraph implements AutoCloseable {
    * @param step steps taken before
    * @param skipped steps not taken before, because their outcome was not finite
    * @param totalSteps steps in all; 0 while not known
+   * @param factor of the {@link LossScale}
    * @param beforePart is called before each part, or before those that are computed at the same
    *     time; if it throws, nothing has changed
    */
@@ -265,25 +277,26 @@ final class TrainingGraph implements AutoCloseable {
       long step,
       long skipped,
       long totalSteps,
+      int factor,
       Runnable beforePart) {
     int count = batch.remaining() / model.info().imageSize();
     List<Part> parts = Part.of(count, partSize());
     if (parts.size() == 1) {
       beforePart.run();
-      return step(batch, classes, step, step + skipped, totalSteps);
+      return step(batch, classes, step, step + skipped, totalSteps, factor);
     }
     Sum sum = new Sum(step, totalSteps);
     for (List<Part> together : Lists.partition(parts, partsAtOnce())) {
       beforePart.run();
       if (together.size() == 1) {
         Part part = together.get(0);
-        sum.add(part, of(batch, part), of(classes, part), step + skipped);
+        sum.add(part, of(batch, part), of(classes, part), step + skipped, factor);
       } else {
         sum.add(
             together,
             SideBySide.map(
                 together,
-                part -> run(of(batch, part), of(classes, part), part, step + skipped),
+                part -> run(of(batch, part), of(classes, part), part, step + skipped, factor),
                 Result::close));
       }
     }
@@ -312,8 +325,10 @@ final class TrainingGraph implements AutoCloseable {
    * Takes a step with all images at once.
    *
    * @param attempt number that the randomness is a function of, with the seed
+   * @param factor of the {@link LossScale}
    */
-  Outcome step(FloatBuffer batch, int[] classes, long step, long attempt, long totalSteps) {
+  Outcome step(
+      FloatBuffer batch, int[] classes, long step, long attempt, long totalSteps, int factor) {
     try (TFloat32 scalars = scalars(step, totalSteps, 0);
         Result result =
             run(
@@ -321,6 +336,7 @@ final class TrainingGraph implements AutoCloseable {
                 classes,
                 whole(batch),
                 attempt,
+                factor,
                 runner -> runner.feed(adam.scalars(), scalars).fetch(norm).addTarget(update))) {
       return new Outcome(scalar(result, 0), scalar(result, 1));
     }
@@ -330,15 +346,16 @@ final class TrainingGraph implements AutoCloseable {
    * Computes the gradient of a part.
    *
    * @param images of the part, and their labels
+   * @param factor of the {@link LossScale}
    */
-  PartGradient gradient(FloatBuffer images, int[] classes, Part part, long attempt) {
-    try (Result result = run(images, classes, part, attempt)) {
+  PartGradient gradient(FloatBuffer images, int[] classes, Part part, long attempt, int factor) {
+    try (Result result = run(images, classes, part, attempt, factor)) {
       return new PartGradient(scalar(result, 0), TrainingVectors.bytes((TFloat32) result.get(1)));
     }
   }
 
   /** Computes the loss of a part and its share of the gradient. */
-  private Result run(FloatBuffer images, int[] classes, Part part, long attempt) {
+  private Result run(FloatBuffer images, int[] classes, Part part, long attempt, int factor) {
     Accumulation accumulated = accumulation.orElseThrow();
     try (TFloat32 share = TFloat32.scalarOf((float) part.share())) {
       return run(
@@ -346,6 +363,7 @@ final class TrainingGraph implements AutoCloseable {
           classes,
           part,
           attempt,
+          factor,
           runner -> runner.feed(accumulated.share(), share).fetch(accumulated.part()));
     }
   }
@@ -424,7 +442,7 @@ final class TrainingGraph implements AutoCloseable {
     }
 
     /** Computes a part and adds it in one run, in the order of parts. */
-    void add(Part part, FloatBuffer images, int[] classes, long attempt) {
+    void add(Part part, FloatBuffer images, int[] classes, long attempt, int factor) {
       try (TFloat32 share = TFloat32.scalarOf((float) part.share());
           TFloat32 scalars = scalars(step, totalSteps, lossSoFar);
           Result result =
@@ -433,6 +451,7 @@ final class TrainingGraph implements AutoCloseable {
                   classes,
                   part,
                   attempt,
+                  factor,
                   runner -> to(runner.feed(accumulated.share(), share), part, scalars))) {
         added(part, scalar(result, 0), result, 1);
       }
@@ -491,6 +510,7 @@ final class TrainingGraph implements AutoCloseable {
    *
    * @param values of the part's images, and their labels
    * @param attempt number that the randomness is a function of, with the seed and the part
+   * @param factor of the {@link LossScale}
    * @param more feeds and fetches; the first result is the loss
    */
   private Result run(
@@ -498,17 +518,20 @@ final class TrainingGraph implements AutoCloseable {
       int[] classes,
       Part part,
       long attempt,
+      int factor,
       UnaryOperator<Session.Runner> more) {
     ModelInfo info = model.info();
     Shape shape = Shape.of(part.size(), info.height(), info.width(), info.channels());
     try (TFloat32 x0 = TFloat32.tensorOf(shape, DataBuffers.of(values));
         TInt32 labelTensor = TInt32.vectorOf(classes);
+        TFloat32 scale = TFloat32.scalarOf(factor);
         TInt64 seed =
             TInt64.vectorOf(options.seed(), attempt, part.draws(attempt), part.from(), part.of())) {
       Session.Runner runner = session.runner().feed(images, x0).feed(randomness, seed).fetch(loss);
       if (info.classes() > 0) {
         runner.feed(labels, labelTensor);
       }
+      lossScale.ifPresent(placeholder -> runner.feed(placeholder, scale));
       return TensorFlowRuntime.run(more.apply(runner));
     }
   }

@@ -166,6 +166,11 @@ public record TrainingOptions(
         TensorFlowRuntime.fastestPrecision());
   }
 
+  /** Tells whether gradients may be rounded to 0, against which there is a {@link LossScale}. */
+  boolean scalesLoss() {
+    return precision == Precision.FLOAT16;
+  }
+
   /** Returns the parts of a batch. */
   List<Part> parts() {
     return Part.of(batchSize, microBatch);

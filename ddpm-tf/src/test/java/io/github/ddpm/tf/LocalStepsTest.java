@@ -322,9 +322,10 @@ class LocalStepsTest {
     try (Trainer trainer = trainer(PLAIN);
         GradientWorker worker = GradientWorker.open(trainer.description())) {
       trainer.computeGradientsBy(
-          (weights, attempt, parts) ->
+          (weights, attempt, lossScale, parts) ->
               IntStream.range(0, parts)
-                  .mapToObj(part -> worker.compute(weights.duplicate(), attempt, part, broken))
+                  .mapToObj(
+                      part -> worker.compute(weights.duplicate(), attempt, lossScale, part, broken))
                   .toList());
       assertThatThrownBy(() -> trainer.train(broken, progress -> true))
           .isInstanceOf(IllegalStateException.class)
@@ -403,7 +404,8 @@ class LocalStepsTest {
           .hasMessage(
               "without local steps gradients are computed elsewhere, not replicas trained: call"
                   + " computeGradientsBy");
-      assertThatThrownBy(() -> trainer.computeGradientsBy((weights, attempt, parts) -> List.of()))
+      assertThatThrownBy(
+              () -> trainer.computeGradientsBy((weights, attempt, lossScale, parts) -> List.of()))
           .hasMessage(
               "with 3 local steps replicas are trained elsewhere, not gradients computed: call"
                   + " trainReplicasBy");
@@ -419,22 +421,24 @@ class LocalStepsTest {
               Collections.nCopies(replicas, new Replica(List.of(ByteBuffer.allocate(4)), 1, 1)));
       assertThatThrownBy(() -> trainer.train(DIGITS, progress -> true))
           .hasMessageMatching("a replica must have 3 vectors of \\d+ bytes, got \\[4\\]");
-      Round round = new Round(List.of(), 0, 0, 0, 1);
+      Round round = new Round(List.of(), 0, 0, 0, 1, 1);
       assertThatThrownBy(() -> ofPlain.train(round, 0, DIGITS))
           .hasMessage("a training without local steps has no replicas: call compute, not train");
-      assertThatThrownBy(() -> worker.compute(ByteBuffer.allocate(0), 0, 0, DIGITS))
+      assertThatThrownBy(() -> worker.compute(ByteBuffer.allocate(0), 0, 1, 0, DIGITS))
           .hasMessage("a training with local steps is one of replicas: call train, not compute");
       assertThatThrownBy(() -> worker.train(round, 0, DIGITS))
           .hasMessageMatching("a replica must have 3 vectors of \\d+ bytes, got \\[\\]");
       assertThatThrownBy(() -> worker.train(round, 0, Digits.dataset(4, 8, 1)))
           .hasMessage("the network is for pictures of 16x16x1, got 8x8x1");
     }
-    assertThatThrownBy(() -> new Round(List.of(), 0, -1, 0, 1))
+    assertThatThrownBy(() -> new Round(List.of(), 0, -1, 0, 1, 1))
         .hasMessage("steps taken and skipped must be at least 0, got 0 and -1");
-    assertThatThrownBy(() -> new Round(List.of(), 5, 0, 5, 1))
+    assertThatThrownBy(() -> new Round(List.of(), 5, 0, 5, 1, 1))
         .hasMessage("total steps must be 0 or above 5, got 5");
-    assertThatThrownBy(() -> new Round(List.of(), 0, 0, 0, 0))
+    assertThatThrownBy(() -> new Round(List.of(), 0, 0, 0, 0, 1))
         .hasMessage("steps of a round must be at least 1, got 0");
+    assertThatThrownBy(() -> new Round(List.of(), 0, 0, 0, 1, 0))
+        .hasMessage("loss scale must be a power of 2 in [1, 16777216], got 0");
   }
 
   @Test

@@ -316,7 +316,7 @@ class StepsTest {
       try (TrainingGraph graph =
           new TrainingGraph(start.model(), parts, Optional.empty(), start.layout())) {
         graph.set(start.vectors());
-        graph.step(batch, labels, 0, 0, 9, () -> {});
+        graph.step(batch, labels, 0, 0, 9, 1, () -> {});
         float[] before = vectors(graph);
         AtomicInteger left = new AtomicInteger(part);
         if (givingUp) {
@@ -328,6 +328,7 @@ class StepsTest {
                           1,
                           0,
                           9,
+                          1,
                           () -> {
                             if (left.getAndDecrement() == 0) {
                               throw new CancellationException("enough");
@@ -336,7 +337,7 @@ class StepsTest {
               .hasMessage("enough");
           assertThat(vectors(graph)).isEqualTo(before);
         }
-        graph.step(batch, labels, 1, 0, 9, () -> {});
+        graph.step(batch, labels, 1, 0, 9, 1, () -> {});
         vectors.add(vectors(graph));
         assertThat(vectors(graph)).isNotEqualTo(before);
       }

@@ -124,13 +124,14 @@ class TrainerTest {
     }
   }
 
-  @Test
-  void bfloat16LearnsAsFloat32Does() {
+  @ParameterizedTest
+  @CsvSource({"BFLOAT16, 2", "FLOAT16, 0.5"})
+  void othersLearnAsFloat32Does(Precision precision, double percent) {
     List<Double> exact = losses(OPTIONS.withPrecision(Precision.FLOAT32));
-    List<Double> rounded = losses(OPTIONS.withPrecision(Precision.BFLOAT16));
+    List<Double> rounded = losses(OPTIONS.withPrecision(precision));
     assertThat(rounded).isNotEqualTo(exact);
     for (int i = 0; i < exact.size(); i++) {
-      assertThat(rounded.get(i)).isCloseTo(exact.get(i), withPercentage(2));
+      assertThat(rounded.get(i)).isCloseTo(exact.get(i), withPercentage(percent));
     }
     assertThat(rounded.get(rounded.size() - 1)).isLessThan(rounded.get(0));
   }

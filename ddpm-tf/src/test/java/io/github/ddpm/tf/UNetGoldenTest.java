@@ -49,6 +49,11 @@ class UNetGoldenTest {
 
   private static final double ROUNDED_GRADIENT = 0.2;
 
+  /** One of float16 is off by up to 1/2048 of it. */
+  private static final double HALF_OUT = ROUNDED_OUT / 8;
+
+  private static final double HALF_GRADIENT = ROUNDED_GRADIENT / 8;
+
   static Stream<String> all() {
     // Other activations are composed with our operations too, without which networks are slow.
     return Stream.concat(
@@ -74,6 +79,20 @@ class UNetGoldenTest {
       Operand<TFloat32> gradient = golden.vectors.gradient(golden.loss);
       golden.start();
       golden.assertWeights("grad.", golden.run(gradient), GRADIENT);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("all")
+  void inFloat16BothAreNearThose(String name) throws IOException {
+    try (Golden golden = new Golden(name, Precision.FLOAT16)) {
+      Operand<TFloat32> scale = golden.tf.constant(1024f);
+      Operand<TFloat32> gradient =
+          golden.tf.math.div(
+              golden.vectors.gradient(golden.tf.math.mul(golden.loss, scale)), scale);
+      golden.start();
+      assertNear(golden.run(golden.out), golden.images("out"), HALF_OUT);
+      golden.assertNear("grad.", golden.run(gradient), HALF_GRADIENT);
     }
   }
 

@@ -56,7 +56,9 @@ public final class EditImages implements Callable<Integer> {
     @Option(names = "--model", description = "folder of the model, or " + Commands.LIBRARY)
     private Path model;
 
-    @Option(names = "--precision", description = "float32 or bfloat16; default: the faster one")
+    @Option(
+        names = "--precision",
+        description = "float32, bfloat16 or, for GPUs, float16; default: the fastest one")
     private Precision precision;
 
     @Option(

@@ -124,7 +124,8 @@ public final class MeasureQuality implements Callable<Integer> {
 
   @Option(
       names = "--precision",
-      description = "float32 or bfloat16; by default the faster one on this machine")
+      description =
+          "float32, bfloat16 or, for GPUs, float16; by default the fastest one on this machine")
   private Precision precision;
 
   @Option(names = "--seed", defaultValue = "0", description = "of all randomness")

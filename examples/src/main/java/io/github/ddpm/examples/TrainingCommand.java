@@ -126,7 +126,8 @@ final class TrainingCommand {
 
   @Option(
       names = "--precision",
-      description = "float32 or bfloat16; by default the faster one on this machine")
+      description =
+          "float32, bfloat16 or, for GPUs, float16; by default the fastest one on this machine")
   Precision precision;
 
   @Option(names = "--seed", description = "of all randomness; default: a new one")

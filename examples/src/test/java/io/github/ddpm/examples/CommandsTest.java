@@ -640,13 +640,14 @@ class CommandsTest {
   @Test
   void thePrecisionIsThatOfTheModelInTheLibraryToo() throws IOException {
     List<byte[]> written = new ArrayList<>();
-    for (String precision : List.of("float32", "bfloat16")) {
+    for (String precision : List.of("float32", "bfloat16", "float16")) {
       Path out = folder.resolve(precision + ".npy");
       String options = "--steps=2 --count=2 --seed=5 --precision=" + precision + " --out=" + out;
       assertThat(run(new GenerateDigits(), options.split(" ")).code()).isZero();
       written.add(Files.readAllBytes(out));
     }
     assertThat(written.get(0)).isNotEqualTo(written.get(1));
+    assertThat(written.get(2)).isNotEqualTo(written.get(0)).isNotEqualTo(written.get(1));
   }
 
   @Test

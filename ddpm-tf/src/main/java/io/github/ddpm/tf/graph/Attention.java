@@ -14,7 +14,7 @@ import org.tensorflow.types.family.TFloating;
 
 /**
  * Attention over the pixels of images (Vaswani et al. 2017, eq. 1): {@code softmax(query·keyᵀ / √d)
- * value}, in heads of d channels. Softmax is computed in float32 whatever the images are.
+ * value}, in heads of d channels. All is computed in float32 whatever the images are.
  *
  * @param heads divides the channels
  */
@@ -25,7 +25,7 @@ record Attention(int heads) {
   /** Returns what each pixel attends to; all are [n, height, width, channels], all but n known. */
   <T extends TFloating> Operand<T> apply(
       Ops tf, Operand<T> query, Operand<T> key, Operand<T> value) {
-    return TensorFlowRuntime.hasKernels()
+    return Tensors.haveKernels(query)
         ? byKernel(tf, query, key, value)
         : composed(tf, query, key, value);
   }
@@ -57,29 +57,30 @@ record Attention(int heads) {
 
   <T extends TFloating> Operand<T> composed(
       Ops tf, Operand<T> query, Operand<T> key, Operand<T> value) {
-    Class<T> type = query.type();
     Operand<TFloat32> scale =
         tf.constant((float) (1 / Math.sqrt((double) Tensors.channels(query) / heads)));
-    Operand<T> scores =
+    Operand<TFloat32> scores =
         tf.train.batchMatMul(
-            tf.math.mul(split(tf, query), Tensors.cast(tf, scale, type)),
+            tf.math.mul(split(tf, query), scale),
             split(tf, key),
-            type,
+            TFloat32.class,
             BatchMatMul.adjY(true));
-    Operand<T> shares =
-        Tensors.cast(tf, tf.nn.softmax(Tensors.cast(tf, scores, TFloat32.class)), type);
-    Operand<T> mixed = tf.train.batchMatMul(shares, split(tf, value), type);
+    Operand<TFloat32> mixed =
+        tf.train.batchMatMul(tf.nn.softmax(scores), split(tf, value), TFloat32.class);
     Shape shape = query.shape();
-    return tf.reshape(
-        tf.linalg.transpose(mixed, tf.constant(new int[] {0, 2, 1, 3})),
-        tf.constant(new long[] {-1, shape.get(1), shape.get(2), shape.get(3)}));
+    Operand<TFloat32> merged =
+        tf.reshape(
+            tf.linalg.transpose(mixed, tf.constant(new int[] {0, 2, 1, 3})),
+            tf.constant(new long[] {-1, shape.get(1), shape.get(2), shape.get(3)}));
+    return Tensors.cast(tf, merged, query.type());
   }
 
   /** Turns [n, height, width, channels] into [n, heads, pixels, channels/heads]. */
-  private <T extends TFloating> Operand<T> split(Ops tf, Operand<T> images) {
+  private Operand<TFloat32> split(Ops tf, Operand<? extends TFloating> images) {
     Shape shape = images.shape();
     long[] split = {-1, shape.get(1) * shape.get(2), heads, shape.get(3) / heads};
     return tf.linalg.transpose(
-        tf.reshape(images, tf.constant(split)), tf.constant(new int[] {0, 2, 1, 3}));
+        tf.reshape(Tensors.cast(tf, images, TFloat32.class), tf.constant(split)),
+        tf.constant(new int[] {0, 2, 1, 3}));
   }
 }

@@ -19,7 +19,7 @@ final class Concat {
   private Concat() {}
 
   static <T extends TFloating> Operand<T> apply(Ops tf, Operand<T> a, Operand<T> b) {
-    return TensorFlowRuntime.hasKernels()
+    return Tensors.haveKernels(a)
         ? Kernels.builder(tf, KERNEL)
             .addInput(a.asOutput())
             .addInput(b.asOutput())

@@ -143,7 +143,7 @@ record Convolution(int padding, int down, int up) {
       Operand<TFloat32> filter,
       Operand<TFloat32> bias,
       Optional<Operand<T>> added) {
-    return TensorFlowRuntime.hasKernels()
+    return Tensors.haveKernels(in.images())
         ? byKernel(tf, in, filter, bias, added)
         : composed(tf, in, filter, bias, added);
   }
@@ -261,7 +261,7 @@ record Convolution(int padding, int down, int up) {
         TensorFlowRuntime.hasGpu()
             ? convolved(tf, x, kernel, bias, border)
             // On CPUs, TensorFlow adds up gradients in bfloat16, and those of the images are not
-            // initialized where one channel comes out.
+            // initialized where one channel comes out; of float16 it multiplies number by number.
             : Tensors.cast(
                 tf,
                 convolved(tf, Tensors.cast(tf, x, TFloat32.class), kernel, bias, border),

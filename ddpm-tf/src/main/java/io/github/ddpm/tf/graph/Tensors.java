@@ -3,12 +3,23 @@ package io.github.ddpm.tf.graph;
 import java.util.List;
 import org.tensorflow.Operand;
 import org.tensorflow.op.Ops;
+import org.tensorflow.types.TFloat16;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.family.TFloating;
 
 /** Shapes and types of images in a graph: [n, height, width, channels], all but n known. */
 final class Tensors {
   private Tensors() {}
+
+  /**
+   * Tells whether our operations compute images of a type, which TensorFlow's do otherwise: those
+   * of float16 are for GPUs. A network of them still has operations of ours beside its images, so
+   * it runs as it is built, in which TensorFlow merges no residual into a convolution; see {@link
+   * TensorFlowRuntime#runsAtOnce}.
+   */
+  static boolean haveKernels(Operand<?> images) {
+    return TensorFlowRuntime.hasKernels() && images.type() != TFloat16.class;
+  }
 
   static long channels(Operand<?> images) {
     return images.shape().get(3);

@@ -19,6 +19,7 @@ import org.tensorflow.op.Ops;
 import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TBfloat16;
+import org.tensorflow.types.TFloat16;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 import org.tensorflow.types.TInt64;
@@ -128,7 +129,7 @@ public final class UNet {
    * Returns what the network makes of noisy images. Weights, the embedding of the timestep,
    * statistics and softmax are float32 whatever the type of the images.
    *
-   * @param <T> type of the images, in and out: float32 or bfloat16
+   * @param <T> type of the images, in and out: float32, bfloat16 or float16
    * @param x noisy images [n, height, width, inChannels], all but n known, about [-4, 4]; their
    *     type is that of the hidden images too, which decides the precision
    * @param timesteps [n], or [1] for the same timestep for all; in [0, T-1], whole or fractional
@@ -186,10 +187,18 @@ public final class UNet {
       Optional<Operand<TInt32>> labels) {
     return switch (precision) {
       case FLOAT32 -> outputs(x, timesteps, labels);
-      case BFLOAT16 ->
-          Tensors.cast(
-              tf, outputs(Tensors.cast(tf, x, TBfloat16.class), timesteps, labels), TFloat32.class);
+      case BFLOAT16 -> outputs(TBfloat16.class, x, timesteps, labels);
+      case FLOAT16 -> outputs(TFloat16.class, x, timesteps, labels);
     };
+  }
+
+  private Operand<TFloat32> outputs(
+      Class<? extends TFloating> hidden,
+      Operand<TFloat32> x,
+      Operand<TFloat32> timesteps,
+      Optional<Operand<TInt32>> labels) {
+    return Tensors.cast(
+        tf, outputs(Tensors.cast(tf, x, hidden), timesteps, labels), TFloat32.class);
   }
 
   /**

@@ -31,7 +31,7 @@ final class SamplingMemory {
     UNetConfig.Picture picture = model.network().picture();
     String what = folder + ": sampling one image of " + picture.height() + "x" + picture.width();
     Heap.check(what, heap(model.info(), 1));
-    int bytes = precision == Precision.BFLOAT16 ? Short.BYTES : Float.BYTES;
+    int bytes = precision == Precision.FLOAT32 ? Float.BYTES : Short.BYTES;
     double least = bytes * skips(model.network()) + Float.BYTES * saved.weights().numbers();
     double most = mostNative();
     if (least > most) {

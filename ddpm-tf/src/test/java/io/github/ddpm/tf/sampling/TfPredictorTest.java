@@ -25,6 +25,8 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.tensorflow.ndarray.Shape;
 
 /** TensorFlow's predictor keeps the contract, with labels and without. */
@@ -82,20 +84,23 @@ class TfPredictorTest {
     }
   }
 
-  @Test
-  void bfloat16PredictsAndSamplesWhatFloat32DoesUpToItsRounding() {
+  @ParameterizedTest
+  @CsvSource({"BFLOAT16, 0.03, 0.1", "FLOAT16, 0.004, 0.0125"})
+  void othersPredictAndSampleWhatFloat32DoesUpToTheirRounding(
+      Precision precision, float ofOutputs, float ofImages) {
     UNetConfig config = UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16);
     try (Predictor exact = random(config, Precision.FLOAT32);
-        Predictor rounded = random(config, Precision.BFLOAT16)) {
+        Predictor rounded = random(config, precision)) {
       float[] x = new float[2 * 64];
       for (int i = 0; i < x.length; i++) {
         x[i] = (float) Math.sin(i);
       }
       float[] out = exact.predict(x, 500);
-      assertThat(rounded.predict(x, 500)).isNotEqualTo(out).containsExactly(out, within(0.03f));
+      assertThat(rounded.predict(x, 500)).isNotEqualTo(out).containsExactly(out, within(ofOutputs));
       Sampler sampler = Sampler.ddim(0).steps(5).seed(1);
       float[] images = sampler.with(exact).sample(3).toArray();
-      assertThat(sampler.with(rounded).sample(3).toArray()).containsExactly(images, within(0.1f));
+      assertThat(sampler.with(rounded).sample(3).toArray())
+          .containsExactly(images, within(ofImages));
     }
   }
 

@@ -2,7 +2,6 @@ package io.github.ddpm.examples.bench;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 
-import io.github.ddpm.Precision;
 import io.github.ddpm.tf.TrainingOptions;
 import java.io.File;
 import java.io.IOException;
@@ -52,7 +51,7 @@ public final class Compare implements Callable<Integer> {
   @Option(
       names = "--precision",
       description = "FLOAT32 or BFLOAT16; by default what this processor computes fastest in")
-  private Precision precision = TrainingOptions.defaults().precision();
+  private Ours precision = Ours.valueOf(TrainingOptions.defaults().precision().name());
 
   @Option(
       names = "--out",
@@ -83,7 +82,7 @@ public final class Compare implements Callable<Integer> {
     run(then, "mvn", "-q", "-B", "-ntp", "-Pbench", "compile");
     BenchmarkFiles.unpack(folder);
     Contender contender =
-        precision == Precision.FLOAT32 ? Contender.OURS_FLOAT32 : Contender.OURS_BFLOAT16;
+        precision == Ours.FLOAT32 ? Contender.OURS_FLOAT32 : Contender.OURS_BFLOAT16;
     String now = WorkerProcess.classPath();
     List<String> lines = new ArrayList<>();
     lines.add(
