@@ -1,5 +1,6 @@
 package io.github.ddpm.tf;
 
+import io.github.ddpm.tf.TrainingOptions.Method;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import java.util.List;
 import org.tensorflow.Operand;
@@ -14,7 +15,8 @@ import org.tensorflow.types.TFloat32;
 
 /**
  * AdamW (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2) with a
- * moving average of the weights, as operations of a graph.
+ * moving average of the weights, as operations of a graph. {@link Muon} gives it other directions
+ * for matrices.
  */
 final class AdamW {
   private static final double BETA1 = 0.9;
@@ -31,11 +33,18 @@ final class AdamW {
 
   private final Ops tf;
   private final TrainingVectors vectors;
+  private final Method method;
   private final Placeholder<TFloat32> scalars;
 
-  AdamW(Ops tf, TrainingVectors vectors) {
+  /**
+   * Prepares an optimizer.
+   *
+   * @param method how the weights that {@link Muon} is for follow the gradient
+   */
+  AdamW(Ops tf, TrainingVectors vectors, Method method) {
     this.tf = tf;
     this.vectors = vectors;
+    this.method = method;
     this.scalars = tf.placeholder(TFloat32.class, Placeholder.shape(Shape.of(SCALARS)));
   }
 
@@ -113,18 +122,51 @@ final class AdamW {
     Operand<TFloat32> decayed =
         tf.withControlDependencies(gradient)
             .assignSub(weights, tf.math.mul(weights, tf.select(usable, scalar.get(1), zero)));
+    Operand<TFloat32> rate = tf.select(usable, scalar.get(0), zero);
+    Operand<TFloat32> given = tf.select(usable, scaled, tf.zerosLike(gradient));
     // A moment of which all is kept stays as it is, bit for bit.
-    return tf.train.applyAdam(
-        decayed,
-        vectors.variable(Vector.ADAM_M),
-        vectors.variable(Vector.ADAM_V),
-        scalar.get(2),
-        scalar.get(3),
-        tf.select(usable, scalar.get(0), zero),
-        tf.select(usable, tf.constant((float) BETA1), tf.constant(1f)),
-        tf.select(usable, tf.constant((float) BETA2), tf.constant(1f)),
-        scalar.get(4),
-        tf.select(usable, scaled, tf.zerosLike(gradient)));
+    Operand<TFloat32> updated =
+        tf.train.applyAdam(
+            decayed,
+            vectors.variable(Vector.ADAM_M),
+            vectors.variable(Vector.ADAM_V),
+            scalar.get(2),
+            scalar.get(3),
+            method == Method.ADAMW ? rate : zero,
+            tf.select(usable, tf.constant((float) BETA1), tf.constant(1f)),
+            tf.select(usable, tf.constant((float) BETA2), tf.constant(1f)),
+            scalar.get(4),
+            given);
+    return method == Method.ADAMW ? updated : alongMuon(updated, given, scalar, rate);
+  }
+
+  /**
+   * Returns the weights after a step along the directions of {@link Muon}.
+   *
+   * @param moved with moments that are up to date, and weights that are not
+   */
+  private Operand<TFloat32> alongMuon(
+      Operand<TFloat32> moved,
+      Operand<TFloat32> gradient,
+      List<Output<TFloat32>> scalar,
+      Operand<TFloat32> rate) {
+    Ops after = tf.withControlDependencies(moved);
+    Operand<TFloat32> one = after.constant(1f);
+    Operand<TFloat32> correction =
+        after.math.div(
+            after.math.sqrt(after.math.sub(one, scalar.get(3))),
+            after.math.sub(one, scalar.get(2)));
+    Operand<TFloat32> directions =
+        new Muon(after, vectors.layout(), BETA1)
+            .directions(
+                gradient,
+                vectors.variable(Vector.ADAM_M),
+                vectors.variable(Vector.ADAM_V),
+                (first, second) ->
+                    after.math.div(
+                        after.math.mul(first, correction),
+                        after.math.add(after.math.sqrt(second), scalar.get(4))));
+    return after.assignSub(vectors.variable(Vector.WEIGHTS), after.math.mul(directions, rate));
   }
 
   /** Returns what a step is fed: {@link #scalars(long, double, double, double, double)}. */

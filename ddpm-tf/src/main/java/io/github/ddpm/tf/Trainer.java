@@ -31,8 +31,8 @@ import java.util.concurrent.CancellationException;
 import java.util.function.Predicate;
 
 /**
- * Trains a U-Net to denoise (Ho et al. 2020, algorithm 1), by AdamW with a moving average of the
- * weights.
+ * Trains a U-Net to denoise (Ho et al. 2020, algorithm 1), by AdamW or Muon with a moving average
+ * of the weights.
  *
  * <pre>{@code
  * try (Trainer trainer = Trainer.create(UNetConfig.small(28, 28, 1).withClasses(10),

@@ -9,6 +9,7 @@ import com.google.common.base.Enums;
 import com.google.common.collect.ImmutableSet;
 import io.github.ddpm.Precision;
 import io.github.ddpm.spi.Excerpt;
+import io.github.ddpm.tf.TrainingOptions.Method;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.DType;
 import io.github.ddpm.tf.files.Json;
@@ -65,6 +66,7 @@ final class TrainingFolder {
           "warmupSteps",
           "weightDecay",
           "maxGradientNorm",
+          "method",
           "minSnrGamma",
           "emaMaxDecay",
           "emaPower",
@@ -221,6 +223,10 @@ final class TrainingFolder {
       // Older versions can resume a training that has none.
       json.put("localSteps", options.localSteps());
     }
+    if (options.optimizer().method() != Method.ADAMW) {
+      // Likewise of one by AdamW.
+      json.put("method", options.optimizer().method().name());
+    }
     return json.put("learningRate", options.optimizer().learningRate())
         .put("warmupSteps", options.optimizer().warmupSteps())
         .put("weightDecay", options.optimizer().weightDecay())
@@ -300,22 +306,26 @@ final class TrainingFolder {
             number(json, "learningRate"),
             integer(json, "warmupSteps"),
             number(json, "weightDecay"),
-            number(json, "maxGradientNorm")),
+            number(json, "maxGradientNorm"),
+            json.has("method") ? named(Method.class, json, "method") : Method.ADAMW),
         new TrainingOptions.Ema(number(json, "emaMaxDecay"), number(json, "emaPower")),
         number(json, "minSnrGamma"),
         number(json, "labelDropout"),
         wholeNumber(json, "seed"),
-        json.hasNonNull("precision") ? precision(json.get("precision")) : Precision.FLOAT32);
+        json.hasNonNull("precision")
+            ? named(Precision.class, json, "precision")
+            : Precision.FLOAT32);
   }
 
-  private static Precision precision(JsonNode json) {
-    Optional<Precision> precision = Enums.getIfPresent(Precision.class, json.asText()).toJavaUtil();
+  private static <E extends Enum<E>> E named(Class<E> type, JsonNode json, String key) {
+    Optional<E> named = Enums.getIfPresent(type, json.path(key).asText()).toJavaUtil();
     checkArgument(
-        precision.isPresent(),
-        "precision must be one of %s, got %s",
-        Arrays.toString(Precision.values()),
-        Excerpt.of(json));
-    return precision.get();
+        named.isPresent(),
+        "%s must be one of %s, got %s",
+        key,
+        Arrays.toString(type.getEnumConstants()),
+        Excerpt.of(json.path(key)));
+    return named.get();
   }
 
   private static long wholeNumber(JsonNode json, String key) {

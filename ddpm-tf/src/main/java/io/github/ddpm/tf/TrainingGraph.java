@@ -154,7 +154,7 @@ final class TrainingGraph implements AutoCloseable {
   private void build(Ops tf, Optional<Teacher> teacher) throws IOException {
     ModelInfo info = model.info();
     vectors = new TrainingVectors(tf, layout);
-    adam = new AdamW(tf, vectors);
+    adam = new AdamW(tf, vectors, options.optimizer().method());
     images =
         tf.placeholder(
             TFloat32.class,

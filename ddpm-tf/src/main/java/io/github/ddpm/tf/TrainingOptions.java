@@ -66,16 +66,35 @@ public record TrainingOptions(
         labelDropout);
   }
 
+  /** The rule by which weights follow the gradient. */
+  public enum Method {
+    /** AdamW (Loshchilov and Hutter 2019). */
+    ADAMW,
+
+    /**
+     * Muon (Jordan et al. 2024) for matrices, convolutions among them: they follow the
+     * orthogonalized momentum. Whatever else there is follows as by {@link #ADAMW}, embeddings of
+     * classes and the first and last convolution too. Learning rates mean about the same as there
+     * (Liu et al. 2025, "Muon is Scalable for LLM Training").
+     */
+    MUON
+  }
+
   /**
-   * How weights follow the gradient: AdamW (Loshchilov and Hutter 2019).
+   * How weights follow the gradient.
    *
    * @param learningRate at its peak, above 0 and finite
    * @param warmupSteps steps over which the learning rate rises from 0 to its peak, at least 0
-   * @param weightDecay of AdamW, at least 0 and finite
+   * @param weightDecay as AdamW has it, apart from the gradient, at least 0 and finite
    * @param maxGradientNorm longer gradients are scaled to this length, above 0; infinity is off
+   * @param method that makes a step of a gradient
    */
   public record Optimizer(
-      double learningRate, int warmupSteps, double weightDecay, double maxGradientNorm) {
+      double learningRate,
+      int warmupSteps,
+      double weightDecay,
+      double maxGradientNorm,
+      Method method) {
     /**
      * Checks the ranges.
      *
@@ -83,9 +102,11 @@ public record TrainingOptions(
      * @param warmupSteps at least 0
      * @param weightDecay at least 0 and finite
      * @param maxGradientNorm above 0; infinity is off
+     * @param method not null
      * @throws IllegalArgumentException if a value is outside of its range
      */
     public Optimizer {
+      requireNonNull(method, "method");
       checkArgument(
           learningRate > 0 && Double.isFinite(learningRate),
           "learning rate must be above 0, got %s",
@@ -96,6 +117,20 @@ public record TrainingOptions(
           "weight decay must be at least 0, got %s",
           weightDecay);
       checkArgument(maxGradientNorm > 0, "gradient norm must be above 0, got %s", maxGradientNorm);
+    }
+
+    /**
+     * Makes an optimizer by {@link Method#ADAMW}.
+     *
+     * @param learningRate above 0 and finite
+     * @param warmupSteps at least 0
+     * @param weightDecay at least 0 and finite
+     * @param maxGradientNorm above 0; infinity is off
+     * @throws IllegalArgumentException if a value is outside of its range
+     */
+    public Optimizer(
+        double learningRate, int warmupSteps, double weightDecay, double maxGradientNorm) {
+      this(learningRate, warmupSteps, weightDecay, maxGradientNorm, Method.ADAMW);
     }
 
     /**
@@ -145,10 +180,10 @@ public record TrainingOptions(
   }
 
   /**
-   * {@return options of 128 images a step, a learning rate of 1e-3 after 100 steps of warm-up, no
-   * replicas, no weight decay, gradients of at most 1, no min-SNR weighting, a moving average of up
-   * to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0, and the precision that is
-   * fastest on this machine}
+   * {@return options of 128 images a step, AdamW, a learning rate of 1e-3 after 100 steps of
+   * warm-up, no replicas, no weight decay, gradients of at most 1, no min-SNR weighting, a moving
+   * average of up to 0.9999 with power 3/4, a tenth of the labels dropped, seed 0, and the
+   * precision that is fastest on this machine}
    *
    * @throws IllegalStateException if TensorFlow can't be set up; see {@link
    *     TensorFlowRuntime#graph}
@@ -254,7 +289,8 @@ public record TrainingOptions(
    */
   public TrainingOptions withLearningRate(double peak, int warmup) {
     return withOptimizer(
-        new Optimizer(peak, warmup, optimizer.weightDecay, optimizer.maxGradientNorm));
+        new Optimizer(
+            peak, warmup, optimizer.weightDecay, optimizer.maxGradientNorm, optimizer.method));
   }
 
   /**
@@ -265,7 +301,11 @@ public record TrainingOptions(
   public TrainingOptions withWeightDecay(double decay) {
     return withOptimizer(
         new Optimizer(
-            optimizer.learningRate, optimizer.warmupSteps, decay, optimizer.maxGradientNorm));
+            optimizer.learningRate,
+            optimizer.warmupSteps,
+            decay,
+            optimizer.maxGradientNorm,
+            optimizer.method));
   }
 
   /**
@@ -275,7 +315,27 @@ public record TrainingOptions(
    */
   public TrainingOptions withMaxGradientNorm(double norm) {
     return withOptimizer(
-        new Optimizer(optimizer.learningRate, optimizer.warmupSteps, optimizer.weightDecay, norm));
+        new Optimizer(
+            optimizer.learningRate,
+            optimizer.warmupSteps,
+            optimizer.weightDecay,
+            norm,
+            optimizer.method));
+  }
+
+  /**
+   * {@return these options with another rule by which weights follow the gradient}
+   *
+   * @param other not null
+   */
+  public TrainingOptions withMethod(Method other) {
+    return withOptimizer(
+        new Optimizer(
+            optimizer.learningRate,
+            optimizer.warmupSteps,
+            optimizer.weightDecay,
+            optimizer.maxGradientNorm,
+            other));
   }
 
   /**

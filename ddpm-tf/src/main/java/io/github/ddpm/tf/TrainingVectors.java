@@ -34,7 +34,7 @@ final class TrainingVectors {
     WEIGHTS,
     /** Their moving average. */
     EMA,
-    /** The moving average of the gradient. */
+    /** The moving average of the gradient, for AdamW and Muon. */
     ADAM_M,
     /** The moving average of the gradient's square. */
     ADAM_V
@@ -79,6 +79,11 @@ final class TrainingVectors {
 
   Variable<TFloat32> variable(Vector vector) {
     return variables.get(vector);
+  }
+
+  /** Returns how the weights lie in the vectors. */
+  WeightLayout layout() {
+    return layout;
   }
 
   /** Returns the weight of that name. */

@@ -17,6 +17,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.PredictionType;
 import io.github.ddpm.Predictor;
 import io.github.ddpm.Sampler;
+import io.github.ddpm.tf.TrainingOptions.Method;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.data.Digits;
 import io.github.ddpm.tf.files.DType;
@@ -77,16 +78,19 @@ class TrainerTest {
     }
   }
 
-  @Test
-  void stoppingAndResumingInANewProcessGivesTheSameWeightsBitForBit() throws Exception {
+  @ParameterizedTest
+  @EnumSource
+  void stoppingAndResumingInANewProcessGivesTheSameWeightsBitForBit(Method method)
+      throws Exception {
+    TrainingOptions options = OPTIONS.withMethod(method);
     Path whole = folder.resolve("whole");
     Path halves = folder.resolve("halves");
-    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS)) {
+    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, options)) {
       trainer.setTotalSteps(40);
       trainer.train(DIGITS, progress -> true);
       trainer.save(whole);
     }
-    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, OPTIONS)) {
+    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, options)) {
       trainer.setTotalSteps(40);
       trainer.train(DIGITS, progress -> progress.step() < 20);
       assertThat(trainer.stepsTaken()).isEqualTo(20);
@@ -122,6 +126,55 @@ class TrainerTest {
         trainer.save(Path.of(args[0]));
       }
     }
+  }
+
+  @Test
+  void muonMovesMatricesByOrthogonalStepsAndTheRestAsAdamwDoes() throws IOException {
+    // The largest rate from the first step on.
+    TrainingOptions options = OPTIONS.withLearningRate(1e-3, 0).withMaxGradientNorm(1e-2);
+    Map<String, Weight> start = weightsAfter(0, options, "start");
+    Map<String, Weight> adamw = weightsAfter(1, options, "adamw");
+    Map<String, Weight> muon = weightsAfter(1, options.withMethod(Method.MUON), "muon");
+    int matrices = 0;
+    for (String name : start.keySet()) {
+      float[] before = floats(start.get(name));
+      float[] after = floats(muon.get(name));
+      boolean ends = name.matches("(conv_in|conv_out|class_embedding)\\..*");
+      if (ends || start.get(name).shape().numDimensions() == 1) {
+        assertThat(after)
+            .as(name)
+            .usingComparatorWithPrecision(1e-6f)
+            .containsExactly(floats(adamw.get(name)));
+        continue;
+      }
+      matrices++;
+      double squares = 0;
+      for (int i = 0; i < before.length; i++) {
+        squares += Math.pow(after[i] - (double) before[i], 2);
+      }
+      // The squares of an orthogonal matrix add up to its smaller side.
+      double length = 0.2e-3 * Math.sqrt(before.length);
+      assertThat(Math.sqrt(squares) / length).as(name).isBetween(0.1, 1.25);
+    }
+    assertThat(matrices).isGreaterThan(20);
+  }
+
+  private Map<String, Weight> weightsAfter(int steps, TrainingOptions options, String name)
+      throws IOException {
+    try (Trainer trainer = trainer(PredictionType.V_PREDICTION, options)) {
+      if (steps > 0) {
+        trainer.setTotalSteps(1000);
+        trainer.train(DIGITS, progress -> progress.step() < steps);
+      }
+      trainer.save(folder.resolve(name));
+    }
+    return SafeTensors.read(folder.resolve(name).resolve("training/weights.safetensors"));
+  }
+
+  private static float[] floats(Weight weight) {
+    float[] values = new float[weight.values().remaining()];
+    weight.values().duplicate().get(values);
+    return values;
   }
 
   @ParameterizedTest
@@ -768,9 +821,18 @@ class TrainerTest {
 
   /** With momentum, so that moments and weights would move if the gradient alone were left out. */
   @ParameterizedTest
-  @CsvSource({"0, 1e19", "0, 1e30", "2, 1e19", "2, 1e30"})
-  void aStepThatIsNotFiniteChangesNothing(int microBatch, float value) throws IOException {
-    TrainingOptions options = OPTIONS.withMicroBatch(microBatch).withWeightDecay(0.1);
+  @CsvSource({
+    "0, 1e19, ADAMW",
+    "0, 1e30, ADAMW",
+    "2, 1e19, ADAMW",
+    "2, 1e30, ADAMW",
+    "0, 1e30, MUON",
+    "2, 1e19, MUON"
+  })
+  void aStepThatIsNotFiniteChangesNothing(int microBatch, float value, Method method)
+      throws IOException {
+    TrainingOptions options =
+        OPTIONS.withMicroBatch(microBatch).withWeightDecay(0.1).withMethod(method);
     try (Trainer trainer = trainer(PredictionType.SAMPLE, options)) {
       trainer.setTotalSteps(100);
       trainer.train(DIGITS, progress -> progress.step() < 5);

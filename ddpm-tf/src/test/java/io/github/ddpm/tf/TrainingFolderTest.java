@@ -63,6 +63,8 @@ class TrainingFolderTest {
         "options/localSteps | 1.5 | localSteps must be a whole number, got 1.5",
         "options/localSteps | -1 | local steps must be at least 0, got -1",
         "options/localSteps | 2 | one for each part of a batch: microBatch must be in [1, 127], got 0",
+        "options/method | \"SGD\" | method must be one of [ADAMW, MUON], got \"SGD\"",
+        "options/method | null | method must be one of [ADAMW, MUON], got null",
         "options/precision | 1 | precision must be one of [FLOAT32, BFLOAT16, FLOAT16], got 1",
         "options/\u001b[2J | 1 | \uFFFD[2J is not an option of this version",
       })

@@ -5,6 +5,7 @@ import static org.assertj.core.data.Percentage.withPercentage;
 
 import com.google.common.primitives.Floats;
 import io.github.ddpm.Precision;
+import io.github.ddpm.tf.TrainingOptions.Method;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
@@ -173,7 +174,7 @@ class UNetGoldenTest {
       UNetConfig network = model.config().network();
       layout = new WeightLayout(UNet.shapes(network));
       vectors = new TrainingVectors(tf, layout);
-      adam = new AdamW(tf, vectors);
+      adam = new AdamW(tf, vectors, Method.ADAMW);
       out =
           new UNet(tf, network, (weight, shape) -> vectors.weight(weight))
               .forward(

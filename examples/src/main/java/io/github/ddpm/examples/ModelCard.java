@@ -108,6 +108,7 @@ final class ModelCard {
             + (options.localSteps() == 0 ? "" : " --local-steps " + options.localSteps())
             + (rounds.isPresent() ? " --epochs-per-round " : " --epochs ")
             + epochs
+            + (rounds.isPresent() ? "" : " --optimizer " + optimizer(options))
             + " --learning-rate "
             + options.optimizer().learningRate()
             + " --label-dropout "
@@ -119,6 +120,10 @@ final class ModelCard {
             + options.seed();
     return format(
         "mvn -q compile exec:java -Dexec.mainClass=%s -Dexec.args=\"%s\"", main.getName(), how);
+  }
+
+  private static String optimizer(TrainingOptions options) {
+    return options.optimizer().method().name().toLowerCase(Locale.ROOT);
   }
 
   /** Returns the options of a round of distillation. */

@@ -2,6 +2,7 @@ package io.github.ddpm.examples;
 
 import io.github.ddpm.tf.Trainer;
 import io.github.ddpm.tf.TrainingOptions;
+import io.github.ddpm.tf.TrainingOptions.Method;
 import io.github.ddpm.tf.data.Dataset;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
@@ -19,7 +20,8 @@ import picocli.CommandLine.Option;
     mixinStandardHelpOptions = true,
     description = {
       "Trains a digits model on MNIST and saves it as a folder that diffusers can load.",
-      "Learning rate 2e-3 (1e-3 with --guide), label dropout 0.5 and min-SNR weighting with gamma 0.2 unless others are given.",
+      "Learning rate 2e-3 (1e-3 with --guide), min-SNR weighting with gamma 0.2, label dropout 0.5, AdamW and 64 images a step"
+          + " unless others are given; without --from in up to 15 minutes or 2 epochs label dropout 0.2, Muon and 32 images.",
       "While it trains, --out also gets loss.png, loss.csv, samples/ and tensorboard/.",
       "SIGTERM and Ctrl-C end it after the step and save it; a second one ends it at once."
     },
@@ -75,9 +77,9 @@ public final class TrainMnist implements Callable<Integer> {
   private Trainer open(Dataset digits) throws IOException {
     if (training.guide != null) {
       return training.continued(
-          recipe().withLearningRate(1e-3, recipe().optimizer().warmupSteps()));
+          thorough().withLearningRate(1e-3, thorough().optimizer().warmupSteps()));
     }
-    return training.continues() ? training.continued(recipe()) : create(digits);
+    return training.continues() ? training.continued(thorough()) : create(digits);
   }
 
   private Trainer create(Dataset digits) {
@@ -92,10 +94,16 @@ public final class TrainMnist implements Callable<Integer> {
   }
 
   /**
-   * These options gave the best digits without labels, by Fréchet distance; {@code docs/quality.md}
-   * has the numbers.
+   * These options gave the best digits in minutes, and {@link #thorough} in hours; {@code
+   * docs/quality.md} has the numbers.
    */
-  private static TrainingOptions recipe() {
+  private TrainingOptions recipe() {
+    return training.isShort()
+        ? thorough().withBatchSize(32).withMethod(Method.MUON).withLabelDropout(0.2)
+        : thorough();
+  }
+
+  private static TrainingOptions thorough() {
     return TrainingOptions.defaults()
         .withBatchSize(64)
         .withLearningRate(2e-3, 100)

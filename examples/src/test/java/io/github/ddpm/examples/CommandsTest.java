@@ -488,6 +488,7 @@ class CommandsTest {
         "which neither --layers nor --guide can go with");
     assertError(run(new TrainMnist(), "--from", none, "--data", data()), none);
     assertError(run(new TrainMnist(), "--resume", "--label-dropout", "0.2"), "--resume");
+    assertError(run(new TrainMnist(), "--resume", "--optimizer", "adamw"), "--resume");
     assertError(
         run(new TrainMnist(), "--label-dropout", "0", "--data", data()),
         "--label-dropout must be above 0 and below 1");
@@ -537,7 +538,7 @@ class CommandsTest {
         .contains("| predicts | v_prediction, noise by cosine |")
         .contains(
             "--prediction v_prediction --schedule cosine --channels 8,8 --layers 1 --batch 4 --epochs 0.6"
-                + " --learning-rate 0.002 --label-dropout 0.3 --min-snr 5.0");
+                + " --optimizer muon --learning-rate 0.002 --label-dropout 0.3 --min-snr 5.0");
     assertError(
         run(new TrainMnist(), "--data", data(), "--out", out.toString(), "--epochs=1"),
         "go on with --resume, or choose another --out");
@@ -598,6 +599,29 @@ class CommandsTest {
           run(new TrainMnist(), (guided + " " + where).split(" ")),
           " is learned from; choose another folder to write to");
     }
+  }
+
+  @Test
+  void shortTrainingsOfDigitsAreByMuonAndLongOnesByAdamw() throws IOException {
+    assertThat(optionsOf("--epochs=2"))
+        .contains("\"method\" : \"MUON\"", "\"batchSize\" : 32", "\"labelDropout\" : 0.2");
+    assertThat(optionsOf("--epochs=2.5"))
+        .doesNotContain("method")
+        .contains("\"batchSize\" : 64", "\"labelDropout\" : 0.5");
+    assertThat(optionsOf("--epochs=1", "--optimizer=adamw", "--batch=7", "--label-dropout=0.3"))
+        .doesNotContain("method")
+        .contains("\"batchSize\" : 7", "\"labelDropout\" : 0.3");
+    assertThat(optionsOf("--epochs=3", "--optimizer=muon")).contains("\"method\" : \"MUON\"");
+  }
+
+  /** Returns the state that a training of digits with these options was saved with. */
+  private String optionsOf(String... options) throws IOException {
+    Path out = folder.resolve(String.join("", options));
+    List<String> all = new ArrayList<>(List.of(options));
+    all.addAll(List.of("--data", data(), "--out", out.toString(), "--channels=8,8"));
+    Outcome outcome = run(new TrainMnist(), all.toArray(String[]::new));
+    assertThat(outcome.code()).as(outcome.err()).isZero();
+    return Files.readString(out.resolve("training/state.json"));
   }
 
   /** The command of a card is that of the same training, so it trains the same weights again. */

@@ -91,6 +91,10 @@ public final class TensorFlowRuntime {
    */
   public static Graph graph() {
     load();
+    if (!AHEAD.get()) {
+      // No other thread does meanwhile.
+      FirstSession.await();
+    }
     return new Graph();
   }
 
