@@ -85,7 +85,7 @@ if [ "$platform" = linux-x86_64 ]; then
   variant DDPM_AVX512 kKernelsAvx512 $avx512
   variant DDPM_AVX512BF16 kKernelsAvx512Bf16 $avx512 -mavx512bf16
 fi
-for source in environment ops attention_ops concat_ops conv_ops group_norm_ops plan workers; do
+for source in environment ops attention_ops concat_ops conv_ops group_norm_ops plan weight_ops workers; do
   compile $source $source.cc $variants &
 done
 wait

@@ -92,10 +92,15 @@ class Context {
   // Makes an input an output, too.
   void Pass(int i, int input) {
     TF_Tensor* handle = InputHandle(input);
-    if (ok()) {
-      TF_SetOutput(context_, i, handle, status_);
-    }
+    Give(i, handle);
     Look(handle);
+  }
+
+  // Makes a tensor that somebody keeps an output.
+  void Give(int i, const TF_Tensor* tensor) {
+    if (ok()) {
+      TF_SetOutput(context_, i, tensor, status_);
+    }
   }
 
   // Rows of one float per channel: [1, channels] or [images, channels], or nothing at all if `optional`.
@@ -197,6 +202,7 @@ void RegisterAttention(TF_Status* status);
 void RegisterConcat(TF_Status* status);
 void RegisterConv(TF_Status* status);
 void RegisterGroupNorm(TF_Status* status);
+void RegisterWeight(TF_Status* status);
 
 }  // namespace ddpm
 

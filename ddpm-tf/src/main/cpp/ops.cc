@@ -113,6 +113,7 @@ __attribute__((constructor)) void Register() {
   RegisterConcat(status);
   RegisterConv(status);
   RegisterGroupNorm(status);
+  RegisterWeight(status);
   // If it failed, the first use of the operation says that it is not registered.
   TF_DeleteStatus(status);
 }

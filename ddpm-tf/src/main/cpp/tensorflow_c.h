@@ -30,6 +30,8 @@ const char* TF_Message(const TF_Status*);
 int TF_NumDims(const TF_Tensor*);
 int64_t TF_Dim(const TF_Tensor*, int index);
 void* TF_TensorData(const TF_Tensor*);
+TF_Tensor* TF_NewTensor(TF_DataType, const int64_t* dims, int count, void* data, size_t bytes,
+                        void (*free)(void* data, size_t bytes, void* argument), void* argument);
 void TF_DeleteTensor(TF_Tensor*);
 
 TF_OpDefinitionBuilder* TF_NewOpDefinitionBuilder(const char* name);

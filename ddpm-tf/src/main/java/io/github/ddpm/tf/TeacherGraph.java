@@ -5,6 +5,7 @@ import io.github.ddpm.Precision;
 import io.github.ddpm.Step;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.FrozenWeights;
 import io.github.ddpm.tf.graph.SchedulerOps;
 import io.github.ddpm.tf.graph.UNet;
 import java.io.IOException;
@@ -14,24 +15,30 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.tensorflow.Operand;
-import org.tensorflow.ndarray.buffer.DataBuffers;
 import org.tensorflow.op.Ops;
 import org.tensorflow.types.TFloat32;
 import org.tensorflow.types.TInt32;
 
-/** What a {@link Teacher} has a network predict, in a graph; its weights are constants there. */
+/** What a {@link Teacher} has a network predict, in a graph; its weights never change there. */
 final class TeacherGraph {
   private final Ops tf;
   private final Teacher teacher;
   private final Precision precision;
+  private final FrozenWeights frozen;
 
-  /** The constants of each model, which all of its calls share. */
-  private final Map<ModelFolder, Map<String, Operand<TFloat32>>> constants = new HashMap<>();
+  /** The weights of each model, which all of its calls share. */
+  private final Map<ModelFolder, Map<String, Operand<TFloat32>>> weightsOf = new HashMap<>();
 
-  TeacherGraph(Ops tf, Teacher teacher, Precision precision) {
+  /**
+   * Begins with nothing.
+   *
+   * @param frozen of the graph that {@code tf} builds
+   */
+  TeacherGraph(Ops tf, Teacher teacher, Precision precision, FrozenWeights frozen) {
     this.tf = tf;
     this.teacher = teacher;
     this.precision = precision;
+    this.frozen = frozen;
   }
 
   /**
@@ -112,8 +119,8 @@ final class TeacherGraph {
       Operand<TFloat32> timesteps,
       Optional<Operand<TInt32>> labels)
       throws IOException {
-    boolean first = !constants.containsKey(model);
-    Map<String, Operand<TFloat32>> known = constants.computeIfAbsent(model, key -> new HashMap<>());
+    boolean first = !weightsOf.containsKey(model);
+    Map<String, Operand<TFloat32>> known = weightsOf.computeIfAbsent(model, key -> new HashMap<>());
     WeightSource weights = model.weights().source();
     Operand<TFloat32> out =
         new UNet(
@@ -122,9 +129,7 @@ final class TeacherGraph {
                 (name, shape) ->
                     known.computeIfAbsent(
                         name,
-                        key ->
-                            tf.constant(
-                                shape, DataBuffers.of(weights.getUnchecked(name, shape).values()))))
+                        key -> frozen.add(name, shape, weights.getUnchecked(name, shape).values())))
             .forward(precision, x, timesteps, labels);
     if (first) {
       weights.checkNothingLeft();

@@ -7,6 +7,7 @@ import io.github.ddpm.Images;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.tf.TrainingVectors.Vector;
 import io.github.ddpm.tf.files.ModelConfig;
+import io.github.ddpm.tf.graph.FrozenWeights;
 import io.github.ddpm.tf.graph.SideBySide;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNetConfig;
@@ -51,6 +52,10 @@ final class TrainingGraph implements AutoCloseable {
   private final TrainingOptions options;
   private final WeightLayout layout;
   private final Graph graph;
+
+  /** Those of the teacher. */
+  private final FrozenWeights frozen;
+
   private final Session session;
 
   private TrainingVectors vectors;
@@ -132,10 +137,12 @@ final class TrainingGraph implements AutoCloseable {
     this.options = options;
     this.layout = layout;
     this.graph = TensorFlowRuntime.graph();
+    Ops tf = TensorFlowRuntime.ops(graph);
+    this.frozen = new FrozenWeights(tf, TensorFlowRuntime.hasKernels(), Long.MAX_VALUE);
     Session opened = null;
     boolean started = false;
     try {
-      build(TensorFlowRuntime.ops(graph), teacher);
+      build(tf, teacher);
       opened = TensorFlowRuntime.session(graph);
       started = true;
     } catch (UncheckedIOException e) {
@@ -146,6 +153,7 @@ final class TrainingGraph implements AutoCloseable {
           opened.close();
         }
         graph.close();
+        frozen.close();
       }
     }
     this.session = opened;
@@ -163,7 +171,7 @@ final class TrainingGraph implements AutoCloseable {
     randomness = tf.placeholder(TInt64.class, Placeholder.shape(Shape.of(5)));
     loss =
         new TrainingLoss(tf, model, options, randomness)
-            .of(images, labels, vectors::weight, teacher);
+            .of(images, labels, vectors::weight, teacher, frozen);
     if (options.scalesLoss()) {
       lossScale = Optional.of(tf.placeholder(TFloat32.class, Placeholder.shape(Shape.scalar())));
     }
@@ -540,5 +548,6 @@ final class TrainingGraph implements AutoCloseable {
   public void close() {
     session.close();
     graph.close();
+    frozen.close();
   }
 }

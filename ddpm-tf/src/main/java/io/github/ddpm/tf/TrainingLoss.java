@@ -5,6 +5,7 @@ import io.github.ddpm.DistilledStep;
 import io.github.ddpm.ModelInfo;
 import io.github.ddpm.Step;
 import io.github.ddpm.tf.files.ModelConfig;
+import io.github.ddpm.tf.graph.FrozenWeights;
 import io.github.ddpm.tf.graph.SchedulerOps;
 import io.github.ddpm.tf.graph.UNet;
 import java.io.IOException;
@@ -65,13 +66,15 @@ final class TrainingLoss {
    * @param labels [n], not used by a network without
    * @param weights answers the network's weight of a name
    * @param teacher who says what to predict; empty where the data do
+   * @param frozen is given the teacher's weights
    * @throws IOException if a weight of the teacher can't be read
    */
   Operand<TFloat32> of(
       Operand<TFloat32> images,
       Operand<TInt32> labels,
       Function<String, Operand<TFloat32>> weights,
-      Optional<Teacher> teacher)
+      Optional<Teacher> teacher,
+      FrozenWeights frozen)
       throws IOException {
     ModelInfo info = model.info();
     Operand<TInt32> shape = tf.shape(images);
@@ -98,7 +101,7 @@ final class TrainingLoss {
     Operand<TFloat32> out = network.forward(options.precision(), x, timesteps, given);
     Operand<TFloat32> target =
         teacher.isPresent()
-            ? new TeacherGraph(tf, teacher.get(), options.precision())
+            ? new TeacherGraph(tf, teacher.get(), options.precision(), frozen)
                 .target(x, timesteps, drawn, given)
             : SchedulerOps.target(
                 tf, info.schedule(), info.predictionType(), images, epsilon, drawn);

@@ -27,6 +27,7 @@ import io.github.ddpm.tf.files.Json;
 import io.github.ddpm.tf.files.ModelFolder;
 import io.github.ddpm.tf.files.SafeTensors;
 import io.github.ddpm.tf.files.Weight;
+import io.github.ddpm.tf.graph.FrozenWeights;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
@@ -116,7 +117,8 @@ class ProgressiveDistillationTest {
 
   private static float[] targetOfTheGraph(Teacher teacher, float[] x, int[] drawn, int... labels)
       throws IOException {
-    try (Graph graph = TensorFlowRuntime.graph()) {
+    try (Graph graph = TensorFlowRuntime.graph();
+        FrozenWeights frozen = new FrozenWeights(TensorFlowRuntime.ops(graph))) {
       Ops tf = TensorFlowRuntime.ops(graph);
       List<Step> rows = teacher.steps().stream().map(DistilledStep::student).toList();
       float[] times = new float[drawn.length];
@@ -124,7 +126,7 @@ class ProgressiveDistillationTest {
         times[i] = (float) rows.get(drawn[i]).timestep();
       }
       Operand<TFloat32> target =
-          new TeacherGraph(tf, teacher, Precision.FLOAT32)
+          new TeacherGraph(tf, teacher, Precision.FLOAT32, frozen)
               .target(
                   tf.constant(Shape.of(drawn.length, SIZE, SIZE, 1), DataBuffers.of(x)),
                   tf.constant(times),

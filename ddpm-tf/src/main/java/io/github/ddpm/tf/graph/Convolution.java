@@ -176,7 +176,7 @@ record Convolution(int padding, int down, int up) {
             .setAttr("epsilon", in.norm().map(GroupNorm::epsilon).orElse(0.0).floatValue())
             .setAttr("silu", in.norm().flatMap(GroupNorm::activation).isPresent())
             // Then it is packed for the processor once.
-            .setAttr("frozen", filter.op().type().equals("Const"))
+            .setAttr("frozen", FrozenWeights.mayBePacked(filter.op()))
             .build();
     return new Result<>(op.<T>output(0), in.norm().isPresent() ? op.<T>output(2) : given.images());
   }

@@ -196,4 +196,23 @@ final class Kernels {
    */
   // In workers.cc.
   static native void changeRuns(int change);
+
+  // In weight_ops.cc. Operations must be loaded.
+
+  /**
+   * Makes room for a tensor that operations give out, which has its key until that is forgotten.
+   *
+   * @param rank how many of the sizes it has
+   * @return its key; 0 if there is no memory for it
+   */
+  static native long addWeight(int rank, long a, long b, long c, long d);
+
+  /** Returns where its numbers go, before a graph with it runs; 0 if nothing has that key. */
+  static native long addressOfWeight(long key);
+
+  /** Takes its key from a tensor, whose memory is freed when no session has it any more. */
+  static native void forgetWeight(long key);
+
+  /** Counts the tensors that have memory. */
+  static native int weightsKept();
 }

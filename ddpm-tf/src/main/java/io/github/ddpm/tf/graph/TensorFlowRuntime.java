@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
@@ -19,6 +20,7 @@ import org.tensorflow.Session;
 import org.tensorflow.TensorFlow;
 import org.tensorflow.exceptions.TFInvalidArgumentException;
 import org.tensorflow.op.Ops;
+import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.proto.ConfigProto;
 import org.tensorflow.proto.GPUOptions;
 import org.tensorflow.proto.GraphOptions;
@@ -225,6 +227,20 @@ public final class TensorFlowRuntime {
     return Operations.LOADED;
   }
 
+  /** Tells TensorFlow the gradients of our operations, by the operations' names. */
+  static void register(Map<String, RawCustomGradient> gradients) {
+    if (hasKernels()) {
+      Library.withoutVariants(
+          () -> {
+            // It answers false for those that it was told before.
+            gradients.forEach(
+                (operation, gradient) ->
+                    TensorFlow.registerCustomGradient(Kernels.name(operation), gradient));
+            return true;
+          });
+    }
+  }
+
   /** TensorFlow finds nothing to make faster in a graph of our operations, and takes 0.4 s. */
   private static boolean hasOurs(Graph graph) {
     return hasKernels()
@@ -294,9 +310,12 @@ public final class TensorFlowRuntime {
 
   /** Loads our settings, then TensorFlow, which reads them. */
   private static final class Library {
-    static final Loaded LOADED = loaded();
-
     private static final String VARIANT = "platform.extension";
+
+    private static int loadings;
+    private static boolean said;
+
+    static final Loaded LOADED = loaded();
 
     /** Something that JavaCPP has a part in. */
     interface Loading<E extends Exception> {
@@ -362,13 +381,21 @@ public final class TensorFlowRuntime {
      * variant of libraries to load, so that is said meanwhile.
      */
     static <E extends Exception> boolean withoutVariants(Loading<E> loading) throws E {
-      boolean said = !has("-gpu") && Loader.loadProperties().putIfAbsent(VARIANT, "") == null;
+      change(1);
       try {
         return loading.load();
       } finally {
-        if (said) {
-          Loader.loadProperties().remove(VARIANT);
-        }
+        change(-1);
+      }
+    }
+
+    /** Says it when the first of those begins that are under way, and no longer after the last. */
+    private static synchronized void change(int begun) {
+      loadings += begun;
+      if (loadings == 1 && begun == 1) {
+        said = !has("-gpu") && Loader.loadProperties().putIfAbsent(VARIANT, "") == null;
+      } else if (loadings == 0 && said) {
+        Loader.loadProperties().remove(VARIANT);
       }
     }
 
@@ -497,20 +524,7 @@ public final class TensorFlowRuntime {
         return false;
       }
       try {
-        return Library.LOADED.settings()
-            && Library.withoutVariants(
-                () -> {
-                  boolean there = Kernels.loadOperations();
-                  if (there) {
-                    // It answers false for those that it was told before.
-                    UNet.gradients()
-                        .forEach(
-                            (operation, gradient) ->
-                                TensorFlow.registerCustomGradient(
-                                    Kernels.name(operation), gradient));
-                  }
-                  return there;
-                });
+        return Library.LOADED.settings() && Library.withoutVariants(Kernels::loadOperations);
       } catch (IOException | UnsatisfiedLinkError e) {
         warn("ddpm's own operations can't be loaded, computing will be slower: " + e.getMessage());
         return false;

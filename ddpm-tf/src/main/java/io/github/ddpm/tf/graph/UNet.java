@@ -16,7 +16,6 @@ import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.ndarray.Shape;
 import org.tensorflow.op.Ops;
-import org.tensorflow.op.RawCustomGradient;
 import org.tensorflow.op.core.Placeholder;
 import org.tensorflow.types.TBfloat16;
 import org.tensorflow.types.TFloat16;
@@ -50,16 +49,18 @@ public final class UNet {
   public UNet(Ops tf, UNetConfig config, BiFunction<String, Shape, Operand<TFloat32>> weights) {
     this(tf, config, weights::apply, Optional.empty());
     config.check();
+    registerGradients();
   }
 
-  /** Returns the gradients of our operations, by the operations' names. */
-  static Map<String, RawCustomGradient> gradients() {
-    return Map.of(
-        Convolution.KERNEL, Convolution::gradient,
-        Convolution.HALVING_KERNEL, Convolution::gradient,
-        Convolution.DOUBLING_KERNEL, Convolution::gradient,
-        Attention.KERNEL, Attention::gradient,
-        Concat.KERNEL, Concat::gradient);
+  /** Tells TensorFlow the gradients of our operations. */
+  static void registerGradients() {
+    TensorFlowRuntime.register(
+        Map.of(
+            Convolution.KERNEL, Convolution::gradient,
+            Convolution.HALVING_KERNEL, Convolution::gradient,
+            Convolution.DOUBLING_KERNEL, Convolution::gradient,
+            Attention.KERNEL, Attention::gradient,
+            Concat.KERNEL, Concat::gradient));
   }
 
   private UNet(

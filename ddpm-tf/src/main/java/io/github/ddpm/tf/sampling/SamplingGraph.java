@@ -2,20 +2,19 @@ package io.github.ddpm.tf.sampling;
 
 import io.github.ddpm.Precision;
 import io.github.ddpm.Step;
-import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.FrozenWeights;
 import io.github.ddpm.tf.graph.SchedulerOps;
 import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Result;
@@ -38,13 +37,6 @@ import org.tensorflow.types.TInt32;
  * <p>Any number of threads may run it; whoever makes one closes it, when nobody runs it.
  */
 final class SamplingGraph implements AutoCloseable {
-  /**
-   * Numbers of a network's weights that become constants of the graph, which TensorFlow folds and
-   * reorders as it likes and copies several times as it goes. What a larger network has beyond them
-   * stays in tensors of ours that each run is fed with, which copies nothing, except to a GPU.
-   */
-  private static final long MAX_CONSTANTS = 1 << 22;
-
   private static final String X = "x";
   private static final String CONDITION = "condition";
 
@@ -82,10 +74,8 @@ final class SamplingGraph implements AutoCloseable {
 
   private final UNetConfig config;
 
-  /** The weights by name that are not constants. */
-  private final Map<String, TFloat32> fedWeights = new LinkedHashMap<>();
-
   private final Graph graph;
+  private final FrozenWeights frozen;
   private final Session session;
 
   /**
@@ -104,16 +94,22 @@ final class SamplingGraph implements AutoCloseable {
    * @throws IOException if they are not, or can't be read
    */
   SamplingGraph(UNetConfig config, WeightSource weights, Precision precision) throws IOException {
-    this(config, weights, precision, TensorFlowRuntime.hasGpu() ? Long.MAX_VALUE : MAX_CONSTANTS);
+    this(config, weights, precision, FrozenWeights::new);
   }
 
-  SamplingGraph(UNetConfig config, WeightSource weights, Precision precision, long maxConstants)
+  SamplingGraph(
+      UNetConfig config,
+      WeightSource weights,
+      Precision precision,
+      Function<Ops, FrozenWeights> frozen)
       throws IOException {
     this.config = config;
     this.graph = TensorFlowRuntime.graph();
+    Ops tf = TensorFlowRuntime.ops(graph);
+    this.frozen = frozen.apply(tf);
     boolean built = false;
     try {
-      build(TensorFlowRuntime.ops(graph), weights, precision, maxConstants);
+      build(tf, weights, precision);
       weights.checkNothingLeft();
       this.session = TensorFlowRuntime.session(graph);
       built = true;
@@ -126,7 +122,7 @@ final class SamplingGraph implements AutoCloseable {
     }
   }
 
-  private void build(Ops tf, WeightSource weights, Precision precision, long maxConstants) {
+  private void build(Ops tf, WeightSource weights, Precision precision) {
     UNetConfig.Picture picture = config.picture();
     Shape imageShape = shape(picture, picture.channels());
     Operand<TFloat32> x = placeholder(tf, X, imageShape);
@@ -147,20 +143,11 @@ final class SamplingGraph implements AutoCloseable {
                 input,
                 tf.concat(List.of(copies, tf.constant(new int[] {1, 1, 1})), tf.constant(0))),
             tf.constant(shape(picture, picture.inChannels())));
-    long[] constants = {0};
     UNet network =
         new UNet(
             tf,
             config,
-            (name, shape) -> {
-              Weight weight = weights.getUnchecked(name, shape);
-              constants[0] += shape.size();
-              if (constants[0] <= maxConstants) {
-                return tf.withName(name).constant(shape, DataBuffers.of(weight.values()));
-              }
-              fedWeights.put(name, TFloat32.tensorOf(shape, DataBuffers.of(weight.values())));
-              return placeholder(tf, name, shape);
-            });
+            (name, shape) -> frozen.add(name, shape, weights.getUnchecked(name, shape).values()));
     Operand<TFloat32> outputs = network.outputs(precision, copied, timestep, labels);
     Operand<TFloat32> outs = network.prediction(outputs);
     // [k·n, h, w, c] as k long vectors, of which the weighted sum is a product with a row vector.
@@ -266,7 +253,7 @@ final class SamplingGraph implements AutoCloseable {
 
   private void closeGraph() {
     graph.close();
-    fedWeights.values().forEach(Tensor::close);
+    frozen.close();
   }
 
   /**
@@ -367,7 +354,7 @@ final class SamplingGraph implements AutoCloseable {
       Session.Runner runner = session.runner().feed(COPY_WEIGHTS, copyWeights);
       condition.ifPresent(tensor -> runner.feed(CONDITION, tensor));
       labels.ifPresent(tensor -> runner.feed(LABELS, tensor));
-      fedWeights.forEach(runner::feed);
+      frozen.feed(runner);
       return runner;
     }
 

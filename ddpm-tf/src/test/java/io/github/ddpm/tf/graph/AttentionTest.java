@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -24,6 +25,11 @@ import org.tensorflow.types.TFloat32;
 
 /** Both ways of attention against the definition in double, and their gradients. */
 class AttentionTest {
+  @BeforeAll
+  static void registerGradients() {
+    UNet.registerGradients();
+  }
+
   record Case(int images, int height, int width, int channels, int heads, double size) {
     Shape shape() {
       return Shape.of(images, height, width, channels);

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -40,6 +41,11 @@ import org.tensorflow.types.family.TFloating;
  * images are exact in bfloat16.
  */
 class ConvolutionTest {
+  @BeforeAll
+  static void registerGradients() {
+    UNet.registerGradients();
+  }
+
   /** A convolution of random images; without a kernel, a linear layer. */
   record Case(
       Convolution convolution, int kernel, int images, int height, int width, int in, int out) {

@@ -19,6 +19,7 @@ import java.util.Random;
 import java.util.stream.DoubleStream;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -40,6 +41,11 @@ import org.tensorflow.types.family.TFloating;
 
 /** Both ways of a normalization, against its definition in double and against each other. */
 class GroupNormTest {
+  @BeforeAll
+  static void registerGradients() {
+    UNet.registerGradients();
+  }
+
   /** A normalization of random images. */
   record Case(
       int images,

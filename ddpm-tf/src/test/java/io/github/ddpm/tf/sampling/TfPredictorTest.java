@@ -3,6 +3,7 @@ package io.github.ddpm.tf.sampling;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.ddpm.BetaSchedule;
 import io.github.ddpm.Images;
@@ -15,6 +16,8 @@ import io.github.ddpm.tf.files.ModelConfig;
 import io.github.ddpm.tf.files.PipelineScheduler;
 import io.github.ddpm.tf.files.Weight;
 import io.github.ddpm.tf.files.WeightSource;
+import io.github.ddpm.tf.graph.FrozenWeights;
+import io.github.ddpm.tf.graph.TensorFlowRuntime;
 import io.github.ddpm.tf.graph.UNet;
 import io.github.ddpm.tf.graph.UNetConfig;
 import java.io.IOException;
@@ -23,11 +26,13 @@ import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.function.Function;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.tensorflow.ndarray.Shape;
+import org.tensorflow.op.Ops;
 
 /** TensorFlow's predictor keeps the contract, with labels and without. */
 class TfPredictorTest {
@@ -105,13 +110,33 @@ class TfPredictorTest {
   }
 
   @Test
+  void weightsOfOurOperationAreConstantsToTheBit() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    UNetConfig config = UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16).withClasses(3);
+    Sampler sampler = Sampler.ddim(0.5).steps(4).labels(2, 0).guidance(1.5).seed(1);
+    for (Precision precision : Precision.values()) {
+      try (Predictor constants = random(config, precision, constants(Long.MAX_VALUE));
+          Predictor packed = random(config, precision, FrozenWeights::new);
+          Predictor plain = random(config, precision, tf -> new FrozenWeights(tf, true, 0))) {
+        float[] images = sampler.with(constants).sample(3).toArray();
+        assertThat(sampler.with(packed).sample(3).toArray()).isEqualTo(images);
+        assertThat(sampler.with(plain).sample(3).toArray()).isEqualTo(images);
+      }
+    }
+  }
+
+  private static Function<Ops, FrozenWeights> constants(long max) {
+    return tf -> new FrozenWeights(tf, false, max);
+  }
+
+  @Test
   void weightsThatAreFedAreAsGoodAsConstants() throws IOException {
     UNetConfig config = UNetConfig.small(8, 8, 1).withBlockOutChannels(8, 16).withClasses(3);
     long size = UNet.shapes(config).values().stream().mapToLong(Shape::size).sum();
     Sampler sampler = Sampler.ddim(0.5).steps(4).labels(2, 0).guidance(1.5).seed(1);
-    try (Predictor constants = random(config, Precision.FLOAT32, Long.MAX_VALUE);
-        Predictor half = random(config, Precision.FLOAT32, size / 2);
-        Predictor fed = random(config, Precision.FLOAT32, 0)) {
+    try (Predictor constants = random(config, Precision.FLOAT32, constants(Long.MAX_VALUE));
+        Predictor half = random(config, Precision.FLOAT32, constants(size / 2));
+        Predictor fed = random(config, Precision.FLOAT32, constants(0))) {
       float[] images = sampler.with(constants).sample(3).toArray();
       assertThat(sampler.with(half).sample(3).toArray()).containsExactly(images, within(1e-4f));
       assertThat(sampler.with(fed).sample(3).toArray()).containsExactly(images, within(1e-4f));
@@ -175,10 +200,11 @@ class TfPredictorTest {
 
   /** A network of random weights. */
   private static Predictor random(UNetConfig config, Precision precision) {
-    return random(config, precision, Long.MAX_VALUE);
+    return random(config, precision, FrozenWeights::new);
   }
 
-  private static Predictor random(UNetConfig config, Precision precision, long maxConstants) {
+  private static Predictor random(
+      UNetConfig config, Precision precision, Function<Ops, FrozenWeights> frozen) {
     ModelConfig model =
         new ModelConfig(
             config,
@@ -186,7 +212,7 @@ class TfPredictorTest {
             PipelineScheduler.DEFAULT);
     try {
       return new TfPredictor(
-          model, new SamplingGraph(config, new RandomWeights(), precision, maxConstants));
+          model, new SamplingGraph(config, new RandomWeights(), precision, frozen));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
