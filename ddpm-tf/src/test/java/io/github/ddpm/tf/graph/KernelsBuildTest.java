@@ -57,7 +57,7 @@ class KernelsBuildTest {
     assertThat(build.libraries()).containsExactly("libddpm.so", "libddpm_environment.so");
     assertThat(Files.readAllLines(log))
         .filteredOn(line -> line.contains("ops.cc") || line.contains("environment.cc"))
-        .hasSize(6)
+        .hasSize(7)
         .allSatisfy(
             line ->
                 assertThat(line)
