@@ -189,8 +189,9 @@ T* NewAttributes(TF_OpKernelConstruction* construction, Read read) {
   return attributes;
 }
 
+// TensorFlow computes no constants of what is stateful.
 void Define(const char* name, const char* const* inputs, const char* const* outputs, const char* const* attributes,
-            void (*shapes)(TF_ShapeInferenceContext*, TF_Status*), TF_Status* status);
+            void (*shapes)(TF_ShapeInferenceContext*, TF_Status*), TF_Status* status, bool stateful = false);
 
 // For outputs whose shapes nobody asks for.
 void UnknownShapes(TF_ShapeInferenceContext* context, TF_Status* status);

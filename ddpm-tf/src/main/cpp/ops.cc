@@ -68,7 +68,7 @@ struct Name {
 }  // namespace
 
 void Define(const char* operation, const char* const* inputs, const char* const* outputs, const char* const* attributes,
-            void (*shapes)(TF_ShapeInferenceContext*, TF_Status*), TF_Status* status) {
+            void (*shapes)(TF_ShapeInferenceContext*, TF_Status*), TF_Status* status, bool stateful) {
   if (TF_GetCode(status) != TF_OK) {
     return;
   }
@@ -84,6 +84,7 @@ void Define(const char* operation, const char* const* inputs, const char* const*
     TF_OpDefinitionBuilderAddAttr(op, *attributes);
   }
   TF_OpDefinitionBuilderSetShapeInferenceFunction(op, shapes);
+  TF_OpDefinitionBuilderSetIsStateful(op, stateful);
   TF_RegisterOpDefinition(op, status);
 }
 

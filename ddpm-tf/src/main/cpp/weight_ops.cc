@@ -156,7 +156,7 @@ void RegisterWeight(TF_Status* status) {
   const char* const inputs[] = {"shape: T", nullptr};
   const char* const outputs[] = {"weight: T", nullptr};
   const char* const attributes[] = {"key: int", "packed: bool", nullptr};
-  Define("DdpmWeight", inputs, outputs, attributes, Shapes, status);
+  Define("DdpmWeight", inputs, outputs, attributes, Shapes, status, true);
   Implement("DdpmWeight", TF_FLOAT, Create, Compute, Destroy, status);
 }
 
