@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -430,11 +431,15 @@ public final class TensorFlowRuntime {
    * whoever builds a graph meanwhile needs no session yet.
    */
   private static final class FirstSession {
+    /** TensorFlow's classes that a training needs and the first session doesn't. */
+    private static final List<String> LATER = List.of("TF_Input");
+
     static {
       if (Library.LOADED.settings()) {
         Library.withoutVariants(
             () -> {
               Kernels.withoutNotes(FirstSession::open);
+              LATER.forEach(FirstSession::initialize);
               return true;
             });
       }
@@ -442,6 +447,14 @@ public final class TensorFlowRuntime {
 
     /** Returns when it has been opened. */
     static void await() {}
+
+    private static void initialize(String name) {
+      try {
+        Class.forName("org.tensorflow.internal.c_api." + name);
+      } catch (ClassNotFoundException e) {
+        // Then nobody needs it.
+      }
+    }
 
     private static void open() {
       try (Graph graph = new Graph();
