@@ -33,6 +33,7 @@ class DocsTest {
   private static final Set<String> OF_OTHERS =
       Set.of(
           "--add-opens",
+          "--avx2",
           "--class",
           "--conf",
           "--cores",
@@ -120,7 +121,8 @@ class DocsTest {
   void itsOptionsExist(Page page) {
     List<String> named =
         Stream.concat(page.spans().stream(), page.codeLines().stream())
-            .flatMap(code -> Pattern.compile("(?<![\\w-])--[a-z][a-z-]*").matcher(code).results())
+            .flatMap(
+                code -> Pattern.compile("(?<![\\w-])--[a-z][a-z0-9-]*").matcher(code).results())
             .map(MatchResult::group)
             .toList();
     assertThat(named)
