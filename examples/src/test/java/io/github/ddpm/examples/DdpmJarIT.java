@@ -106,6 +106,14 @@ class DdpmJarIT {
   }
 
   @Test
+  void theLauncherFindsTheJarBesideItWhateverItsNameIs() throws Exception {
+    Outcome version =
+        run("sh", "-c", "cd \"$0\" && sh ddpm --version", LAUNCHER.getParent().toString());
+    assertThat(version.code()).as(version.err()).isZero();
+    assertThat(version.out()).startsWith("ddpm ");
+  }
+
+  @Test
   void withoutJavaItSaysWhatIsMissing() throws Exception {
     ProcessBuilder builder = new ProcessBuilder(LAUNCHER.toString()).redirectErrorStream(true);
     builder.environment().put("JAVA_HOME", folder.toString());
