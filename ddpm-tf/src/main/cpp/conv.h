@@ -75,6 +75,20 @@ struct Activation {
   bool silu;
 };
 
+// Some of the destination: rows [from, to) of each phase, channels [first, last).
+struct Part {
+  long from;
+  long to;
+  long first;
+  long last;
+};
+
+// What parts begin at multiples of.
+struct Grain {
+  long rows;
+  long channels;
+};
+
 template <typename T>
 struct Conv {
   Plan plan;
@@ -101,9 +115,9 @@ struct ConvKernels {
   size_t (*packed_size)(const Plan&);
   // From [kernel, kernel, in, out] to the order in which the convolution reads them.
   void (*pack)(const Plan&, const float* weights, void* packed);
-  // The destination's rows [from, to) of each phase. This and the next return whether they had the memory that they
-  // need.
-  bool (*run)(const Conv<T>&, long image, long from, long to);
+  Grain (*grain)(const Plan&);
+  // A part of an image. This and the next return whether they had the memory that they need.
+  bool (*run)(const Conv<T>&, long image, const Part& part);
   // Adds the gradients of images [from, to) to [kernel, kernel, in, out] and [out].
   bool (*gradient)(const ConvWeights<T>&, long from, long to, float* weights, float* bias);
 };

@@ -1,4 +1,4 @@
-// Convolutions for one instruction set: the gradient by the weights.
+// Convolutions for one instruction set, by their definition: the gradient by the weights.
 #ifndef DDPM_CONV_GRADIENT_KERNELS_H_
 #define DDPM_CONV_GRADIENT_KERNELS_H_
 
@@ -149,7 +149,7 @@ inline void AddSums(const float* sums, long channels, long count, long row, floa
 }
 
 template <typename T>
-bool Gradient(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
+bool GradientOfTaps(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
   using A = Arithmetic<T>;
   constexpr bool kPairs = A::kValues == 2;
   const Plan& plan = op.plan;

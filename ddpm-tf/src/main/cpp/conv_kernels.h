@@ -1,4 +1,4 @@
-// Convolutions for one instruction set: the sum over taps.
+// Convolutions for one instruction set, by their definition: the sum over taps.
 #ifndef DDPM_CONV_KERNELS_H_
 #define DDPM_CONV_KERNELS_H_
 
@@ -35,13 +35,13 @@ struct Packed {
 };
 
 template <typename T>
-size_t PackedSize(const Plan& plan) {
+size_t PackedSizeOfTaps(const Plan& plan) {
   return plan.axis.period * plan.axis.period * Packed<Arithmetic<T>>(plan).blocks * Packed<Arithmetic<T>>(plan).block *
          sizeof(float);
 }
 
 template <typename T>
-void Pack(const Plan& plan, const float* weights, void* packed) {
+void PackTaps(const Plan& plan, const float* weights, void* packed) {
   using A = Arithmetic<T>;
   const Packed<A> layout(plan);
   const int kernels = plan.geometry.kernel * plan.geometry.kernel;
@@ -191,10 +191,10 @@ inline void Finish(const float* sums, const float* bias, const T* added, long co
 }
 
 template <typename T>
-bool Run(const Conv<T>& conv, long image, long from, long to) {
+bool RunTaps(const Conv<T>& conv, long image, const Part& part) {
   using A = Arithmetic<T>;
   const Plan& plan = conv.plan;
-  const Band band(plan, from, to, A::kValues, false);
+  const Band band(plan, part.from, part.to, A::kValues, false);
   float* copy = Scratch(0, band.size());
   if (copy == nullptr) {
     return false;
@@ -210,19 +210,18 @@ bool Run(const Conv<T>& conv, long image, long from, long to) {
       const Taps taps(plan, v, h, band);
       const long columns = (plan.width - h + period - 1) / period;
       const long tiles = Divide(columns, kMaxPixels);
-      for (long r = from; r < to && period * r + v < plan.height; r++) {
-        for (long b = 0; b < layout.blocks; b++) {
-          const long first = b * layout.width;
+      for (long r = part.from; r < part.to && period * r + v < plan.height; r++) {
+        for (long first = part.first; first < part.last; first += layout.width) {
           const long count = Min(layout.width, plan.channels - first);
           alignas(64) float bias[kBlock] = {};
           if (conv.bias != nullptr) {
             std::memcpy(bias, conv.bias + first, count * sizeof(float));
           }
-          const float* weights =
-              static_cast<const float*>(conv.weights) + layout.phase(v, h, period) + b * layout.block;
+          const float* weights = static_cast<const float*>(conv.weights) + layout.phase(v, h, period) +
+                                 first / layout.width * layout.block;
           long column = 0;
           for (long tile = 0; column < columns; tile++) {
-            const Operands op = {copy + (r - from) * band.row + column * kUnits,
+            const Operands op = {copy + (r - part.from) * band.row + column * kUnits,
                                  band.block,
                                  band.blocks,
                                  band.units(band.blocks - 1),

@@ -54,28 +54,39 @@ const void* Pack(Context& context, Attributes* attributes, const Plan& plan, con
   return attributes->packed;
 }
 
-// Works off all images in bands of rows, calling before(image) first where a band is a whole image; else
-// `before_all()` does that. Both return whether they had the memory that they need, as this does.
+// Works off all images in parts, calling before(image) first where a part is a whole image; else `before_all()` does
+// that. Both return whether they had the memory that they need, as this does.
 template <typename T, typename Before, typename BeforeAll>
 bool RunAll(const Conv<T>& conv, long images, Before before, BeforeAll before_all) {
   const Plan& plan = conv.plan;
+  const Grain grain = KernelsFor<T>().conv.grain(plan);
+  const long rows = (plan.rows + grain.rows - 1) / grain.rows;
+  const long blocks = (plan.channels + grain.channels - 1) / grain.channels;
   const double bytes = static_cast<double>(plan.source_height) * plan.source_width * plan.source_channels * 4;
   long bands = std::max(1L, static_cast<long>(bytes / kBandBytes));
+  long splits = 1;
   const bool serial = plan.Products() * images < kSerialProducts;
   if (!serial && images < 4 * Parallelism()) {
-    bands = std::max(bands, static_cast<long>(Parallelism()));
+    const long threads = Parallelism();
+    bands = std::max(bands, threads);
+    // Each part copies its source, so channels are split only where rows are too few.
+    splits = std::max(1L, std::min(blocks, threads / std::max(1L, rows)));
   }
-  bands = std::min(bands, plan.rows);
-  if (bands > 1 && !before_all()) {
+  bands = std::min(bands, rows);
+  const long parts = bands * splits;
+  if (parts > 1 && !before_all()) {
     return false;
   }
   auto work = [&](long i) {
-    const long image = i / bands;
-    const long band = i % bands;
-    return (bands > 1 || before(image)) &&
-           KernelsFor<T>().conv.run(conv, image, band * plan.rows / bands, (band + 1) * plan.rows / bands);
+    const long image = i / parts;
+    const long band = i % parts / splits;
+    const long split = i % splits;
+    const Part part = {band * rows / bands * grain.rows, std::min(plan.rows, (band + 1) * rows / bands * grain.rows),
+                       split * blocks / splits * grain.channels,
+                       std::min(plan.channels, (split + 1) * blocks / splits * grain.channels)};
+    return (parts > 1 || before(image)) && KernelsFor<T>().conv.run(conv, image, part);
   };
-  return For(images * bands, !serial, work);
+  return For(images * parts, !serial, work);
 }
 
 template <typename T>

@@ -85,10 +85,14 @@ struct Band {
   long blocks;
 
   Band(const Plan& p, long first, long last, int channels_per_unit, bool paired)
+      : Band(p, first, last, channels_per_unit, paired, p.columns) {}
+
+  // As wide as if there were so many columns in the destination.
+  Band(const Plan& p, long first, long last, int channels_per_unit, bool paired, long width)
       : plan(p), from(first), to(last), pairs(paired) {
     const Axis& axis = plan.axis;
     rows = to - from + axis.high - axis.low;
-    long pixels = plan.columns + axis.high - axis.low;
+    long pixels = width + axis.high - axis.low;
     columns = pairs ? pixels / 2 + 1 : pixels;
     row = columns * kUnits;
     pairing = pairs ? rows * row : 0;
@@ -277,6 +281,9 @@ struct Taps {
   int count = 0;
   long offsets[Axis::kMaxTaps * Axis::kMaxTaps];
   unsigned weights[Axis::kMaxTaps * Axis::kMaxTaps];  // bit kernel * row + column
+
+  // One, of the pixel itself.
+  Taps() : count(1), offsets{0}, weights{1} {}
 
   Taps(const Plan& plan, int vertical, int horizontal) {
     const Axis& axis = plan.axis;

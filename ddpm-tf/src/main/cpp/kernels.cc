@@ -2,16 +2,15 @@
 #include "kernels.h"
 
 #include "attention_kernels.h"
-#include "conv_gradient_kernels.h"
-#include "conv_kernels.h"
+#include "conv_tile_kernels.h"
 #include "group_norm_kernels.h"
 
 namespace ddpm {
 
-#define DDPM_KERNELS_OF(T)                                                                                \
-  {                                                                                                       \
-    ComputeStatistics<T>, NormalizeBackward<T>, {PackedSize<T>, Pack<T>, Run<T>, Gradient<T>}, Attend<T>, \
-        AttendBackward<T>                                                                                 \
+#define DDPM_KERNELS_OF(T)                                                                                        \
+  {                                                                                                               \
+    ComputeStatistics<T>, NormalizeBackward<T>, {PackedSize<T>, Pack<T>, GrainOf<T>, Run<T>, Gradient<T>}, Attend<T>, \
+        AttendBackward<T>                                                                                         \
   }
 
 const Kernels KERNELS = {DDPM_KERNELS_OF(float), DDPM_KERNELS_OF(BFloat16)};

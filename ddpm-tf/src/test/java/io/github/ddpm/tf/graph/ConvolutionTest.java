@@ -76,6 +76,11 @@ class ConvolutionTest {
         new Case(Convolution.SAME, 3, 1, 90, 60, 40, 8),
         // More images than are added up apart.
         new Case(Convolution.SAME, 3, 19, 4, 4, 8, 8),
+        // By tiles: whole ones and parts of them, several images at once, and wider than a band.
+        new Case(Convolution.SAME, 3, 3, 28, 28, 32, 32),
+        new Case(Convolution.SAME, 3, 2, 23, 26, 20, 36),
+        new Case(Convolution.SAME, 3, 19, 8, 7, 16, 48),
+        new Case(Convolution.SAME, 3, 1, 6, 140, 16, 16),
         new Case(Convolution.halving(0), 3, 2, 8, 6, 5, 6),
         new Case(Convolution.halving(1), 3, 2, 8, 6, 5, 6),
         new Case(Convolution.halving(1), 3, 2, 28, 28, 32, 32),

@@ -1,0 +1,520 @@
+// Convolutions of 3x3 for one instruction set, by tiles of 4x4 pixels: Winograd's minimal filtering, F(4x4, 3x3) of
+// Lavin and Gray 2016 (https://arxiv.org/abs/1509.09308, section 4), which multiplies 36 times where the definition
+// does 144 times.
+//
+// A convolution is a product of polynomials. So both are evaluated at the points 0, +-p, +-q and infinity along each
+// axis, the values are multiplied, over all channels at once, and what comes out is interpolated. With p = 1 / sqrt(2)
+// and q = sqrt(2) the sums of float32 are off by 1.7 times as much as those of the definition; with the paper's 1 and 2
+// it would be 3.7 times.
+#ifndef DDPM_CONV_TILE_KERNELS_H_
+#define DDPM_CONV_TILE_KERNELS_H_
+
+#include "conv_gradient_kernels.h"
+#include "conv_kernels.h"
+
+namespace ddpm {
+namespace {
+
+constexpr int kTile = 4;                  // pixels of a destination's tile, along each axis
+constexpr int kPatch = kTile + 2;         // of what it sees; and as many points
+constexpr int kPoints = kPatch * kPatch;  // of both axes
+constexpr long kTilesTogether = 32;       // whose values at all points stay in the second-level cache
+constexpr long kFewestTiles = 4;          // of an image: with fewer, sums would wait for each other
+constexpr long kFewestPixels = 8;         // of a tile in the image, on average
+constexpr long kFewestPixelsOfPairs = 512;  // of an image
+// Of source and destination: with fewer, going to the points and back takes longer.
+constexpr long kFewestChannels = 16;
+
+constexpr double kP = 0.70710678118654752;
+constexpr double kQ = 1.41421356237309505;
+
+// Of the source (B' in the paper): the values of a patch at the points.
+inline void AtPoints(const Vector (&d)[kPatch], Vector (&v)[kPatch]) {
+  constexpr float p = kP, q = kQ, pp = kP * kP, qq = kQ * kQ;
+  v[0] = (d[0] + d[4]) - (pp + qq) * d[2];
+  v[5] = (d[1] + d[5]) - (pp + qq) * d[3];
+  const Vector even_p = d[4] - qq * d[2];
+  const Vector odd_p = d[3] - qq * d[1];
+  v[1] = even_p + p * odd_p;
+  v[2] = even_p - p * odd_p;
+  const Vector even_q = d[4] - pp * d[2];
+  const Vector odd_q = d[3] - pp * d[1];
+  v[3] = even_q + q * odd_q;
+  v[4] = even_q - q * odd_q;
+}
+
+// Of the destination (A'): from values at the points to a tile.
+inline void FromPoints(const Vector (&m)[kPatch], Vector (&y)[kTile]) {
+  constexpr float p = kP, q = kQ, pp = kP * kP, qq = kQ * kQ, ppp = kP * kP * kP, qqq = kQ * kQ * kQ;
+  const Vector even_p = m[1] + m[2];
+  const Vector odd_p = m[1] - m[2];
+  const Vector even_q = m[3] + m[4];
+  const Vector odd_q = m[3] - m[4];
+  y[0] = m[0] + even_p + even_q;
+  y[1] = p * odd_p + q * odd_q;
+  y[2] = pp * even_p + qq * even_q;
+  y[3] = m[5] + ppp * odd_p + qqq * odd_q;
+}
+
+// The transposed of it (A).
+inline void TileAtPoints(const Vector (&y)[kTile], Vector (&m)[kPatch]) {
+  constexpr float p = kP, q = kQ, pp = kP * kP, qq = kQ * kQ, ppp = kP * kP * kP, qqq = kQ * kQ * kQ;
+  m[0] = y[0];
+  m[5] = y[3];
+  const Vector even_p = y[0] + pp * y[2];
+  const Vector odd_p = p * y[1] + ppp * y[3];
+  m[1] = even_p + odd_p;
+  m[2] = even_p - odd_p;
+  const Vector even_q = y[0] + qq * y[2];
+  const Vector odd_q = q * y[1] + qqq * y[3];
+  m[3] = even_q + odd_q;
+  m[4] = even_q - odd_q;
+}
+
+// Of the weights (G), with the value of the product of a point's distances from the others divided out.
+inline void WeightsAtPoints(const Vector (&g)[3], Vector (&u)[kPatch]) {
+  constexpr float p = kP, q = kQ, pp = kP * kP, qq = kQ * kQ;
+  constexpr float at_0 = 1 / (pp * qq), at_p = 1 / (2 * pp * (pp - qq)), at_q = 1 / (2 * qq * (qq - pp));
+  u[0] = at_0 * g[0];
+  u[5] = g[2];
+  const Vector even_p = at_p * g[0] + (at_p * pp) * g[2];
+  const Vector odd_p = (at_p * p) * g[1];
+  u[1] = even_p + odd_p;
+  u[2] = even_p - odd_p;
+  const Vector even_q = at_q * g[0] + (at_q * qq) * g[2];
+  const Vector odd_q = (at_q * q) * g[1];
+  u[3] = even_q + odd_q;
+  u[4] = even_q - odd_q;
+}
+
+// The transposed of it (G').
+inline void WeightsFromPoints(const Vector (&u)[kPatch], Vector (&g)[3]) {
+  constexpr float p = kP, q = kQ, pp = kP * kP, qq = kQ * kQ;
+  constexpr float at_0 = 1 / (pp * qq), at_p = 1 / (2 * pp * (pp - qq)), at_q = 1 / (2 * qq * (qq - pp));
+  const Vector even_p = at_p * (u[1] + u[2]);
+  const Vector odd_p = (at_p * p) * (u[1] - u[2]);
+  const Vector even_q = at_q * (u[3] + u[4]);
+  const Vector odd_q = (at_q * q) * (u[3] - u[4]);
+  g[0] = at_0 * u[0] + even_p + even_q;
+  g[1] = odd_p + odd_q;
+  g[2] = pp * even_p + qq * even_q + u[5];
+}
+
+// Whether a plan can go by tiles, and is faster than by taps.
+inline bool ByTiles(const Plan& plan) {
+  const long tiles = Divide(plan.rows, kTile) * Divide(plan.columns, kTile);
+  return plan.geometry.kernel == 3 && plan.geometry.down == 1 && plan.geometry.up == 1 &&
+         Min(plan.source_channels, plan.channels) >= kFewestChannels && tiles >= kFewestTiles &&
+         plan.rows * plan.columns >= kFewestPixels * tiles;
+}
+
+// Of the convolution itself. Where two bfloat16 are multiplied at once, taps are nearly as fast on small images, and
+// have weights that are an eighth in size.
+template <typename T>
+bool RunsByTiles(const Plan& plan) {
+  return ByTiles(plan) && (Arithmetic<T>::kValues == 1 || plan.rows * plan.columns >= kFewestPixelsOfPairs);
+}
+
+// The weights of a tap, by its place among the three.
+inline int WeightAt(const Plan& plan, int place) {
+  for (int t = 0;; t++) {
+    if (plan.axis.taps[0][t].offset - plan.axis.low == place) {
+      return __builtin_ctz(plan.axis.taps[0][t].weights);
+    }
+  }
+}
+
+// How far values at two points are apart: by one cache line more than those of a point are long, because with a power
+// of two all points would meet in the same few lines of a cache.
+inline long Apart(long length) { return length + kUnits; }
+
+// How weights are packed: by block of destination channels, point, source channel.
+inline size_t PackedSizeOfTiles(const Plan& plan) {
+  return Divide(plan.channels, kBlock) * kPoints * Apart(plan.source_channels * kBlock) * sizeof(float);
+}
+
+inline void PackTiles(const Plan& plan, const float* weights, float* packed) {
+  const long in = plan.backward ? plan.channels : plan.source_channels;
+  const long out = plan.backward ? plan.source_channels : plan.channels;
+  const long from_source = plan.backward ? 1 : out;
+  const long from_channel = plan.backward ? out : 1;
+  const long point = Apart(plan.source_channels * kBlock);
+  for (long first = 0; first < plan.channels; first += kBlock, packed += kPoints * point) {
+    const long count = Min(kBlock, plan.channels - first);
+    for (long source = 0; source < plan.source_channels; source++) {
+      alignas(64) float values[9][kBlock] = {};
+      for (int k = 0; k < 9; k++) {
+        const float* from = weights + (WeightAt(plan, k / 3) * 3 + WeightAt(plan, k % 3)) * in * out +
+                            source * from_source + first * from_channel;
+        for (long c = 0; c < count; c++) {
+          values[k][c] = from[c * from_channel];
+        }
+      }
+      for (int v = 0; v < kBlock; v += kLanes) {
+        Vector half[kPatch][3];
+        for (int c = 0; c < 3; c++) {
+          const Vector g[3] = {LoadVector(values[c] + v), LoadVector(values[3 + c] + v), LoadVector(values[6 + c] + v)};
+          Vector u[kPatch];
+          WeightsAtPoints(g, u);
+          for (int r = 0; r < kPatch; r++) {
+            half[r][c] = u[r];
+          }
+        }
+        float* to = packed + source * kBlock + v;
+        for (int r = 0; r < kPatch; r++) {
+          Vector u[kPatch];
+          WeightsAtPoints(half[r], u);
+          for (int c = 0; c < kPatch; c++, to += point) {
+            StoreVector(to, u[c]);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Tiles of some rows of an image.
+struct Tiles {
+  long rows;
+  long columns;
+  long count;
+
+  Tiles(const Plan& plan, long from, long to)
+      : rows(Divide(to - from, kTile)), columns(Divide(plan.columns, kTile)), count(rows * columns) {}
+};
+
+// The values of a copied source: [point][block][tile][kUnits], those of this band from tile `first` on of `all`.
+inline void SourceAtPoints(const Band& band, const Tiles& tiles, const float* copy, long first, long all, float* to) {
+  const long point = Apart(band.blocks * all * kUnits);
+  for (long b = 0; b < band.blocks; b++) {
+    for (long t = 0; t < tiles.count; t++) {
+      const float* patch =
+          copy + b * band.block + t / tiles.columns * kTile * band.row + t % tiles.columns * kTile * kUnits;
+      float* target = to + (b * all + first + t) * kUnits;
+      for (int u = 0; u < kUnits; u += kLanes) {
+        Vector half[kPatch][kPatch];
+        for (int c = 0; c < kPatch; c++) {
+          Vector d[kPatch];
+          Vector v[kPatch];
+#pragma GCC unroll 6
+          for (int r = 0; r < kPatch; r++) {
+            d[r] = LoadVector(patch + r * band.row + c * kUnits + u);
+          }
+          AtPoints(d, v);
+#pragma GCC unroll 6
+          for (int r = 0; r < kPatch; r++) {
+            half[r][c] = v[r];
+          }
+        }
+        for (int r = 0; r < kPatch; r++) {
+          Vector v[kPatch];
+          AtPoints(half[r], v);
+#pragma GCC unroll 6
+          for (int c = 0; c < kPatch; c++) {
+            StoreVector(target + (r * kPatch + c) * point + u, v[c]);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Sums at the points, of some tiles: [point][tile][kBlock].
+inline void SumChannels(const Band& band, long tiles, const float* source, const float* weights, float* sums) {
+  const long point = Apart(band.blocks * tiles * kUnits);
+  const long channels = band.plan.source_channels;
+  Taps taps;
+  const long runs = Divide(tiles, kMaxPixels);
+  for (int i = 0; i < kPoints; i++) {
+    for (long run = 0, tile = 0; run < runs; run++) {
+      const long count = tiles / runs + (run < tiles % runs);
+      const Operands op = {source + i * point + tile * kUnits,    tiles * kUnits, band.blocks,
+                           band.units(band.blocks - 1), taps,           weights + i * Apart(channels * kBlock)};
+      kSumTaps<Fma>[count - 1](op, sums + i * Apart(tiles * kBlock) + tile * kBlock);
+      tile += count;
+    }
+  }
+}
+
+template <typename T>
+bool RunTiles(const Conv<T>& conv, long image, const Part& part) {
+  const Plan& plan = conv.plan;
+  const long columns = Divide(plan.columns, kTile);
+  const long step = kTile * (kTilesTogether < columns ? 1 : kTilesTogether / columns);
+  const long most_rows = Min(step, Divide(part.to - part.from, kTile) * kTile);
+  const Band largest(plan, part.from, part.from + most_rows, 1, false, columns * kTile);
+  const Tiles most(plan, largest.from, largest.to);
+  float* copy = Scratch(0, largest.size());
+  float* source = Scratch(1, kPoints * Apart(largest.blocks * most.count * kUnits));
+  float* sums = Scratch(2, kPoints * Apart(most.count * kBlock));
+  if (copy == nullptr || source == nullptr || sums == nullptr) {
+    return false;
+  }
+  const long start = image * plan.height * plan.width * plan.channels;
+  for (long from = part.from; from < part.to; from += step) {
+    const long to = Min(from + step, part.to);
+    const Band band(plan, from, from + Divide(to - from, kTile) * kTile, 1, false, columns * kTile);
+    const Tiles tiles(plan, from, to);
+    CopyBand<Fma>(band, conv.source, conv.activation, image, copy);
+    SourceAtPoints(band, tiles, copy, 0, tiles.count, source);
+    for (long c = part.first; c < part.last; c += kBlock) {
+      const long count = Min(kBlock, plan.channels - c);
+      alignas(64) float bias[kBlock] = {};
+      if (conv.bias != nullptr) {
+        std::memcpy(bias, conv.bias + c, count * sizeof(float));
+      }
+      const float* weights = static_cast<const float*>(conv.weights) +
+                             c / kBlock * kPoints * Apart(plan.source_channels * kBlock);
+      SumChannels(band, tiles.count, source, weights, sums);
+      const long point = Apart(tiles.count * kBlock);
+      for (long t = 0; t < tiles.count; t++) {
+        alignas(64) float tile[kTile * kTile][kBlock];
+        for (int v = 0; v < kBlock; v += kLanes) {
+          Vector half[kTile][kPatch];
+          for (int x = 0; x < kPatch; x++) {
+            Vector m[kPatch];
+            Vector y[kTile];
+#pragma GCC unroll 6
+            for (int r = 0; r < kPatch; r++) {
+              m[r] = LoadVector(sums + (r * kPatch + x) * point + t * kBlock + v);
+            }
+            FromPoints(m, y);
+#pragma GCC unroll 4
+            for (int r = 0; r < kTile; r++) {
+              half[r][x] = y[r];
+            }
+          }
+          for (int r = 0; r < kTile; r++) {
+            Vector y[kTile];
+            FromPoints(half[r], y);
+#pragma GCC unroll 4
+            for (int x = 0; x < kTile; x++) {
+              StoreVector(tile[r * kTile + x] + v, y[x]);
+            }
+          }
+        }
+        const long row = from + t / tiles.columns * kTile;
+        const long column = t % tiles.columns * kTile;
+        const long last_row = Min(kTile, plan.height - row);
+        const long last_column = Min(kTile, plan.width - column);
+        for (long r = 0; r < last_row; r++) {
+          for (long x = 0; x < last_column; x++) {
+            const long at = start + ((row + r) * plan.width + column + x) * plan.channels + c;
+            Finish(tile[r * kTile + x], bias, conv.added == nullptr ? nullptr : conv.added + at, count,
+                   conv.destination + at);
+          }
+        }
+      }
+    }
+  }
+  return true;
+}
+
+// The values of the output's gradient, whose tiles are zeros outside of the image: [point][block][tile][kBlock], those
+// of rows [from, to) from tile `first` on of `all`. Adds up that of the bias.
+template <typename T>
+void GradientAtPoints(const Plan& plan, const T* image, long from, const Tiles& tiles, long first, long all, float* to,
+                      float* bias) {
+  const long blocks = Divide(plan.channels, kBlock);
+  const long point = Apart(blocks * all * kBlock);
+  for (long b = 0; b < blocks; b++) {
+    const long count = Min(kBlock, plan.channels - b * kBlock);
+    Vector sums[kVectors] = {};
+    for (long t = 0; t < tiles.count; t++) {
+      const long row = from + t / tiles.columns * kTile;
+      const long column = t % tiles.columns * kTile;
+      const T zeros[kBlock] = {};
+      T padded[kTile * kTile][kBlock];
+      const T* pixels[kTile * kTile];
+      for (int i = 0; i < kTile * kTile; i++) {
+        const long r = row + i / kTile;
+        const long c = column + i % kTile;
+        pixels[i] = zeros;
+        if (r < plan.height && c < plan.width) {
+          pixels[i] = image + (r * plan.width + c) * plan.channels + b * kBlock;
+          if (count < kBlock) {
+            std::memset(padded[i], 0, sizeof padded[i]);
+            std::memcpy(padded[i], pixels[i], count * sizeof(T));
+            pixels[i] = padded[i];
+          }
+        }
+      }
+      for (int v = 0; v < kVectors; v++) {
+        Vector half[kPatch][kTile];
+        for (int c = 0; c < kTile; c++) {
+          Vector y[kTile];
+          Vector m[kPatch];
+#pragma GCC unroll 4
+          for (int r = 0; r < kTile; r++) {
+            y[r] = LoadVector(pixels[r * kTile + c] + v * kLanes);
+            sums[v] += y[r];
+          }
+          TileAtPoints(y, m);
+#pragma GCC unroll 6
+          for (int r = 0; r < kPatch; r++) {
+            half[r][c] = m[r];
+          }
+        }
+        float* target = to + (b * all + first + t) * kBlock + v * kLanes;
+        for (int r = 0; r < kPatch; r++) {
+          Vector m[kPatch];
+          TileAtPoints(half[r], m);
+#pragma GCC unroll 6
+          for (int c = 0; c < kPatch; c++) {
+            StoreVector(target + (r * kPatch + c) * point, m[c]);
+          }
+        }
+      }
+    }
+    for (long c = 0; c < count; c++) {
+      bias[b * kBlock + c] += sums[c / kLanes][c % kLanes];
+    }
+  }
+}
+
+// Adds the sums over tiles of source x gradient to [kCount, kBlock].
+template <int kCount>
+void AddProducts(const float* source, const float* gradient, long tiles, float* products) {
+  Vector acc[kCount][kVectors] = {};
+  for (long t = 0; t < tiles; t++, source += kUnits, gradient += kBlock) {
+    Vector g[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) {
+      g[v] = *reinterpret_cast<const AlignedVector*>(gradient + v * kLanes);
+    }
+#pragma GCC unroll 8
+    for (int u = 0; u < kCount; u++) {
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) {
+        acc[u][v] = Fma::Add(acc[u][v], source[u], g[v]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int u = 0; u < kCount; u++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) {
+      float* to = products + u * kBlock + v * kLanes;
+      StoreVector(to, LoadVector(to) + acc[u][v]);
+    }
+  }
+}
+
+// The gradient by the weights at the points, [point][block][source channel][kBlock], is the sum over tiles of source x
+// gradient; the transposed of what takes weights to the points takes it back.
+template <typename T>
+bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
+  const Plan& plan = op.plan;
+  const long columns = Divide(plan.columns, kTile);
+  const long rows = Divide(plan.rows, kTile);
+  const long step = Min(rows, kTilesTogether < columns ? 1 : kTilesTogether / columns);
+  const long images = step < rows || kTilesTogether < rows * columns ? 1 : kTilesTogether / (rows * columns);
+  const long most = step * columns * images;
+  const Band largest(plan, 0, step * kTile, 1, false, columns * kTile);
+  const long blocks = Divide(plan.channels, kBlock);
+  const long channels = largest.blocks * kUnits;
+  const long block = channels * kBlock;
+  const long point = Apart(blocks * block);
+  float* copy = Scratch(0, largest.size());
+  float* source = Scratch(1, kPoints * Apart(largest.blocks * most * kUnits));
+  float* gradient = Scratch(2, kPoints * Apart(blocks * most * kBlock));
+  float* products = Scratch(3, kPoints * point);
+  if (copy == nullptr || source == nullptr || gradient == nullptr || products == nullptr) {
+    return false;
+  }
+  Clear(products, kPoints * point);
+  for (long image = from; image < to; image += images) {
+    const long last = Min(image + images, to);
+    for (long r = 0; r < rows; r += step) {
+      const Band band(plan, r * kTile, Min(r + step, rows) * kTile, 1, false, columns * kTile);
+      const Tiles tiles(plan, band.from, band.to);
+      const long all = tiles.count * (last - image);
+      for (long i = image; i < last; i++) {
+        const long first = (i - image) * tiles.count;
+        CopyBand<Fma>(band, op.source, op.activation, i, copy);
+        SourceAtPoints(band, tiles, copy, first, all, source);
+        GradientAtPoints(plan, op.gradient + i * plan.height * plan.width * plan.channels, band.from, tiles, first, all,
+                         gradient, bias);
+      }
+      const long from_source = Apart(band.blocks * all * kUnits);
+      const long from_gradient = Apart(blocks * all * kBlock);
+      constexpr int kTogether = GradientUnits(1);
+      for (int i = 0; i < kPoints; i++) {
+        for (long b = 0; b < blocks; b++) {
+          for (long channel = 0; channel < plan.source_channels; channel += kTogether) {
+            AddProducts<kTogether>(source + i * from_source + channel / kUnits * all * kUnits + channel % kUnits,
+                                   gradient + i * from_gradient + b * all * kBlock, all,
+                                   products + i * point + b * block + channel * kBlock);
+          }
+        }
+      }
+    }
+  }
+  for (long b = 0; b < blocks; b++) {
+    for (long channel = 0; channel < plan.source_channels; channel++) {
+      alignas(64) float values[9][kBlock];
+      for (int v = 0; v < kBlock; v += kLanes) {
+        const float* product = products + b * block + channel * kBlock + v;
+        Vector half[3][kPatch];
+        for (int c = 0; c < kPatch; c++) {
+          Vector u[kPatch];
+          Vector g[3];
+          for (int r = 0; r < kPatch; r++) {
+            u[r] = LoadVector(product + (r * kPatch + c) * point);
+          }
+          WeightsFromPoints(u, g);
+          for (int r = 0; r < 3; r++) {
+            half[r][c] = g[r];
+          }
+        }
+        for (int r = 0; r < 3; r++) {
+          Vector g[3];
+          WeightsFromPoints(half[r], g);
+          for (int c = 0; c < 3; c++) {
+            StoreVector(values[r * 3 + c] + v, g[c]);
+          }
+        }
+      }
+      for (int k = 0; k < 9; k++) {
+        const long weight = WeightAt(plan, k / 3) * 3 + WeightAt(plan, k % 3);
+        AddSums(values[k], 1, Min(kBlock, plan.channels - b * kBlock), plan.channels,
+                weights + (weight * plan.source_channels + channel) * plan.channels + b * kBlock);
+      }
+    }
+  }
+  return true;
+}
+
+// By tiles or by taps.
+template <typename T>
+size_t PackedSize(const Plan& plan) {
+  return RunsByTiles<T>(plan) ? PackedSizeOfTiles(plan) : PackedSizeOfTaps<T>(plan);
+}
+
+template <typename T>
+void Pack(const Plan& plan, const float* weights, void* packed) {
+  RunsByTiles<T>(plan) ? PackTiles(plan, weights, static_cast<float*>(packed)) : PackTaps<T>(plan, weights, packed);
+}
+
+template <typename T>
+Grain GrainOf(const Plan& plan) {
+  if (RunsByTiles<T>(plan)) {
+    return {kTile * Divide(kFewestTiles, Divide(plan.columns, kTile)), kBlock};
+  }
+  return {1, plan.channels <= kNarrow ? kNarrow : kBlock};
+}
+
+template <typename T>
+bool Run(const Conv<T>& conv, long image, const Part& part) {
+  return RunsByTiles<T>(conv.plan) ? RunTiles(conv, image, part) : RunTaps(conv, image, part);
+}
+
+template <typename T>
+bool Gradient(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
+  return ByTiles(op.plan) ? GradientOfTiles(op, from, to, weights, bias) : GradientOfTaps(op, from, to, weights, bias);
+}
+
+}  // namespace
+}  // namespace ddpm
+
+#endif  // DDPM_CONV_TILE_KERNELS_H_
