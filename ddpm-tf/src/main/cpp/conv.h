@@ -113,8 +113,9 @@ template <typename T>
 struct ConvKernels {
   // Bytes of the packed weights.
   size_t (*packed_size)(const Plan&);
-  // From [kernel, kernel, in, out] to the order in which the convolution reads them.
-  void (*pack)(const Plan&, const float* weights, void* packed);
+  // From [kernel, kernel, in, out] to the order in which the convolution reads them, for the destination's channels
+  // [first, last).
+  void (*pack)(const Plan&, const float* weights, long first, long last, void* packed);
   Grain (*grain)(const Plan&);
   // A part of an image. This and the next return whether they had the memory that they need.
   bool (*run)(const Conv<T>&, long image, const Part& part);

@@ -41,7 +41,7 @@ size_t PackedSizeOfTaps(const Plan& plan) {
 }
 
 template <typename T>
-void PackTaps(const Plan& plan, const float* weights, void* packed) {
+void PackTaps(const Plan& plan, const float* weights, long begin, long last, void* packed) {
   using A = Arithmetic<T>;
   const Packed<A> layout(plan);
   const int kernels = plan.geometry.kernel * plan.geometry.kernel;
@@ -53,7 +53,7 @@ void PackTaps(const Plan& plan, const float* weights, void* packed) {
   for (int v = 0; v < plan.axis.period; v++) {
     for (int h = 0; h < plan.axis.period; h++) {
       const Taps taps(plan, v, h);
-      for (long b = 0; b < layout.blocks; b++) {
+      for (long b = begin / layout.width; b * layout.width < last; b++) {
         float* to = static_cast<float*>(packed) + layout.phase(v, h, plan.axis.period) + b * layout.block;
         const long count = Min(layout.width, plan.channels - b * layout.width);
         for (long first = 0; first < plan.source_channels; first += kUnits * A::kValues) {

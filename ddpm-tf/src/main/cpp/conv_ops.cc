@@ -13,9 +13,12 @@ namespace {
 
 // Of a band of rows, copied: about half of a second-level cache.
 constexpr double kBandBytes = 512 * 1024;
-// Parts of a batch whose gradients are added up apart from each other. So many, whatever the threads, so that sums are
-// repeatable.
+// A filter of fewer numbers is packed by one thread.
+constexpr long kSerialWeights = 1 << 15;
+// Parts of a batch whose gradients are added up apart from each other: at most so many, and of so many pixels at least.
+// Threads don't matter, so that sums are repeatable.
 constexpr long kChunks = 8;
+constexpr long kChunkPixels = 512;
 
 // The filter in the order of a plan. What is packed of a frozen one is kept.
 template <typename T>
@@ -26,13 +29,20 @@ const void* Pack(Context& context, Attributes* attributes, const Plan& plan, con
   auto pack = [&]() {
     void* packed = nullptr;
     Memory<float> transposed(context, filter.linear ? filter.in * filter.out : 0);
-    if (context.ok() && posix_memalign(&packed, 64, KernelsFor<T>().conv.packed_size(plan)) == 0) {
+    const ConvKernels<T>& conv = KernelsFor<T>().conv;
+    if (context.ok() && posix_memalign(&packed, 64, conv.packed_size(plan)) == 0) {
       const float* values = filter.values;
       if (filter.linear) {
         Transpose(values, filter.out, filter.in, transposed.get());
         values = transposed.get();
       }
-      KernelsFor<T>().conv.pack(plan, values, packed);
+      const long channels = conv.grain(plan).channels;
+      auto block = [&](long i) {
+        conv.pack(plan, values, i * channels, std::min(plan.channels, (i + 1) * channels), packed);
+        return true;
+      };
+      const bool parallel = filter.kernel * filter.kernel * filter.in * filter.out >= kSerialWeights;
+      For((plan.channels + channels - 1) / channels, parallel, block);
     }
     context.CheckMemory(packed != nullptr);
     return packed;
@@ -220,7 +230,7 @@ void ComputeGradFilter(void* state, TF_OpKernelContext* tf_context) {
   const Tensor bias = context.Output(1, TF_FLOAT, sizeof(float), &conv_dims[3], 1);
   const long per_channel = prologue.has ? images * plan.source_channels : 0;
   Memory<float> coefficients(context, 2 * per_channel);
-  const long chunks = std::max(1L, std::min(kChunks, images));
+  const long chunks = std::max(1L, std::min({kChunks, images, images * plan.rows * plan.columns / kChunkPixels}));
   const long filter_size = filter.kernel * filter.kernel * filter.in * filter.out;
   const long size = filter_size + plan.channels;
   Memory<float> sums(context, chunks * size);

@@ -15,15 +15,15 @@
 namespace ddpm {
 namespace {
 
-constexpr int kTile = 4;                  // pixels of a destination's tile, along each axis
-constexpr int kPatch = kTile + 2;         // of what it sees; and as many points
-constexpr int kPoints = kPatch * kPatch;  // of both axes
-constexpr long kTilesTogether = 32;       // whose values at all points stay in the second-level cache
-constexpr long kFewestTiles = 4;          // of an image: with fewer, sums would wait for each other
-constexpr long kFewestPixels = 8;         // of a tile in the image, on average
-constexpr long kFewestPixelsOfPairs = 512;  // of an image
-// Of source and destination: with fewer, going to the points and back takes longer.
-constexpr long kFewestChannels = 16;
+constexpr int kTile = 4;                      // pixels of a destination's tile, along each axis
+constexpr int kPatch = kTile + 2;             // of what it sees; and as many points
+constexpr int kPoints = kPatch * kPatch;      // of both axes
+constexpr long kTilesTogether = 32;           // whose values at all points stay in the second-level cache
+constexpr long kMostProducts = 5l << 19;      // of weights' gradients at all points, which a thread adds up: 10 MiB
+constexpr long kFewestTiles = 4;              // of an image: with fewer, sums would wait for each other
+constexpr long kFewestPixels = 8;             // of a tile in the image, on average
+constexpr long kFewestPixelsOfPairs = 512;    // of an image
+constexpr long kFewestChannels = 16;          // of source and destination, or going to the points takes too long
 
 constexpr double kP = 0.70710678118654752;
 constexpr double kQ = 1.41421356237309505;
@@ -100,6 +100,34 @@ inline void WeightsFromPoints(const Vector (&u)[kPatch], Vector (&g)[3]) {
   g[2] = pp * even_p + qq * even_q + u[5];
 }
 
+// Applies one of these along both axes: of load(row, column) to store(row, column, vector).
+template <int kFrom, int kTo, typename Load, typename Store>
+inline __attribute__((always_inline)) void AlongBoth(void (*apply)(const Vector (&)[kFrom], Vector (&)[kTo]), Load load,
+                                                     Store store) {
+  Vector half[kTo][kFrom];
+  for (int c = 0; c < kFrom; c++) {
+    Vector from[kFrom];
+    Vector to[kTo];
+#pragma GCC unroll 6
+    for (int r = 0; r < kFrom; r++) {
+      from[r] = load(r, c);
+    }
+    apply(from, to);
+#pragma GCC unroll 6
+    for (int r = 0; r < kTo; r++) {
+      half[r][c] = to[r];
+    }
+  }
+  for (int r = 0; r < kTo; r++) {
+    Vector to[kTo];
+    apply(half[r], to);
+#pragma GCC unroll 6
+    for (int c = 0; c < kTo; c++) {
+      store(r, c, to[c]);
+    }
+  }
+}
+
 // Whether a plan can go by tiles, and is faster than by taps.
 inline bool ByTiles(const Plan& plan) {
   const long tiles = Divide(plan.rows, kTile) * Divide(plan.columns, kTile);
@@ -133,13 +161,14 @@ inline size_t PackedSizeOfTiles(const Plan& plan) {
   return Divide(plan.channels, kBlock) * kPoints * Apart(plan.source_channels * kBlock) * sizeof(float);
 }
 
-inline void PackTiles(const Plan& plan, const float* weights, float* packed) {
+inline void PackTiles(const Plan& plan, const float* weights, long begin, long end, float* packed) {
   const long in = plan.backward ? plan.channels : plan.source_channels;
   const long out = plan.backward ? plan.source_channels : plan.channels;
   const long from_source = plan.backward ? 1 : out;
   const long from_channel = plan.backward ? out : 1;
   const long point = Apart(plan.source_channels * kBlock);
-  for (long first = 0; first < plan.channels; first += kBlock, packed += kPoints * point) {
+  packed += begin / kBlock * kPoints * point;
+  for (long first = begin; first < end; first += kBlock, packed += kPoints * point) {
     const long count = Min(kBlock, plan.channels - first);
     for (long source = 0; source < plan.source_channels; source++) {
       alignas(64) float values[9][kBlock] = {};
@@ -151,23 +180,10 @@ inline void PackTiles(const Plan& plan, const float* weights, float* packed) {
         }
       }
       for (int v = 0; v < kBlock; v += kLanes) {
-        Vector half[kPatch][3];
-        for (int c = 0; c < 3; c++) {
-          const Vector g[3] = {LoadVector(values[c] + v), LoadVector(values[3 + c] + v), LoadVector(values[6 + c] + v)};
-          Vector u[kPatch];
-          WeightsAtPoints(g, u);
-          for (int r = 0; r < kPatch; r++) {
-            half[r][c] = u[r];
-          }
-        }
         float* to = packed + source * kBlock + v;
-        for (int r = 0; r < kPatch; r++) {
-          Vector u[kPatch];
-          WeightsAtPoints(half[r], u);
-          for (int c = 0; c < kPatch; c++, to += point) {
-            StoreVector(to, u[c]);
-          }
-        }
+        AlongBoth(
+            WeightsAtPoints, [&](int r, int c) { return LoadVector(values[r * 3 + c] + v); },
+            [&](int r, int c, Vector u) { StoreVector(to + (r * kPatch + c) * point, u); });
       }
     }
   }
@@ -192,28 +208,9 @@ inline void SourceAtPoints(const Band& band, const Tiles& tiles, const float* co
           copy + b * band.block + t / tiles.columns * kTile * band.row + t % tiles.columns * kTile * kUnits;
       float* target = to + (b * all + first + t) * kUnits;
       for (int u = 0; u < kUnits; u += kLanes) {
-        Vector half[kPatch][kPatch];
-        for (int c = 0; c < kPatch; c++) {
-          Vector d[kPatch];
-          Vector v[kPatch];
-#pragma GCC unroll 6
-          for (int r = 0; r < kPatch; r++) {
-            d[r] = LoadVector(patch + r * band.row + c * kUnits + u);
-          }
-          AtPoints(d, v);
-#pragma GCC unroll 6
-          for (int r = 0; r < kPatch; r++) {
-            half[r][c] = v[r];
-          }
-        }
-        for (int r = 0; r < kPatch; r++) {
-          Vector v[kPatch];
-          AtPoints(half[r], v);
-#pragma GCC unroll 6
-          for (int c = 0; c < kPatch; c++) {
-            StoreVector(target + (r * kPatch + c) * point + u, v[c]);
-          }
-        }
+        AlongBoth(
+            AtPoints, [&](int r, int c) { return LoadVector(patch + r * band.row + c * kUnits + u); },
+            [&](int r, int c, Vector v) { StoreVector(target + (r * kPatch + c) * point + u, v); });
       }
     }
   }
@@ -270,28 +267,10 @@ bool RunTiles(const Conv<T>& conv, long image, const Part& part) {
       for (long t = 0; t < tiles.count; t++) {
         alignas(64) float tile[kTile * kTile][kBlock];
         for (int v = 0; v < kBlock; v += kLanes) {
-          Vector half[kTile][kPatch];
-          for (int x = 0; x < kPatch; x++) {
-            Vector m[kPatch];
-            Vector y[kTile];
-#pragma GCC unroll 6
-            for (int r = 0; r < kPatch; r++) {
-              m[r] = LoadVector(sums + (r * kPatch + x) * point + t * kBlock + v);
-            }
-            FromPoints(m, y);
-#pragma GCC unroll 4
-            for (int r = 0; r < kTile; r++) {
-              half[r][x] = y[r];
-            }
-          }
-          for (int r = 0; r < kTile; r++) {
-            Vector y[kTile];
-            FromPoints(half[r], y);
-#pragma GCC unroll 4
-            for (int x = 0; x < kTile; x++) {
-              StoreVector(tile[r * kTile + x] + v, y[x]);
-            }
-          }
+          const float* values = sums + t * kBlock + v;
+          AlongBoth(
+              FromPoints, [&](int r, int x) { return LoadVector(values + (r * kPatch + x) * point); },
+              [&](int r, int x, Vector y) { StoreVector(tile[r * kTile + x] + v, y); });
         }
         const long row = from + t / tiles.columns * kTile;
         const long column = t % tiles.columns * kTile;
@@ -310,18 +289,19 @@ bool RunTiles(const Conv<T>& conv, long image, const Part& part) {
   return true;
 }
 
-// The values of the output's gradient, whose tiles are zeros outside of the image: [point][block][tile][kBlock], those
-// of rows [from, to) from tile `first` on of `all`. Adds up that of the bias.
+// The values of some channels of the output's gradient, whose tiles are zeros outside of the image:
+// [point][block][tile][kBlock], those of rows from `from` on from tile `first` on of `all`. Adds up that of the bias.
 template <typename T>
-void GradientAtPoints(const Plan& plan, const T* image, long from, const Tiles& tiles, long first, long all, float* to,
-                      float* bias) {
-  const long blocks = Divide(plan.channels, kBlock);
+void GradientAtPoints(const Plan& plan, const T* image, const Part& part, const Tiles& tiles, long first, long all,
+                      float* to, float* bias) {
+  const long blocks = Divide(part.last - part.first, kBlock);
   const long point = Apart(blocks * all * kBlock);
   for (long b = 0; b < blocks; b++) {
-    const long count = Min(kBlock, plan.channels - b * kBlock);
+    const long channel = part.first + b * kBlock;
+    const long count = Min(kBlock, plan.channels - channel);
     Vector sums[kVectors] = {};
     for (long t = 0; t < tiles.count; t++) {
-      const long row = from + t / tiles.columns * kTile;
+      const long row = part.from + t / tiles.columns * kTile;
       const long column = t % tiles.columns * kTile;
       const T zeros[kBlock] = {};
       T padded[kTile * kTile][kBlock];
@@ -331,7 +311,7 @@ void GradientAtPoints(const Plan& plan, const T* image, long from, const Tiles& 
         const long c = column + i % kTile;
         pixels[i] = zeros;
         if (r < plan.height && c < plan.width) {
-          pixels[i] = image + (r * plan.width + c) * plan.channels + b * kBlock;
+          pixels[i] = image + (r * plan.width + c) * plan.channels + channel;
           if (count < kBlock) {
             std::memset(padded[i], 0, sizeof padded[i]);
             std::memcpy(padded[i], pixels[i], count * sizeof(T));
@@ -340,34 +320,19 @@ void GradientAtPoints(const Plan& plan, const T* image, long from, const Tiles& 
         }
       }
       for (int v = 0; v < kVectors; v++) {
-        Vector half[kPatch][kTile];
-        for (int c = 0; c < kTile; c++) {
-          Vector y[kTile];
-          Vector m[kPatch];
-#pragma GCC unroll 4
-          for (int r = 0; r < kTile; r++) {
-            y[r] = LoadVector(pixels[r * kTile + c] + v * kLanes);
-            sums[v] += y[r];
-          }
-          TileAtPoints(y, m);
-#pragma GCC unroll 6
-          for (int r = 0; r < kPatch; r++) {
-            half[r][c] = m[r];
-          }
-        }
         float* target = to + (b * all + first + t) * kBlock + v * kLanes;
-        for (int r = 0; r < kPatch; r++) {
-          Vector m[kPatch];
-          TileAtPoints(half[r], m);
-#pragma GCC unroll 6
-          for (int c = 0; c < kPatch; c++) {
-            StoreVector(target + (r * kPatch + c) * point, m[c]);
-          }
-        }
+        AlongBoth(
+            TileAtPoints,
+            [&](int r, int c) {
+              const Vector y = LoadVector(pixels[r * kTile + c] + v * kLanes);
+              sums[v] += y;
+              return y;
+            },
+            [&](int r, int c, Vector m) { StoreVector(target + (r * kPatch + c) * point, m); });
       }
     }
     for (long c = 0; c < count; c++) {
-      bias[b * kBlock + c] += sums[c / kLanes][c % kLanes];
+      bias[channel + c] += sums[c / kLanes][c % kLanes];
     }
   }
 }
@@ -400,10 +365,10 @@ void AddProducts(const float* source, const float* gradient, long tiles, float* 
   }
 }
 
-// The gradient by the weights at the points, [point][block][source channel][kBlock], is the sum over tiles of source x
-// gradient; the transposed of what takes weights to the points takes it back.
+// The gradient by the weights of output channels [begin, end). At the points, [point][block][source channel][kBlock],
+// it is the sum over tiles of source x gradient; the transposed of what takes weights to the points takes it back.
 template <typename T>
-bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
+bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, long begin, long end, float* weights, float* bias) {
   const Plan& plan = op.plan;
   const long columns = Divide(plan.columns, kTile);
   const long rows = Divide(plan.rows, kTile);
@@ -411,9 +376,8 @@ bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, float* weight
   const long images = step < rows || kTilesTogether < rows * columns ? 1 : kTilesTogether / (rows * columns);
   const long most = step * columns * images;
   const Band largest(plan, 0, step * kTile, 1, false, columns * kTile);
-  const long blocks = Divide(plan.channels, kBlock);
-  const long channels = largest.blocks * kUnits;
-  const long block = channels * kBlock;
+  const long blocks = Divide(end - begin, kBlock);
+  const long block = largest.blocks * kUnits * kBlock;
   const long point = Apart(blocks * block);
   float* copy = Scratch(0, largest.size());
   float* source = Scratch(1, kPoints * Apart(largest.blocks * most * kUnits));
@@ -426,14 +390,15 @@ bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, float* weight
   for (long image = from; image < to; image += images) {
     const long last = Min(image + images, to);
     for (long r = 0; r < rows; r += step) {
-      const Band band(plan, r * kTile, Min(r + step, rows) * kTile, 1, false, columns * kTile);
-      const Tiles tiles(plan, band.from, band.to);
+      const Part part = {r * kTile, Min(r + step, rows) * kTile, begin, end};
+      const Band band(plan, part.from, part.to, 1, false, columns * kTile);
+      const Tiles tiles(plan, part.from, part.to);
       const long all = tiles.count * (last - image);
       for (long i = image; i < last; i++) {
         const long first = (i - image) * tiles.count;
         CopyBand<Fma>(band, op.source, op.activation, i, copy);
         SourceAtPoints(band, tiles, copy, first, all, source);
-        GradientAtPoints(plan, op.gradient + i * plan.height * plan.width * plan.channels, band.from, tiles, first, all,
+        GradientAtPoints(plan, op.gradient + i * plan.height * plan.width * plan.channels, part, tiles, first, all,
                          gradient, bias);
       }
       const long from_source = Apart(band.blocks * all * kUnits);
@@ -451,35 +416,32 @@ bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, float* weight
     }
   }
   for (long b = 0; b < blocks; b++) {
+    const long first = begin + b * kBlock;
     for (long channel = 0; channel < plan.source_channels; channel++) {
       alignas(64) float values[9][kBlock];
       for (int v = 0; v < kBlock; v += kLanes) {
         const float* product = products + b * block + channel * kBlock + v;
-        Vector half[3][kPatch];
-        for (int c = 0; c < kPatch; c++) {
-          Vector u[kPatch];
-          Vector g[3];
-          for (int r = 0; r < kPatch; r++) {
-            u[r] = LoadVector(product + (r * kPatch + c) * point);
-          }
-          WeightsFromPoints(u, g);
-          for (int r = 0; r < 3; r++) {
-            half[r][c] = g[r];
-          }
-        }
-        for (int r = 0; r < 3; r++) {
-          Vector g[3];
-          WeightsFromPoints(half[r], g);
-          for (int c = 0; c < 3; c++) {
-            StoreVector(values[r * 3 + c] + v, g[c]);
-          }
-        }
+        AlongBoth(
+            WeightsFromPoints, [&](int r, int c) { return LoadVector(product + (r * kPatch + c) * point); },
+            [&](int r, int c, Vector g) { StoreVector(values[r * 3 + c] + v, g); });
       }
       for (int k = 0; k < 9; k++) {
         const long weight = WeightAt(plan, k / 3) * 3 + WeightAt(plan, k % 3);
-        AddSums(values[k], 1, Min(kBlock, plan.channels - b * kBlock), plan.channels,
-                weights + (weight * plan.source_channels + channel) * plan.channels + b * kBlock);
+        AddSums(values[k], 1, Min(kBlock, end - first), plan.channels,
+                weights + (weight * plan.source_channels + channel) * plan.channels + first);
       }
+    }
+  }
+  return true;
+}
+
+template <typename T>
+bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, float* weights, float* bias) {
+  const long blocks = kMostProducts / (kPoints * kBlock * Divide(op.plan.source_channels, kUnits) * kUnits);
+  const long step = (blocks < 1 ? 1 : blocks) * kBlock;
+  for (long begin = 0; begin < op.plan.channels; begin += step) {
+    if (!GradientOfTiles(op, from, to, begin, Min(begin + step, op.plan.channels), weights, bias)) {
+      return false;
     }
   }
   return true;
@@ -492,8 +454,12 @@ size_t PackedSize(const Plan& plan) {
 }
 
 template <typename T>
-void Pack(const Plan& plan, const float* weights, void* packed) {
-  RunsByTiles<T>(plan) ? PackTiles(plan, weights, static_cast<float*>(packed)) : PackTaps<T>(plan, weights, packed);
+void Pack(const Plan& plan, const float* weights, long first, long last, void* packed) {
+  if (RunsByTiles<T>(plan)) {
+    PackTiles(plan, weights, first, last, static_cast<float*>(packed));
+  } else {
+    PackTaps<T>(plan, weights, first, last, packed);
+  }
 }
 
 template <typename T>
