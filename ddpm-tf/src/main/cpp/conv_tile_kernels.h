@@ -136,11 +136,12 @@ inline bool ByTiles(const Plan& plan) {
          plan.rows * plan.columns >= kFewestPixels * tiles;
 }
 
-// Of the convolution itself. Where two bfloat16 are multiplied at once, taps are nearly as fast on small images, and
-// have weights that are an eighth in size.
+// Of a convolution, or its gradient by images. Where two bfloat16 are multiplied at once, taps are nearly as fast on
+// small images, and their weights are an eighth in size, which is what one image alone waits for.
 template <typename T>
 bool RunsByTiles(const Plan& plan) {
-  return ByTiles(plan) && (Arithmetic<T>::kValues == 1 || plan.rows * plan.columns >= kFewestPixelsOfPairs);
+  return ByTiles(plan) &&
+         (Arithmetic<T>::kValues == 1 || plan.backward || plan.rows * plan.columns >= kFewestPixelsOfPairs);
 }
 
 // The weights of a tap, by its place among the three.
