@@ -15,15 +15,15 @@
 namespace ddpm {
 namespace {
 
-constexpr int kTile = 4;                      // pixels of a destination's tile, along each axis
-constexpr int kPatch = kTile + 2;             // of what it sees; and as many points
-constexpr int kPoints = kPatch * kPatch;      // of both axes
-constexpr long kTilesTogether = 32;           // whose values at all points stay in the second-level cache
-constexpr long kMostProducts = 5l << 19;      // of weights' gradients at all points, which a thread adds up: 10 MiB
-constexpr long kFewestTiles = 4;              // of an image: with fewer, sums would wait for each other
-constexpr long kFewestPixels = 8;             // of a tile in the image, on average
-constexpr long kFewestPixelsOfPairs = 512;    // of an image
-constexpr long kFewestChannels = 16;          // of source and destination, or going to the points takes too long
+constexpr int kTile = 4;                    // pixels of a destination's tile, along each axis
+constexpr int kPatch = kTile + 2;           // of what it sees; and as many points
+constexpr int kPoints = kPatch * kPatch;    // of both axes
+constexpr long kTilesTogether = 32;         // whose values at all points stay in the second-level cache
+constexpr long kMostProducts = 5l << 19;    // floats of weights' gradients at the points, for a thread: 10 MiB
+constexpr long kFewestTiles = 4;            // of an image: with fewer, sums would wait for each other
+constexpr long kFewestPixels = 8;           // of a tile inside the image, on average
+constexpr long kFewestPixelsOfPairs = 512;  // of an image whose bfloat16 are multiplied in pairs
+constexpr long kFewestChannels = 16;        // of source and destination, or going to the points takes too long
 
 constexpr double kP = 0.70710678118654752;
 constexpr double kQ = 1.41421356237309505;
@@ -190,14 +190,13 @@ inline void PackTiles(const Plan& plan, const float* weights, long begin, long e
   }
 }
 
-// Tiles of some rows of an image.
+// Tiles of the rows [from, to) of an image.
 struct Tiles {
-  long rows;
   long columns;
   long count;
 
   Tiles(const Plan& plan, long from, long to)
-      : rows(Divide(to - from, kTile)), columns(Divide(plan.columns, kTile)), count(rows * columns) {}
+      : columns(Divide(plan.columns, kTile)), count(Divide(to - from, kTile) * columns) {}
 };
 
 // The values of a copied source: [point][block][tile][kUnits], those of this band from tile `first` on of `all`.
@@ -221,15 +220,45 @@ inline void SourceAtPoints(const Band& band, const Tiles& tiles, const float* co
 inline void SumChannels(const Band& band, long tiles, const float* source, const float* weights, float* sums) {
   const long point = Apart(band.blocks * tiles * kUnits);
   const long channels = band.plan.source_channels;
-  Taps taps;
+  const Taps taps;
   const long runs = Divide(tiles, kMaxPixels);
   for (int i = 0; i < kPoints; i++) {
     for (long run = 0, tile = 0; run < runs; run++) {
       const long count = tiles / runs + (run < tiles % runs);
-      const Operands op = {source + i * point + tile * kUnits,    tiles * kUnits, band.blocks,
-                           band.units(band.blocks - 1), taps,           weights + i * Apart(channels * kBlock)};
+      const Operands op = {source + i * point + tile * kUnits, tiles * kUnits, band.blocks,
+                           band.units(band.blocks - 1),        taps,           weights + i * Apart(channels * kBlock)};
       kSumTaps<Fma>[count - 1](op, sums + i * Apart(tiles * kBlock) + tile * kBlock);
       tile += count;
+    }
+  }
+}
+
+// From sums at the points to the destination's channels from `channel` on, of a band that begins at row `from`.
+template <typename T>
+void StoreTiles(const Conv<T>& conv, long image, long from, long channel, const Tiles& tiles, const float* sums) {
+  const Plan& plan = conv.plan;
+  const long count = Min(kBlock, plan.channels - channel);
+  const long point = Apart(tiles.count * kBlock);
+  alignas(64) float bias[kBlock] = {};
+  if (conv.bias != nullptr) {
+    std::memcpy(bias, conv.bias + channel, count * sizeof(float));
+  }
+  for (long t = 0; t < tiles.count; t++) {
+    alignas(64) float tile[kTile * kTile][kBlock];
+    for (int v = 0; v < kBlock; v += kLanes) {
+      const float* values = sums + t * kBlock + v;
+      AlongBoth(
+          FromPoints, [&](int r, int c) { return LoadVector(values + (r * kPatch + c) * point); },
+          [&](int r, int c, Vector y) { StoreVector(tile[r * kTile + c] + v, y); });
+    }
+    const long row = from + t / tiles.columns * kTile;
+    const long column = t % tiles.columns * kTile;
+    for (long r = 0; r < Min(kTile, plan.height - row); r++) {
+      for (long c = 0; c < Min(kTile, plan.width - column); c++) {
+        const long at = ((image * plan.height + row + r) * plan.width + column + c) * plan.channels + channel;
+        Finish(tile[r * kTile + c], bias, conv.added == nullptr ? nullptr : conv.added + at, count,
+               conv.destination + at);
+      }
     }
   }
 }
@@ -248,43 +277,16 @@ bool RunTiles(const Conv<T>& conv, long image, const Part& part) {
   if (copy == nullptr || source == nullptr || sums == nullptr) {
     return false;
   }
-  const long start = image * plan.height * plan.width * plan.channels;
+  const long block = kPoints * Apart(plan.source_channels * kBlock);
   for (long from = part.from; from < part.to; from += step) {
-    const long to = Min(from + step, part.to);
-    const Band band(plan, from, from + Divide(to - from, kTile) * kTile, 1, false, columns * kTile);
-    const Tiles tiles(plan, from, to);
+    const long rows = Divide(Min(step, part.to - from), kTile) * kTile;
+    const Band band(plan, from, from + rows, 1, false, columns * kTile);
+    const Tiles tiles(plan, from, from + rows);
     CopyBand<Fma>(band, conv.source, conv.activation, image, copy);
     SourceAtPoints(band, tiles, copy, 0, tiles.count, source);
-    for (long c = part.first; c < part.last; c += kBlock) {
-      const long count = Min(kBlock, plan.channels - c);
-      alignas(64) float bias[kBlock] = {};
-      if (conv.bias != nullptr) {
-        std::memcpy(bias, conv.bias + c, count * sizeof(float));
-      }
-      const float* weights = static_cast<const float*>(conv.weights) +
-                             c / kBlock * kPoints * Apart(plan.source_channels * kBlock);
-      SumChannels(band, tiles.count, source, weights, sums);
-      const long point = Apart(tiles.count * kBlock);
-      for (long t = 0; t < tiles.count; t++) {
-        alignas(64) float tile[kTile * kTile][kBlock];
-        for (int v = 0; v < kBlock; v += kLanes) {
-          const float* values = sums + t * kBlock + v;
-          AlongBoth(
-              FromPoints, [&](int r, int x) { return LoadVector(values + (r * kPatch + x) * point); },
-              [&](int r, int x, Vector y) { StoreVector(tile[r * kTile + x] + v, y); });
-        }
-        const long row = from + t / tiles.columns * kTile;
-        const long column = t % tiles.columns * kTile;
-        const long last_row = Min(kTile, plan.height - row);
-        const long last_column = Min(kTile, plan.width - column);
-        for (long r = 0; r < last_row; r++) {
-          for (long x = 0; x < last_column; x++) {
-            const long at = start + ((row + r) * plan.width + column + x) * plan.channels + c;
-            Finish(tile[r * kTile + x], bias, conv.added == nullptr ? nullptr : conv.added + at, count,
-                   conv.destination + at);
-          }
-        }
-      }
+    for (long channel = part.first; channel < part.last; channel += kBlock) {
+      SumChannels(band, tiles.count, source, static_cast<const float*>(conv.weights) + channel / kBlock * block, sums);
+      StoreTiles(conv, image, from, channel, tiles, sums);
     }
   }
   return true;
@@ -369,7 +371,8 @@ void AddProducts(const float* source, const float* gradient, long tiles, float* 
 // The gradient by the weights of output channels [begin, end). At the points, [point][block][source channel][kBlock],
 // it is the sum over tiles of source x gradient; the transposed of what takes weights to the points takes it back.
 template <typename T>
-bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, long begin, long end, float* weights, float* bias) {
+bool GradientOfChannels(const ConvWeights<T>& op, long from, long to, long begin, long end, float* weights,
+                        float* bias) {
   const Plan& plan = op.plan;
   const long columns = Divide(plan.columns, kTile);
   const long rows = Divide(plan.rows, kTile);
@@ -441,7 +444,7 @@ bool GradientOfTiles(const ConvWeights<T>& op, long from, long to, float* weight
   const long blocks = kMostProducts / (kPoints * kBlock * Divide(op.plan.source_channels, kUnits) * kUnits);
   const long step = (blocks < 1 ? 1 : blocks) * kBlock;
   for (long begin = 0; begin < op.plan.channels; begin += step) {
-    if (!GradientOfTiles(op, from, to, begin, Min(begin + step, op.plan.channels), weights, bias)) {
+    if (!GradientOfChannels(op, from, to, begin, Min(begin + step, op.plan.channels), weights, bias)) {
       return false;
     }
   }

@@ -7,10 +7,10 @@
 
 namespace ddpm {
 
-#define DDPM_KERNELS_OF(T)                                                                                        \
-  {                                                                                                               \
+#define DDPM_KERNELS_OF(T)                                                                                            \
+  {                                                                                                                   \
     ComputeStatistics<T>, NormalizeBackward<T>, {PackedSize<T>, Pack<T>, GrainOf<T>, Run<T>, Gradient<T>}, Attend<T>, \
-        AttendBackward<T>                                                                                         \
+        AttendBackward<T>                                                                                             \
   }
 
 const Kernels KERNELS = {DDPM_KERNELS_OF(float), DDPM_KERNELS_OF(BFloat16)};
