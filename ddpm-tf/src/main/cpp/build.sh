@@ -56,7 +56,8 @@ if ! command -v "$compiler" >/dev/null; then
 fi
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# Compilers that are still at it write there.
+trap 'wait; rm -rf "$work"' EXIT
 # Nothing of the C++ runtime is needed, so that a library for one Linux is one for all with its C library or newer.
 flags="-std=c++17 -O3 -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti -fno-math-errno -fno-trapping-math
   -ffp-contract=fast -Wall -Wextra"

@@ -15,22 +15,25 @@ namespace {
 constexpr double kBandBytes = 512 * 1024;
 // A filter of fewer numbers is packed by one thread.
 constexpr long kSerialWeights = 1 << 15;
-// Parts of a batch whose gradients are added up apart from each other: at most so many, and of so many pixels at least.
-// Threads don't matter, so that sums are repeatable.
+// Parts of a batch whose gradients are added up apart from each other: at most so many, and of so many pixels at least
+// where the kernel has more than one, because each comes back from the points of tiles. Threads don't matter, so that
+// sums are repeatable.
 constexpr long kChunks = 8;
 constexpr long kChunkPixels = 512;
 
-// The filter in the order of a plan. What is packed of a frozen one is kept.
+// The filter in the order of a plan. What is packed first of a frozen one is kept. Images of another size may want
+// another order, which has another length: that is packed each time.
 template <typename T>
 const void* Pack(Context& context, Attributes* attributes, const Plan& plan, const Filter& filter, void** temporary) {
   if (!context.ok()) {
     return nullptr;
   }
+  const size_t bytes = KernelsFor<T>().conv.packed_size(plan);
   auto pack = [&]() {
     void* packed = nullptr;
     Memory<float> transposed(context, filter.linear ? filter.in * filter.out : 0);
     const ConvKernels<T>& conv = KernelsFor<T>().conv;
-    if (context.ok() && posix_memalign(&packed, 64, conv.packed_size(plan)) == 0) {
+    if (context.ok() && posix_memalign(&packed, 64, bytes) == 0) {
       const float* values = filter.values;
       if (filter.linear) {
         Transpose(values, filter.out, filter.in, transposed.get());
@@ -53,6 +56,7 @@ const void* Pack(Context& context, Attributes* attributes, const Plan& plan, con
   pthread_mutex_lock(&attributes->mutex);
   if (attributes->packed == nullptr) {
     attributes->packed = pack();
+    attributes->packed_bytes = bytes;
     attributes->packed_kernel = filter.kernel;
     attributes->packed_in = filter.in;
     attributes->packed_out = filter.out;
@@ -61,7 +65,7 @@ const void* Pack(Context& context, Attributes* attributes, const Plan& plan, con
   context.Check(attributes->packed_kernel == filter.kernel && attributes->packed_in == filter.in &&
                     attributes->packed_out == filter.out,
                 "a frozen filter must keep its shape");
-  return attributes->packed;
+  return attributes->packed_bytes == bytes ? attributes->packed : *temporary = pack();
 }
 
 // Works off all images in parts, calling before(image) first where a part is a whole image; else `before_all()` does
@@ -79,8 +83,8 @@ bool RunAll(const Conv<T>& conv, long images, Before before, BeforeAll before_al
   if (!serial && images < 4 * Parallelism()) {
     const long threads = Parallelism();
     bands = std::max(bands, threads);
-    // Each part copies its source, so channels are split only where rows are too few.
-    splits = std::max(1L, std::min(blocks, threads / std::max(1L, rows)));
+    // Each part copies its source, so channels are split only where images and rows are too few.
+    splits = std::max(1L, std::min(blocks, threads / std::max(1L, images * rows)));
   }
   bands = std::min(bands, rows);
   const long parts = bands * splits;
@@ -230,7 +234,8 @@ void ComputeGradFilter(void* state, TF_OpKernelContext* tf_context) {
   const Tensor bias = context.Output(1, TF_FLOAT, sizeof(float), &conv_dims[3], 1);
   const long per_channel = prologue.has ? images * plan.source_channels : 0;
   Memory<float> coefficients(context, 2 * per_channel);
-  const long chunks = std::max(1L, std::min({kChunks, images, images * plan.rows * plan.columns / kChunkPixels}));
+  const long most = filter.kernel == 1 ? images : std::min(images, images * plan.height * plan.width / kChunkPixels);
+  const long chunks = std::max(1L, std::min(kChunks, most));
   const long filter_size = filter.kernel * filter.kernel * filter.in * filter.out;
   const long size = filter_size + plan.channels;
   Memory<float> sums(context, chunks * size);

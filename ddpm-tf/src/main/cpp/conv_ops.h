@@ -23,6 +23,7 @@ struct Attributes {
   // What is packed of a filter that never changes, and its sizes.
   pthread_mutex_t mutex;
   void* packed;
+  size_t packed_bytes;
   int packed_kernel;
   long packed_in;
   long packed_out;

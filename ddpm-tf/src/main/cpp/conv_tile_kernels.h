@@ -15,18 +15,19 @@
 namespace ddpm {
 namespace {
 
-constexpr int kTile = 4;                    // pixels of a destination's tile, along each axis
-constexpr int kPatch = kTile + 2;           // of what it sees; and as many points
-constexpr int kPoints = kPatch * kPatch;    // of both axes
-constexpr long kTilesTogether = 32;         // whose values at all points stay in the second-level cache
-constexpr long kMostProducts = 5l << 19;    // floats of weights' gradients at the points, for a thread: 10 MiB
-constexpr long kFewestTiles = 4;            // of an image: with fewer, sums would wait for each other
-constexpr long kFewestPixels = 8;           // of a tile inside the image, on average
+constexpr int kTile = 4;                  // pixels of a destination's tile, along each axis
+constexpr int kPatch = kTile + 2;         // of what it sees; and as many points
+constexpr int kPoints = kPatch * kPatch;  // of both axes
+constexpr long kTilesTogether = 32;       // whose values at all points stay in the second-level cache
+constexpr long kMostProducts = 5l << 19;  // floats of weights' gradients at the points, for a thread: some 10 MiB
+constexpr long kFewestTiles = 4;   // of an image, and of a part of it: with fewer, sums would wait for each other
+constexpr long kFewestPixels = 8;  // of a tile inside the image, on average
 constexpr long kFewestPixelsOfPairs = 512;  // of an image whose bfloat16 are multiplied in pairs
 constexpr long kFewestChannels = 16;        // of source and destination, or going to the points takes too long
 
 constexpr double kP = 0.70710678118654752;
 constexpr double kQ = 1.41421356237309505;
+static_assert(static_cast<float>(kP * kP * kQ * kQ) == 1, "which AtPoints does not multiply by");
 
 // Of the source (B' in the paper): the values of a patch at the points.
 inline void AtPoints(const Vector (&d)[kPatch], Vector (&v)[kPatch]) {
@@ -56,7 +57,7 @@ inline void FromPoints(const Vector (&m)[kPatch], Vector (&y)[kTile]) {
   y[3] = m[5] + ppp * odd_p + qqq * odd_q;
 }
 
-// The transposed of it (A).
+// The transpose of it (A).
 inline void TileAtPoints(const Vector (&y)[kTile], Vector (&m)[kPatch]) {
   constexpr float p = kP, q = kQ, pp = kP * kP, qq = kQ * kQ, ppp = kP * kP * kP, qqq = kQ * kQ * kQ;
   m[0] = y[0];
@@ -87,7 +88,7 @@ inline void WeightsAtPoints(const Vector (&g)[3], Vector (&u)[kPatch]) {
   u[4] = even_q - odd_q;
 }
 
-// The transposed of it (G').
+// The transpose of it (G').
 inline void WeightsFromPoints(const Vector (&u)[kPatch], Vector (&g)[3]) {
   constexpr float p = kP, q = kQ, pp = kP * kP, qq = kQ * kQ;
   constexpr float at_0 = 1 / (pp * qq), at_p = 1 / (2 * pp * (pp - qq)), at_q = 1 / (2 * qq * (qq - pp));
@@ -137,7 +138,8 @@ inline bool ByTiles(const Plan& plan) {
 }
 
 // Of a convolution, or its gradient by images. Where two bfloat16 are multiplied at once, taps are nearly as fast on
-// small images, and their weights are an eighth in size, which is what one image alone waits for.
+// small images, and their weights are an eighth in size, which is what one image alone waits for; but gradients are
+// seldom those of one image.
 template <typename T>
 bool RunsByTiles(const Plan& plan) {
   return ByTiles(plan) &&
@@ -146,11 +148,11 @@ bool RunsByTiles(const Plan& plan) {
 
 // The weights of a tap, by its place among the three.
 inline int WeightAt(const Plan& plan, int place) {
-  for (int t = 0;; t++) {
-    if (plan.axis.taps[0][t].offset - plan.axis.low == place) {
-      return __builtin_ctz(plan.axis.taps[0][t].weights);
-    }
+  int t = 0;
+  while (plan.axis.taps[0][t].offset - plan.axis.low != place) {
+    t++;
   }
+  return __builtin_ctz(plan.axis.taps[0][t].weights);
 }
 
 // How far values at two points are apart: by one cache line more than those of a point are long, because with a power
@@ -369,7 +371,7 @@ void AddProducts(const float* source, const float* gradient, long tiles, float* 
 }
 
 // The gradient by the weights of output channels [begin, end). At the points, [point][block][source channel][kBlock],
-// it is the sum over tiles of source x gradient; the transposed of what takes weights to the points takes it back.
+// it is the sum over tiles of source x gradient; the transpose of what takes weights to the points takes it back.
 template <typename T>
 bool GradientOfChannels(const ConvWeights<T>& op, long from, long to, long begin, long end, float* weights,
                         float* bias) {

@@ -31,6 +31,7 @@ import org.tensorflow.types.TFloat32;
 public final class FrozenWeights implements AutoCloseable {
   /**
    * By default, no more numbers are copied to make runs faster; on a GPU, feeds would be copied.
+   * The copies of 3x3 filters can have four times as many.
    */
   private static final long MAX_COPIED = 1 << 22;
 

@@ -11,6 +11,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
@@ -21,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.tensorflow.Graph;
 import org.tensorflow.Operand;
 import org.tensorflow.Operation;
@@ -81,6 +83,8 @@ class ConvolutionTest {
         new Case(Convolution.SAME, 3, 2, 23, 26, 20, 36),
         new Case(Convolution.SAME, 3, 19, 8, 7, 16, 48),
         new Case(Convolution.SAME, 3, 1, 6, 140, 16, 16),
+        // By tiles, in parts of the channels.
+        new Case(Convolution.SAME, 3, 1, 8, 8, 32, 64),
         new Case(Convolution.halving(0), 3, 2, 8, 6, 5, 6),
         new Case(Convolution.halving(1), 3, 2, 8, 6, 5, 6),
         new Case(Convolution.halving(1), 3, 2, 28, 28, 32, 32),
@@ -99,6 +103,15 @@ class ConvolutionTest {
     assumeTrue(TensorFlowRuntime.hasKernels());
     Convolved kernel = new Convolved(convolution, TFloat32.class, Convolution::byKernel);
     kernel.assertDefinition(2e-6);
+  }
+
+  /** So many channels that their gradients are added up in ranges; 2700 products make a sum. */
+  @Tag(KernelsTest.INSTRUCTIONS)
+  @Test
+  void theKernelFollowsTheDefinitionWithManyChannels() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    Case many = new Case(Convolution.SAME, 3, 1, 8, 7, 300, 260);
+    new Convolved(many, TFloat32.class, Convolution::byKernel).assertDefinition(4e-6);
   }
 
   @ParameterizedTest
@@ -371,6 +384,68 @@ class ConvolutionTest {
     }
   }
 
+  @Tag(KernelsTest.INSTRUCTIONS)
+  @Test
+  void aFrozenFilterIsForImagesOfAnySize() {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    Random random = new Random(1);
+    try (Graph graph = TensorFlowRuntime.graph()) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Operand<TFloat32> filter =
+          constant(tf, Shape.of(3, 3, 32, 32), random(random, 3 * 3 * 32 * 32));
+      Placeholder<TFloat32> dy = tf.placeholder(TFloat32.class);
+      Operand<TFloat32> kept =
+          gradient(tf, "DdpmConvGradImages", Convolution.SAME, true, filter, dy);
+      Operand<TFloat32> packed = ofImages(tf, Convolution.SAME, filter, dy);
+      try (Session session = TensorFlowRuntime.session(graph)) {
+        // By taps, by tiles, and by taps again.
+        for (int size : new int[] {4, 28, 4}) {
+          Shape shape = Shape.of(1, size, size, 32);
+          float[] numbers = random(random, (int) shape.size());
+          assertThat(fed(session, dy, shape, numbers, kept))
+              .isEqualTo(fed(session, dy, shape, numbers, packed));
+        }
+      }
+    }
+  }
+
+  @Tag(KernelsTest.INSTRUCTIONS)
+  @ParameterizedTest
+  @ValueSource(ints = {8, 28})
+  void anImageIsTheSameInAnyBatch(int size) {
+    assumeTrue(TensorFlowRuntime.hasKernels());
+    Random random = new Random(1);
+    int length = size * size * 32;
+    try (Graph graph = TensorFlowRuntime.graph()) {
+      Ops tf = TensorFlowRuntime.ops(graph);
+      Placeholder<TFloat32> x = tf.placeholder(TFloat32.class);
+      Operand<TFloat32> y =
+          ofImages(
+              tf,
+              Convolution.SAME,
+              constant(tf, Shape.of(3, 3, 64, 32), random(random, 3 * 3 * 64 * 32)),
+              x);
+      float[] numbers = random(random, 19 * length);
+      try (Session session = TensorFlowRuntime.session(graph)) {
+        float[] alone = fed(session, x, Shape.of(1, size, size, 32), numbers, y);
+        float[] all = fed(session, x, Shape.of(19, size, size, 32), numbers, y);
+        assertThat(Arrays.copyOf(all, alone.length)).isEqualTo(alone);
+      }
+    }
+  }
+
+  private static float[] fed(
+      Session session, Placeholder<TFloat32> x, Shape shape, float[] numbers, Operand<TFloat32> y) {
+    float[] part = Arrays.copyOf(numbers, (int) shape.size());
+    try (TFloat32 fed = TFloat32.tensorOf(shape, DataBuffers.of(part));
+        Result result = session.runner().feed(x, fed).fetch(y).run()) {
+      TFloat32 tensor = (TFloat32) result.get(0);
+      float[] out = new float[(int) tensor.size()];
+      tensor.copyTo(DataBuffers.of(out));
+      return out;
+    }
+  }
+
   private static Operand<TFloat32> ofFilter(
       Ops tf,
       Convolution convolution,
@@ -378,17 +453,22 @@ class ConvolutionTest {
       Operand<TFloat32> filter,
       Operand<TFloat32> dy) {
     Operand<TFloat32> none = tf.zeros(tf.constant(new int[] {0, 0}), TFloat32.class);
-    return gradient(tf, "DdpmConvGradFilter", convolution, x, none, none, none, none, filter, dy);
+    return gradient(
+        tf, "DdpmConvGradFilter", convolution, false, x, none, none, none, none, filter, dy);
   }
 
   private static Operand<TFloat32> ofImages(
       Ops tf, Convolution convolution, Operand<TFloat32> filter, Operand<TFloat32> dy) {
-    return gradient(tf, "DdpmConvGradImages", convolution, filter, dy);
+    return gradient(tf, "DdpmConvGradImages", convolution, false, filter, dy);
   }
 
   @SafeVarargs
   private static Operand<TFloat32> gradient(
-      Ops tf, String operation, Convolution convolution, Operand<TFloat32>... inputs) {
+      Ops tf,
+      String operation,
+      Convolution convolution,
+      boolean frozen,
+      Operand<TFloat32>... inputs) {
     OperationBuilder builder = Kernels.builder(tf, operation);
     for (Operand<TFloat32> input : inputs) {
       builder.addInput(input.asOutput());
@@ -400,7 +480,7 @@ class ConvolutionTest {
         .setAttr("groups", 0)
         .setAttr("epsilon", 0f)
         .setAttr("silu", false)
-        .setAttr("frozen", false)
+        .setAttr("frozen", frozen)
         .build()
         .output(0);
   }
