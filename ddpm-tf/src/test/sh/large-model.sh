@@ -1,13 +1,13 @@
 #!/bin/sh
 # Peak memory of loading and calling a model of 114 million weights (455 MB), beside that of a tiny one, on Linux.
-# After `mvn test-compile -pl ddpm-api,ddpm-native,ddpm-tf` at the root:
+# At the root:
 #     sh ddpm-tf/src/test/sh/large-model.sh [FOLDER]
 # FOLDER is made if it isn't there; by default it is target/large-model.
 set -e
 cd "$(dirname "$0")/../../.."
 large=${1:-target/large-model}
 if [ ! -f target/test-class-path ]; then
-  (cd .. && mvn -q dependency:build-classpath -pl ddpm-api,ddpm-native,ddpm-tf \
+  (cd .. && mvn -q test-compile dependency:build-classpath -pl ddpm-api,ddpm-native,ddpm-tf \
     -Dmdep.outputFile=target/test-class-path -Dmdep.includeScope=test)
 fi
 run() {
