@@ -40,16 +40,24 @@ size_t PackedSizeOfTaps(const Plan& plan) {
          sizeof(float);
 }
 
+// In [kernel, kernel, in, out], from one place of the kernel, source channel or destination channel to the next.
+struct FilterStrides {
+  long weight;
+  long source;
+  long channel;
+
+  explicit FilterStrides(const Plan& plan)
+      : weight(plan.source_channels * plan.channels),
+        source(plan.backward ? 1 : plan.channels),
+        channel(plan.backward ? plan.source_channels : 1) {}
+};
+
 template <typename T>
 void PackTaps(const Plan& plan, const float* weights, long begin, long last, void* packed) {
   using A = Arithmetic<T>;
   const Packed<A> layout(plan);
   const int kernels = plan.geometry.kernel * plan.geometry.kernel;
-  const long in = plan.backward ? plan.channels : plan.source_channels;
-  const long out = plan.backward ? plan.source_channels : plan.channels;
-  // From one source or destination channel to the next.
-  const long from_source = plan.backward ? 1 : out;
-  const long from_channel = plan.backward ? out : 1;
+  const FilterStrides strides(plan);
   for (int v = 0; v < plan.axis.period; v++) {
     for (int h = 0; h < plan.axis.period; h++) {
       const Taps taps(plan, v, h);
@@ -68,9 +76,9 @@ void PackTaps(const Plan& plan, const float* weights, long begin, long last, voi
                 }
                 for (int i = 0; i < A::kValues && source + i < end; i++) {
                   const float* from =
-                      weights + k * in * out + (source + i) * from_source + b * layout.width * from_channel;
+                      weights + k * strides.weight + (source + i) * strides.source + b * layout.width * strides.channel;
                   for (long c = 0; c < count; c++) {
-                    values[i][c] += from[c * from_channel];
+                    values[i][c] += from[c * strides.channel];
                   }
                 }
               }

@@ -28,11 +28,11 @@ const void* Pack(Context& context, Attributes* attributes, const Plan& plan, con
   if (!context.ok()) {
     return nullptr;
   }
-  const size_t bytes = KernelsFor<T>().conv.packed_size(plan);
+  const ConvKernels<T>& conv = KernelsFor<T>().conv;
+  const size_t bytes = conv.packed_size(plan);
   auto pack = [&]() {
     void* packed = nullptr;
     Memory<float> transposed(context, filter.linear ? filter.in * filter.out : 0);
-    const ConvKernels<T>& conv = KernelsFor<T>().conv;
     if (context.ok() && posix_memalign(&packed, 64, bytes) == 0) {
       const float* values = filter.values;
       if (filter.linear) {

@@ -157,29 +157,26 @@ inline int WeightAt(const Plan& plan, int place) {
 
 // How far values at two points are apart: by one cache line more than those of a point are long, because with a power
 // of two all points would meet in the same few lines of a cache.
-inline long Apart(long length) { return length + kUnits; }
+inline long PointStride(long length) { return length + kUnits; }
 
 // How weights are packed: by block of destination channels, point, source channel.
 inline size_t PackedSizeOfTiles(const Plan& plan) {
-  return Divide(plan.channels, kBlock) * kPoints * Apart(plan.source_channels * kBlock) * sizeof(float);
+  return Divide(plan.channels, kBlock) * kPoints * PointStride(plan.source_channels * kBlock) * sizeof(float);
 }
 
 inline void PackTiles(const Plan& plan, const float* weights, long begin, long end, float* packed) {
-  const long in = plan.backward ? plan.channels : plan.source_channels;
-  const long out = plan.backward ? plan.source_channels : plan.channels;
-  const long from_source = plan.backward ? 1 : out;
-  const long from_channel = plan.backward ? out : 1;
-  const long point = Apart(plan.source_channels * kBlock);
+  const FilterStrides strides(plan);
+  const long point = PointStride(plan.source_channels * kBlock);
   packed += begin / kBlock * kPoints * point;
   for (long first = begin; first < end; first += kBlock, packed += kPoints * point) {
     const long count = Min(kBlock, plan.channels - first);
     for (long source = 0; source < plan.source_channels; source++) {
       alignas(64) float values[9][kBlock] = {};
       for (int k = 0; k < 9; k++) {
-        const float* from = weights + (WeightAt(plan, k / 3) * 3 + WeightAt(plan, k % 3)) * in * out +
-                            source * from_source + first * from_channel;
+        const float* from = weights + (WeightAt(plan, k / 3) * 3 + WeightAt(plan, k % 3)) * strides.weight +
+                            source * strides.source + first * strides.channel;
         for (long c = 0; c < count; c++) {
-          values[k][c] = from[c * from_channel];
+          values[k][c] = from[c * strides.channel];
         }
       }
       for (int v = 0; v < kBlock; v += kLanes) {
@@ -192,18 +189,23 @@ inline void PackTiles(const Plan& plan, const float* weights, long begin, long e
   }
 }
 
-// Tiles of the rows [from, to) of an image.
+// Rows [from, to) of the destination, which are whole tiles, in columns that are, too.
+inline Band BandOfTiles(const Plan& plan, long from, long to) {
+  return Band(plan, from, to, Fma::kValues, false, Divide(plan.columns, kTile) * kTile);
+}
+
+// Those of a band.
 struct Tiles {
   long columns;
   long count;
 
-  Tiles(const Plan& plan, long from, long to)
-      : columns(Divide(plan.columns, kTile)), count(Divide(to - from, kTile) * columns) {}
+  explicit Tiles(const Band& band)
+      : columns(Divide(band.plan.columns, kTile)), count((band.to - band.from) / kTile * columns) {}
 };
 
 // The values of a copied source: [point][block][tile][kUnits], those of this band from tile `first` on of `all`.
 inline void SourceAtPoints(const Band& band, const Tiles& tiles, const float* copy, long first, long all, float* to) {
-  const long point = Apart(band.blocks * all * kUnits);
+  const long point = PointStride(band.blocks * all * kUnits);
   for (long b = 0; b < band.blocks; b++) {
     for (long t = 0; t < tiles.count; t++) {
       const float* patch =
@@ -220,16 +222,17 @@ inline void SourceAtPoints(const Band& band, const Tiles& tiles, const float* co
 
 // Sums at the points, of some tiles: [point][tile][kBlock].
 inline void SumChannels(const Band& band, long tiles, const float* source, const float* weights, float* sums) {
-  const long point = Apart(band.blocks * tiles * kUnits);
+  const long point = PointStride(band.blocks * tiles * kUnits);
   const long channels = band.plan.source_channels;
   const Taps taps;
   const long runs = Divide(tiles, kMaxPixels);
   for (int i = 0; i < kPoints; i++) {
     for (long run = 0, tile = 0; run < runs; run++) {
       const long count = tiles / runs + (run < tiles % runs);
-      const Operands op = {source + i * point + tile * kUnits, tiles * kUnits, band.blocks,
-                           band.units(band.blocks - 1),        taps,           weights + i * Apart(channels * kBlock)};
-      kSumTaps<Fma>[count - 1](op, sums + i * Apart(tiles * kBlock) + tile * kBlock);
+      const Operands op = {
+          source + i * point + tile * kUnits, tiles * kUnits, band.blocks,
+          band.units(band.blocks - 1),        taps,           weights + i * PointStride(channels * kBlock)};
+      kSumTaps<Fma>[count - 1](op, sums + i * PointStride(tiles * kBlock) + tile * kBlock);
       tile += count;
     }
   }
@@ -240,7 +243,7 @@ template <typename T>
 void StoreTiles(const Conv<T>& conv, long image, long from, long channel, const Tiles& tiles, const float* sums) {
   const Plan& plan = conv.plan;
   const long count = Min(kBlock, plan.channels - channel);
-  const long point = Apart(tiles.count * kBlock);
+  const long point = PointStride(tiles.count * kBlock);
   alignas(64) float bias[kBlock] = {};
   if (conv.bias != nullptr) {
     std::memcpy(bias, conv.bias + channel, count * sizeof(float));
@@ -271,19 +274,19 @@ bool RunTiles(const Conv<T>& conv, long image, const Part& part) {
   const long columns = Divide(plan.columns, kTile);
   const long step = kTile * (kTilesTogether < columns ? 1 : kTilesTogether / columns);
   const long most_rows = Min(step, Divide(part.to - part.from, kTile) * kTile);
-  const Band largest(plan, part.from, part.from + most_rows, 1, false, columns * kTile);
-  const Tiles most(plan, largest.from, largest.to);
+  const Band largest = BandOfTiles(plan, part.from, part.from + most_rows);
+  const Tiles most(largest);
   float* copy = Scratch(0, largest.size());
-  float* source = Scratch(1, kPoints * Apart(largest.blocks * most.count * kUnits));
-  float* sums = Scratch(2, kPoints * Apart(most.count * kBlock));
+  float* source = Scratch(1, kPoints * PointStride(largest.blocks * most.count * kUnits));
+  float* sums = Scratch(2, kPoints * PointStride(most.count * kBlock));
   if (copy == nullptr || source == nullptr || sums == nullptr) {
     return false;
   }
-  const long block = kPoints * Apart(plan.source_channels * kBlock);
+  const long block = kPoints * PointStride(plan.source_channels * kBlock);
   for (long from = part.from; from < part.to; from += step) {
     const long rows = Divide(Min(step, part.to - from), kTile) * kTile;
-    const Band band(plan, from, from + rows, 1, false, columns * kTile);
-    const Tiles tiles(plan, from, from + rows);
+    const Band band = BandOfTiles(plan, from, from + rows);
+    const Tiles tiles(band);
     CopyBand<Fma>(band, conv.source, conv.activation, image, copy);
     SourceAtPoints(band, tiles, copy, 0, tiles.count, source);
     for (long channel = part.first; channel < part.last; channel += kBlock) {
@@ -300,7 +303,7 @@ template <typename T>
 void GradientAtPoints(const Plan& plan, const T* image, const Part& part, const Tiles& tiles, long first, long all,
                       float* to, float* bias) {
   const long blocks = Divide(part.last - part.first, kBlock);
-  const long point = Apart(blocks * all * kBlock);
+  const long point = PointStride(blocks * all * kBlock);
   for (long b = 0; b < blocks; b++) {
     const long channel = part.first + b * kBlock;
     const long count = Min(kBlock, plan.channels - channel);
@@ -342,7 +345,7 @@ void GradientAtPoints(const Plan& plan, const T* image, const Part& part, const 
   }
 }
 
-// Adds the sums over tiles of source x gradient to [kCount, kBlock].
+// Adds the sums over tiles of source x gradient to [kCount, kBlock]. (SumPixels and AddSums do it a tenth slower.)
 template <int kCount>
 void AddProducts(const float* source, const float* gradient, long tiles, float* products) {
   Vector acc[kCount][kVectors] = {};
@@ -381,13 +384,13 @@ bool GradientOfChannels(const ConvWeights<T>& op, long from, long to, long begin
   const long step = Min(rows, kTilesTogether < columns ? 1 : kTilesTogether / columns);
   const long images = step < rows || kTilesTogether < rows * columns ? 1 : kTilesTogether / (rows * columns);
   const long most = step * columns * images;
-  const Band largest(plan, 0, step * kTile, 1, false, columns * kTile);
+  const Band largest = BandOfTiles(plan, 0, step * kTile);
   const long blocks = Divide(end - begin, kBlock);
   const long block = largest.blocks * kUnits * kBlock;
-  const long point = Apart(blocks * block);
+  const long point = PointStride(blocks * block);
   float* copy = Scratch(0, largest.size());
-  float* source = Scratch(1, kPoints * Apart(largest.blocks * most * kUnits));
-  float* gradient = Scratch(2, kPoints * Apart(blocks * most * kBlock));
+  float* source = Scratch(1, kPoints * PointStride(largest.blocks * most * kUnits));
+  float* gradient = Scratch(2, kPoints * PointStride(blocks * most * kBlock));
   float* products = Scratch(3, kPoints * point);
   if (copy == nullptr || source == nullptr || gradient == nullptr || products == nullptr) {
     return false;
@@ -397,8 +400,8 @@ bool GradientOfChannels(const ConvWeights<T>& op, long from, long to, long begin
     const long last = Min(image + images, to);
     for (long r = 0; r < rows; r += step) {
       const Part part = {r * kTile, Min(r + step, rows) * kTile, begin, end};
-      const Band band(plan, part.from, part.to, 1, false, columns * kTile);
-      const Tiles tiles(plan, part.from, part.to);
+      const Band band = BandOfTiles(plan, part.from, part.to);
+      const Tiles tiles(band);
       const long all = tiles.count * (last - image);
       for (long i = image; i < last; i++) {
         const long first = (i - image) * tiles.count;
@@ -407,8 +410,8 @@ bool GradientOfChannels(const ConvWeights<T>& op, long from, long to, long begin
         GradientAtPoints(plan, op.gradient + i * plan.height * plan.width * plan.channels, part, tiles, first, all,
                          gradient, bias);
       }
-      const long from_source = Apart(band.blocks * all * kUnits);
-      const long from_gradient = Apart(blocks * all * kBlock);
+      const long from_source = PointStride(band.blocks * all * kUnits);
+      const long from_gradient = PointStride(blocks * all * kBlock);
       constexpr int kTogether = GradientUnits(1);
       for (int i = 0; i < kPoints; i++) {
         for (long b = 0; b < blocks; b++) {
